@@ -1,0 +1,73 @@
+"""Ask questions about an SQLite file in the terminal.
+
+    python inference/ask.py --model MODEL --database my.sqlite --question "How many ...?"
+
+Without --question it asks for one after another. The file is only read.
+"""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from inference.reply import EXPLAINED, table_text
+from inference.service import Reply, Service, ServiceOptions, question_of
+from slmsql.config import parse
+from slmsql.errors import InputError, run_program
+from slmsql.execution import connect
+
+
+@dataclass(kw_only=True)
+class Options(ServiceOptions):
+    """Options of the terminal program."""
+
+    database: Path = field(metadata={"help": "SQLite file"})
+    question: str = field(default="", metadata={"help": "one question; else they are asked for"})
+    evidence: str = field(default="", metadata={"help": "a hint, as in BIRD"})
+    show_candidates: bool = field(default=False, metadata={"help": "show the groups too"})
+
+
+def main(options: Options) -> None:
+    """Answer one question, or as many as are typed."""
+    connect(options.database).close()  # a wrong path should not wait for the model
+    service = Service(options)
+    try:
+        for text in [options.question] if options.question else _typed():
+            _answer(text, service, options)
+    finally:
+        service.close()
+
+
+def _answer(text: str, service: Service, options: Options) -> None:
+    question = question_of(text, options.database, options.database.stem, options.evidence)
+    try:
+        reply = service.ask(question)
+    except RuntimeError as error:
+        raise InputError(str(error)) from error
+    print("\n".join(_lines(reply, options.show_candidates)), flush=True)
+
+
+def _lines(reply: Reply, show_candidates: bool) -> Iterator[str]:
+    yield reply.prediction.sql
+    yield ""
+    yield table_text(reply.execution)
+    yield ""
+    votes = f"{reply.groups[0].votes} of {len(reply.candidates)}" if reply.groups else "none"
+    yield f"{EXPLAINED[reply.prediction.decided_by]} ({votes} agree, {reply.seconds:.1f} s)"
+    if show_candidates:
+        for group in reply.groups:
+            yield f"  {group.votes} votes, {group.members[0].row_count} rows: {group.sql}"
+
+
+def _typed() -> Iterator[str]:
+    while True:
+        if sys.stdin.isatty():
+            print("question> ", end="", flush=True)
+        if not (line := sys.stdin.readline()):
+            return
+        if line.strip():
+            yield line.strip()
+
+
+if __name__ == "__main__":
+    run_program(lambda: main(parse(Options, about=__doc__)))

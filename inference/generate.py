@@ -1,0 +1,164 @@
+"""Draw candidates for questions and run them: the first stage.
+
+    python inference/generate.py --model MODEL --questions FILE --output runs/NAME/candidates.jsonl
+
+Each question's candidates are on disk as soon as they are done; the same command after a kill goes
+on. With --round and --confidence a question stops as soon as its vote is decided.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from inference.drawing import Plan, Task, draw
+from inference.inputs import QuestionOptions
+from inference.journal import Journal
+from inference.progress import Progress
+from inference.samplers import Sampler
+from inference.samplers.options import (
+    SamplerOptions,
+    SamplingOptions,
+    model_identity,
+    sampler_when_needed,
+    sampling_for,
+)
+from slmsql.config import parse
+from slmsql.errors import InputError, run_program
+from slmsql.execution import Executor
+from slmsql.prompt import Prompting, build_prompt
+from slmsql.question import Question
+
+
+@dataclass(kw_only=True)
+class PlanOptions(SamplingOptions):
+    """How a question is put and how many candidates it gets."""
+
+    template: str = field(default="think", metadata={"help": "prompt template: name or path"})
+    examples: int = field(default=2, metadata={"help": "values shown of each column"})
+    values: bool = field(
+        default=False, metadata={"help": "search the database for values the question speaks of"}
+    )
+    schema_tokens: int = field(default=0, metadata={"help": "budget of the schema's text; 0: none"})
+    round: int = field(default=0, metadata={"help": "candidates of a round; 0: all at once"})
+    confidence: float = field(
+        default=1.0, metadata={"help": "stop a question whose vote is this sure; 0.9 is good"}
+    )
+    repair: bool = field(
+        default=False, metadata={"help": "show a candidate that fails its error, once"}
+    )
+
+    def __post_init__(self) -> None:
+        SamplingOptions.__post_init__(self)
+        if not 0.5 < self.confidence <= 1:
+            raise ValueError(f"--confidence must be above 0.5, at most 1; got {self.confidence}")
+        if self.confidence < 1 and not self.round:
+            self.round = 1
+
+    @property
+    def prompting(self) -> Prompting:
+        return Prompting(self.template, self.examples, self.values, self.schema_tokens)
+
+    @property
+    def plan(self) -> Plan:
+        return Plan(
+            sampling=sampling_for(self, self.template),
+            n=self.n,
+            round=self.round,
+            confidence=self.confidence,
+            repair=self.repair,
+            seed=self.seed,
+        )
+
+
+@dataclass(kw_only=True)
+class Options(QuestionOptions, PlanOptions, SamplerOptions):
+    """Options of the first stage."""
+
+    output: Path = field(metadata={"help": "candidates.jsonl to write"})
+    workers: int = field(default=0, metadata={"help": "processes that run SQL; 0: all cores"})
+
+    def settings(self) -> dict[str, object]:
+        """What decides the candidates: a resumed run must agree with it."""
+        return {
+            "program": "generate",
+            "model": model_identity(self.model),
+            "adapter": model_identity(self.adapter),
+            "questions": self.file_hash(),
+            "limit": self.limit,
+            "shard": self.shard,
+            **asdict(self.prompting),
+            **asdict(self.plan),
+        }
+
+
+def main(options: Options) -> None:
+    """Sample with the model that the options name."""
+    with sampler_when_needed(options) as sampler:
+        run(options, sampler)
+
+
+def run(options: Options, sampler: Callable[[], Sampler]) -> None:
+    """Sample what is not there yet; the sampler is opened only if something is missing."""
+    questions = options.part_of(options.read_all())
+    journal = Journal(options.output, options.settings())
+    missing = [question for question in questions if question.id not in journal.records]
+    if journal.is_complete and not missing:
+        print(f"{options.output}: {len(questions)} questions, nothing left to do")
+        return
+    with Executor(workers=options.workers or None) as executor:
+        if missing:
+            generate(missing, sampler(), executor, journal, options)
+    journal.finish([question.id for question in questions])
+    print(f"{options.output}: {summary(journal, options)}")
+
+
+def generate(
+    questions: Sequence[Question],
+    sampler: Sampler,
+    executor: Executor,
+    journal: Journal,
+    options: Options,
+) -> None:
+    """Draw the candidates of questions into the journal.
+
+    Raises:
+        InputError: the sampler gave up on some of them; the others are in the journal.
+    """
+    progress = Progress("generate", len(questions) + len(journal.records), len(journal.records))
+    failed: list[str] = []
+    for drawn in draw(_tasks(questions, options), sampler, executor):
+        progress.step(drawn.tokens)
+        if drawn.error:
+            failed.append(f"{drawn.candidates.id}: {drawn.error}")
+        else:
+            journal.add(drawn.as_record())
+    progress.finish()
+    if failed:
+        raise InputError(
+            f"{len(failed)} questions got no answer; the same command tries them again "
+            f"({failed[0]})"
+        )
+
+
+def summary(journal: Journal, options: SamplerOptions) -> str:
+    """How many samples and tokens the questions took, and at prices given their cost."""
+    records = journal.records.values()
+    samples, asked, answered = (
+        sum(int(record.get(name, 0)) for record in records)
+        for name in ("samples", "prompt_tokens", "tokens")
+    )
+    cost = options.cost(asked, answered)
+    return (
+        f"{samples} candidates of {len(records)} questions, {samples / len(records):.1f} each; "
+        f"{asked:,} prompt and {answered:,} completion tokens" + f", ${cost:.2f}" * bool(cost)
+    )
+
+
+def _tasks(questions: Sequence[Question], options: Options) -> Iterator[Task]:
+    """Prompts are built as they are needed: reading schemas overlaps sampling."""
+    for question in questions:
+        yield Task(question, build_prompt(question, options.prompting), options.plan)
+
+
+if __name__ == "__main__":
+    run_program(lambda: main(parse(Options, about=__doc__)))

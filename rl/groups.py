@@ -1,0 +1,50 @@
+"""Groups that teach nothing: who had one lately sits out, and another row takes the place.
+
+When all completions of a row have the same reward, GRPO learns nothing from them. Such a row is
+likely to do the same at its next turn, so it rests: half an epoch longer than one turn after the
+first such group, one epoch more for each further one in a row. In its place comes a row that
+does not rest. This happens before anything is sampled, so that a step costs as many rollouts as it
+does without; resampling afterwards, as in DAPO, pays for the wasted groups first.
+
+Everything follows from the rewards so far and the seed: every process decides alike, and a resumed
+run decides as the killed one did.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Resting:
+    """Which rows rest.
+
+    Args:
+        ids: all rows, in their order.
+        groups: groups of one step; an epoch is `len(ids) / groups` steps.
+        seed: of the choice of replacements.
+    """
+
+    ids: Sequence[str]
+    groups: int
+    seed: int = 0
+    _until: dict[str, float] = field(default_factory=dict)
+    _wasted: dict[str, int] = field(default_factory=dict)
+
+    def learn(self, step: int, ids: Sequence[str], varied: Sequence[bool]) -> None:
+        """Note which groups of a step had rewards that differ."""
+        epoch = max(1.0, len(self.ids) / self.groups)
+        for identity, has_variance in zip(ids, varied, strict=True):
+            streak = 0 if has_variance else self._wasted.get(identity, 0) + 1
+            self._wasted[identity] = streak
+            self._until[identity] = step + (streak + 0.5) * epoch if streak else step
+
+    def rests(self, identity: str, step: int) -> bool:
+        return step < self._until.get(identity, 0)
+
+    def choose(self, step: int, drawn: Sequence[str]) -> list[str]:
+        """The rows of a step: those drawn, with others in the place of those that rest."""
+        awake = [row for row in self.ids if not self.rests(row, step)]
+        free = sorted(set(awake) - set(drawn))
+        random.Random(f"{self.seed}-{step}").shuffle(free)
+        return [free.pop() if free and self.rests(row, step) else row for row in drawn]

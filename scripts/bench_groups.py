@@ -1,0 +1,92 @@
+"""Compare GRPO runs by the rollouts they needed for an execution accuracy.
+
+    python scripts/bench_groups.py --runs runs/plain runs/resting --json groups.json
+
+Each run needs a validation file (`eval_strategy: steps`). The level is the accuracy that the first
+run ends with, unless one is given. `wasted` is the share of rollouts in groups whose rewards did
+not differ: nothing was learnt from them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from slmsql.config import parse
+from slmsql.errors import InputError, run_program
+from slmsql.files import read_json, read_jsonl, write_json
+
+
+@dataclass
+class Options:
+    runs: list[Path] = field(metadata={"help": "output folders of rl/grpo.py"})
+    metric: str = field(default="eval_ex_greedy", metadata={"help": "logged by validation"})
+    level: float = field(default=0.0, metadata={"help": "accuracy to reach, 0 to 1"})
+    json: Path | None = field(default=None, metadata={"help": "file for the figures"})
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """What a run had spent and reached at each validation."""
+
+    run: str
+    rollouts: tuple[int, ...]
+    values: tuple[float, ...]
+    wasted: float
+
+    def spent_until(self, level: float) -> int | None:
+        """Rollouts made when the level was first reached; None if it never was."""
+        reached = (
+            spent for spent, value in zip(self.rollouts, self.values, strict=True) if value >= level
+        )
+        return next(reached, None)
+
+
+def main() -> None:
+    options = parse(Options, about=__doc__)
+    curves = [read_curve(run, options.metric) for run in options.runs]
+    level = options.level or curves[0].values[-1]
+    print(table(curves, level))
+    if options.json:
+        record = [{**asdict(one), "spent": one.spent_until(level)} for one in curves]
+        write_json(options.json, {"metric": options.metric, "level": level, "runs": record})
+
+
+def table(curves: Sequence[Curve], level: float) -> str:
+    width = max(len(curve.run) for curve in curves)
+    first = curves[0].spent_until(level)
+    lines = [
+        f"{'run':<{width}}{'rollouts':>10}{'wasted':>8}{'last':>7}{'best':>7}"
+        f"{f'until {level:.1%}':>14}{'ratio':>7}"
+    ]
+    for one in curves:
+        spent = one.spent_until(level)
+        ratio = f"{spent / first:.2f}" if spent and first else "-"
+        lines.append(
+            f"{one.run:<{width}}{one.rollouts[-1]:>10}{one.wasted:>8.1%}{one.values[-1]:>7.1%}"
+            f"{max(one.values):>7.1%}{spent or 'never':>14}{ratio:>7}"
+        )
+    return "\n".join(lines)
+
+
+def read_curve(run: Path, metric: str) -> Curve:
+    """Validations and rollouts of a run.
+
+    Raises:
+        FileNotFoundError: the run has not ended.
+        InputError: it has no such metric or no rollouts.
+    """
+    history = read_json(run / "trainer_state.json")["log_history"]
+    values = {log["step"]: log[metric] for log in history if metric in log}
+    if not values:
+        raise InputError(f"{run}: no {metric!r} in its log; was there a validation_file?")
+    files = sorted((run / "rollouts").glob("rank-*.jsonl"))
+    made = [(record["step"], record["taught"]) for file in files for record in read_jsonl(file)]
+    if not made:
+        raise InputError(f"{run}: no rollouts")
+    spent = tuple(sum(step <= at for step, _ in made) for at in values)
+    wasted = sum(not taught for _, taught in made) / len(made)
+    return Curve(run.name, spent, tuple(values.values()), wasted)
+
+
+if __name__ == "__main__":
+    run_program(main)

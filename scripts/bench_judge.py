@@ -1,0 +1,205 @@
+"""How fast does the judge judge? Pairs per second of ours, of the official evaluators, of SQLite.
+
+    python scripts/bench_judge.py --questions dev.json --databases database \
+        --predictions predictions/*.jsonl --bird ~/mini_dev --test-suite ~/test-suite-sql-eval
+
+measures on the same pairs, in one run and with as many processes each:
+- ours in every mode, cold (nothing known) and again (everything known);
+- the bare loop: processes that only execute both queries on open connections, with no limits and
+  no sandbox, and compare two sets, as the limit of what SQLite can do;
+- the official evaluators, where a checkout is given (`scripts/conformance.py` says more of them);
+- one reward call: 64 questions with 16 completions each;
+- how long a runaway statement holds its worker, and the memory of a worker.
+
+Other work on the machine disturbs it: the ratios of one run say more than its numbers.
+"""
+
+import argparse
+import multiprocessing
+import resource
+import sqlite3
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from slmsql.errors import InputError, run_program
+from slmsql.execution import Executor, Limits, Pair, Statement, connect
+from slmsql.files import write_json
+from slmsql.match import Match
+from slmsql.official import Evaluator, judge_officially
+from slmsql.prediction import read_predictions
+from slmsql.question import read_questions, with_databases
+
+PROMPTS, COMPLETIONS = 64, 16
+ENDLESS = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c"
+SINGLE_INSTRUCTION = (
+    "SELECT instr(hex(zeroblob(990000)), substr(hex(zeroblob(990000)), 1, 990000) || '1')"
+)
+Figures = dict[str, float]
+
+
+def main() -> None:
+    options = _options()
+    sets = _prediction_sets(options)
+    pairs = [pair for one in sets for pair in one]
+    figures: Figures = {
+        "pairs": len(pairs),
+        "distinct_pairs": len(set(pairs)),
+        "prediction_sets": len(sets),
+        "processes": options.processes,
+    }
+    print(f"{len(pairs)} pairs, {len(set(pairs))} of them distinct", file=sys.stderr)
+    for name, measure in (
+        ("ours", lambda: _measure_ours(pairs, options, figures)),
+        ("bare loop", lambda: _measure_bare_loop(pairs, options, figures)),
+        ("official evaluators", lambda: _measure_officials(pairs, options, figures)),
+        ("reward call", lambda: _measure_reward_call(sets, options, figures)),
+        ("runaways", lambda: _measure_runaways(pairs[0].database, figures)),
+    ):
+        print(f"{name}: {_seconds(measure):.1f} s", file=sys.stderr)
+    _print(figures)
+    if options.json:
+        write_json(options.json, figures)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--questions", type=Path, required=True, help="dev.json or JSON Lines")
+    parser.add_argument("--databases", type=Path, help="folder with <db_id>/<db_id>.sqlite")
+    parser.add_argument("--predictions", type=Path, nargs="+", required=True, metavar="FILE")
+    parser.add_argument("--bird", type=Path, metavar="CHECKOUT", help="of bird-bench/mini_dev")
+    parser.add_argument(
+        "--test-suite", type=Path, metavar="CHECKOUT", help="of taoyds/test-suite-sql-eval"
+    )
+    parser.add_argument("--python", default=sys.executable, help="interpreter for the evaluators")
+    parser.add_argument("--processes", type=int, default=2, help="of each contender (default: 2)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    return parser.parse_args()
+
+
+def _prediction_sets(options: argparse.Namespace) -> list[list[Pair]]:
+    questions = read_questions(options.questions, options.databases)
+    sets = [read_predictions(file, questions) for file in options.predictions]
+    asked = [
+        question
+        for question in with_databases(questions)[0]
+        if question.gold_sql is not None and all(question.id in one for one in sets)
+    ]
+    if not asked:
+        raise InputError("no question with gold SQL and a database is answered in every file")
+    return [[Pair(q.database, one[q.id], q.gold_sql) for q in asked] for one in sets]
+
+
+def _measure_ours(pairs: list[Pair], options: argparse.Namespace, figures: Figures) -> None:
+    for match in Match:
+        before = _processor_time()
+        with Executor(workers=options.processes) as executor:
+            executor.run([Statement(pairs[0].database, "SELECT 1")])
+            cold = _seconds(lambda e=executor, m=match: e.judge(pairs, match=m))
+            again = _seconds(lambda e=executor, m=match: e.judge(pairs, match=m))
+        figures[f"ours_{match}_per_s"] = len(pairs) / cold
+        figures[f"ours_{match}_again_per_s"] = len(pairs) / again
+        figures[f"ours_{match}_processor_s"] = _processor_time() - before
+    figures["worker_memory_mb"] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+
+
+def _measure_bare_loop(pairs: list[Pair], options: argparse.Namespace, figures: Figures) -> None:
+    share = [pairs[n :: options.processes] for n in range(options.processes)]
+    with multiprocessing.get_context("fork").Pool(options.processes) as pool:
+        pool.map(_bare_loop, [pairs[:1]] * options.processes)
+        seconds = _seconds(lambda: pool.map(_bare_loop, share, chunksize=1))
+    figures["bare_loop_per_s"] = len(pairs) / seconds
+
+
+def _bare_loop(pairs: list[Pair]) -> int:
+    connections: dict[Path, sqlite3.Connection] = {}
+    correct = 0
+    for pair in pairs:
+        if pair.database not in connections:
+            connections[pair.database] = connect(pair.database)
+            connections[pair.database].text_factory = str
+            # Its only guard: called once, after as many steps as ours may take.
+            connections[pair.database].set_progress_handler(lambda: True, Limits().steps)
+        connection = connections[pair.database]
+        try:
+            predicted = connection.execute(pair.predicted or "").fetchall()
+            gold = connection.execute(pair.gold or "").fetchall()
+        except (sqlite3.Error, sqlite3.Warning):
+            continue
+        correct += set(predicted) == set(gold)
+    return correct
+
+
+def _measure_officials(pairs: list[Pair], options: argparse.Namespace, figures: Figures) -> None:
+    for evaluator, checkout in (
+        (Evaluator.BIRD, options.bird),
+        (Evaluator.TEST_SUITE, options.test_suite),
+    ):
+        if checkout is not None:
+            _, seconds = judge_officially(
+                evaluator, checkout, pairs, processes=options.processes, python=options.python
+            )
+            figures[f"{evaluator.replace('-', '_')}_evaluator_per_s"] = len(pairs) / seconds
+
+
+def _measure_reward_call(
+    sets: list[list[Pair]], options: argparse.Namespace, figures: Figures
+) -> None:
+    """Groups as GRPO has them: the same question many times, with many wrong and equal answers."""
+    completions = [sets[n % len(sets)] for n in range(COMPLETIONS)]
+    rollouts = [one[n] for n in range(min(PROMPTS, len(sets[0]))) for one in completions]
+    with Executor(workers=options.processes) as executor:
+        executor.run([Statement(rollouts[0].database, "SELECT 1")])
+        cold = _seconds(lambda: executor.judge(rollouts, match=Match.BIRD))
+        second = _seconds(lambda: executor.judge(rollouts, match=Match.BIRD))
+    figures |= {
+        "reward_call_pairs": len(rollouts),
+        "reward_call_s": cold,
+        "second_reward_call_s": second,
+    }
+
+
+def _measure_runaways(database: Path, figures: Figures) -> None:
+    for name, sql, limits in (
+        ("runaway_20m_steps_s", ENDLESS, Limits(steps=20_000_000)),
+        ("runaway_40m_steps_s", ENDLESS, Limits(steps=40_000_000)),
+        ("runaway_instruction_1s_s", SINGLE_INSTRUCTION, Limits(seconds=1.0)),
+    ):
+        with Executor(workers=1, limits=limits) as executor:
+            executor.run([Statement(database, "SELECT 1")])
+            runaway = Statement(database, sql)
+            figures[name] = _seconds(lambda e=executor, r=runaway: e.run([r]))
+
+
+def _print(figures: Figures) -> None:
+    for name, value in figures.items():
+        print(f"{name:28} {value:12,.3f}" if value < 10 else f"{name:28} {value:12,.0f}")
+    ratios = {
+        "bird / BIRD's evaluator": ("ours_bird_per_s", "bird_evaluator_per_s"),
+        "spider / test-suite evaluator": ("ours_spider_per_s", "test_suite_evaluator_per_s"),
+        "bird / bare loop": ("ours_bird_per_s", "bare_loop_per_s"),
+    }
+    for name, (ours, theirs) in ratios.items():
+        if theirs in figures:
+            print(f"{name:40} {figures[ours] / figures[theirs]:6.1f}")
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def _processor_time() -> float:
+    """Of this process and of its ended children."""
+    mine, theirs = (
+        resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    return mine.ru_utime + mine.ru_stime + theirs.ru_utime + theirs.ru_stime
+
+
+if __name__ == "__main__":
+    run_program(main)

@@ -1,0 +1,134 @@
+"""Is one run better than another, or is it chance?
+
+    python scripts/compare.py --runs BEFORE AFTER [MORE ...] [--output compare.html] [--json FILE]
+
+A run is a folder that evaluate.py has written; NAME=FOLDER names it. Each is compared with the
+first, question by question: McNemar's exact test, and a paired bootstrap interval of the
+difference. The page lists what was gained and what was lost.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from slmsql.config import parse
+from slmsql.errors import InputError, run_program
+from slmsql.files import Record, write_json, write_text
+from slmsql.page import page
+from slmsql.page.reading import Run, read_run, verdicts
+from slmsql.page.runs import run_sections
+from slmsql.statistics import Comparison, compare, mean_interval
+
+
+@dataclass
+class Options:
+    runs: list[str] = field(metadata={"help": "two or more folders, or NAME=FOLDER"})
+    match: str = field(
+        default="", metadata={"help": "mode to compare in; default: that of the runs"}
+    )
+    output: str = field(default="", metadata={"help": "HTML page to write"})
+    json: str = field(default="", metadata={"help": "file for the figures"})
+
+    def __post_init__(self) -> None:
+        if len(self.runs) < 2:
+            raise ValueError("give two or more runs to compare")
+
+
+def main() -> None:
+    options = parse(Options, about=__doc__)
+    runs = [read_run(word) for word in options.runs]
+    mode = options.match or _mode(runs)
+    figures = [against(runs[0], run, mode) for run in runs[1:]]
+    for figure in figures:
+        print(_lines(runs[0].name, figure, mode))
+    if options.json:
+        write_json(Path(options.json), {"match": mode, "first": runs[0].name, "runs": figures})
+    if options.output:
+        names = " and ".join(run.name for run in runs)
+        write_text(Path(options.output), page(f"Comparison of {names}", *run_sections(runs)))
+        print(f"{options.output}: written")
+
+
+def against(first: Run, second: Run, mode: str) -> Record:
+    """The second run against the first: in total, by difficulty, and by each further metric."""
+    before, after = verdicts(first, mode), verdicts(second, mode)
+    if before.keys() != after.keys():
+        raise InputError(
+            f"{first.name} and {second.name} judge different questions ({len(before)} and "
+            f"{len(after)}, {len(before.keys() & after.keys())} of them shared); compare runs on "
+            "the same ones"
+        )
+    if not before:
+        raise InputError(f"{first.name}: no question was judged in the mode {mode!r}")
+    levels = {o["id"]: o["difficulty"] for o in first.outcomes if o["difficulty"]}
+    return {
+        "name": second.name,
+        "total": _record(compare(list(before.values()), [after[i] for i in before])),
+        "by_difficulty": {
+            level: _record(_subset(before, after, [i for i in before if levels.get(i) == level]))
+            for level in dict.fromkeys(levels.get(i, "") for i in before)
+            if level
+        },
+        "scores": _scores(first, second),
+    }
+
+
+def _mode(runs: Sequence[Run]) -> str:
+    modes = sorted({str(run.report["match"]) for run in runs})
+    if len(modes) > 1:
+        raise InputError(f"the runs have different modes {modes}; say --match")
+    return modes[0]
+
+
+def _subset(before: dict[str, bool], after: dict[str, bool], ids: Sequence[str]) -> Comparison:
+    return compare([before[i] for i in ids], [after[i] for i in ids])
+
+
+def _record(found: Comparison) -> Record:
+    return {
+        "n": found.n,
+        "gained": found.gained,
+        "lost": found.lost,
+        "difference": round(found.difference, 2),
+        "interval": found.interval.rounded(),
+        "p_value": found.p_value,
+        "significant": found.is_significant,
+    }
+
+
+def _scores(first: Run, second: Run) -> Record:
+    """Differences of metrics that are no verdict, in percentage points, by paired bootstrap."""
+    earlier = {o["id"]: o.get("scores", {}) for o in first.outcomes}
+    later = {o["id"]: o.get("scores", {}) for o in second.outcomes}
+    found: Record = {}
+    for name in dict.fromkeys(name for scores in earlier.values() for name in scores):
+        gains = [
+            100.0 * (later[identity][name] - scores[name])
+            for identity, scores in earlier.items()
+            if name in scores and name in later.get(identity, {})
+        ]
+        if gains:
+            interval = mean_interval(gains).rounded()
+            mean = round(sum(gains) / len(gains), 2)
+            found[name] = {"n": len(gains), "difference": mean, "interval": interval}
+    return found
+
+
+def _lines(first: str, figure: Record, mode: str) -> str:
+    lines = [f"{figure['name']} against {first}, EX ({mode})"]
+    for level, found in [("all", figure["total"]), *figure["by_difficulty"].items()]:
+        low, high = found["interval"]
+        verdict = "significant" if found["significant"] else "chance alone can do that"
+        lines.append(
+            f"  {level:<12} {found['difference']:+6.1f}  [{low:+.1f}, {high:+.1f}]  "
+            f"gained {found['gained']}, lost {found['lost']} of {found['n']}, "
+            f"p = {found['p_value']:.2g}: {verdict}"
+        )
+    for name, found in figure["scores"].items():
+        low, high = found["interval"]
+        lines.append(f"  {name:<17} {found['difference']:+6.1f}  [{low:+.1f}, {high:+.1f}]")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    run_program(main)

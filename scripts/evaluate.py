@@ -1,0 +1,155 @@
+"""Score predictions against gold queries.
+
+    python scripts/evaluate.py --benchmark bird --root BIRD --split dev --predictions FILE \\
+        --match bird --output DIR
+    python scripts/evaluate.py --questions FILE --databases DIR --predictions FILE --output DIR
+
+Predictions are JSON Lines of `id, sql`, BIRD's JSON or Spider's text file. Written are
+DIR/report.json (the figures) and DIR/outcomes.jsonl (each question with both results).
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+
+from slmsql.candidates import read_candidates
+from slmsql.config import parse
+from slmsql.errors import InputError, run_program
+from slmsql.evaluation import Evaluation, Extras, as_record, as_table, evaluate
+from slmsql.evaluation.provenance import data_record
+from slmsql.evaluation.report import outcome_record
+from slmsql.evaluation.sampling import Price, usage, with_candidates
+from slmsql.execution import Executor
+from slmsql.files import Record, write_json, write_jsonl
+from slmsql.match import Match
+from slmsql.options import SourceOptions
+from slmsql.prediction import match_ids, read_predictions
+from slmsql.question import Question, with_databases
+from slmsql.spider import Catalogs, read_foreign_keys, with_levels
+
+
+@dataclass(kw_only=True)
+class Options(SourceOptions):
+    predictions: str = field(metadata={"help": "JSON Lines of id and sql, or a benchmark's format"})
+    match: Match = field(default=Match.BIRD, metadata={"help": "when two results agree"})
+    output: str = field(default="", metadata={"help": "folder for report.json, outcomes.jsonl"})
+    json: str = field(default="", metadata={"help": "write the figures to this file too"})
+    cache: str = field(default="", metadata={"help": "folder that keeps results of gold queries"})
+    tables: str = field(
+        default="",
+        metadata={"help": "tables.json, for exact-set match; by default beside the questions"},
+    )
+    suites: str = field(
+        default="", metadata={"help": "folder of <db_id>/*.sqlite for test-suite EX"}
+    )
+    timings: int = field(
+        default=0, metadata={"help": "time right answers so often for R-VES; 0: not at all"}
+    )
+    candidates: list[str] = field(
+        default_factory=list,
+        metadata={"help": "candidates.jsonl of the run, for pass@k, votes, tokens and cost"},
+    )
+    price_in: float = field(default=0.0, metadata={"help": "dollars for a million prompt tokens"})
+    price_out: float = field(
+        default=0.0, metadata={"help": "dollars for a million completion tokens"}
+    )
+    workers: int = field(default=0, metadata={"help": "processes; 0: one for each processor"})
+
+
+def main() -> None:
+    options = parse(Options, about=__doc__)
+    questions = options.read_all()
+    file = Path(options.predictions)
+    predictions = read_predictions(file, questions)
+    _check(predictions, questions, file)
+    extras = _extras(options, questions)
+    if extras.catalogs:
+        questions = with_levels(questions, extras.catalogs)
+    cache = Path(options.cache) if options.cache else None
+    with Executor(workers=options.workers or None, cache=cache) as executor:
+        evaluation = evaluate(
+            questions, predictions, match=options.match, executor=executor, extras=extras
+        )
+        evaluation, sampled = _sampled(evaluation, options, executor)
+    record = {
+        **as_record(evaluation),
+        **sampled,
+        **data_record(evaluation, file),
+        **_run(options),
+    }
+    _write(options, evaluation, record)
+    print(as_table(evaluation))
+    if sampling := record.get("sampling"):
+        print(_sampling_lines(sampling))
+    print(f"data: {record['questions']} questions, {record['data']}")
+    if evaluation.accuracy is None:
+        print("these questions have no gold query that runs: only validity is known")
+
+
+def _check(predictions: dict[str, str], questions: Sequence[Question], file: Path) -> None:
+    """A question without a database needs no prediction; it cannot be judged anyway."""
+    found, missing = with_databases(questions)
+    if not found:
+        raise InputError(
+            f"none of the {len(questions)} questions has a database; expected for instance "
+            f"{questions[0].database}"
+        )
+    match_ids(predictions, [*found, *(q for q in missing if q.id in predictions)], file)
+
+
+def _extras(options: Options, questions: Sequence[Question]) -> Extras:
+    folder = Path(options.root) if options.benchmark else Path(options.questions).parent
+    name = "test_tables.json" if options.split == "test" else "tables.json"  # as Spider ships them
+    tables = Path(options.tables) if options.tables else folder / name
+    is_spider = any(question.source == "spider" for question in questions)
+    keys = read_foreign_keys(tables) if is_spider and (options.tables or tables.is_file()) else {}
+    return Extras(
+        catalogs=Catalogs(keys) if is_spider else None,
+        suites=Path(options.suites) if options.suites else None,
+        timings=options.timings,
+    )
+
+
+def _sampled(
+    evaluation: Evaluation, options: Options, executor: Executor
+) -> tuple[Evaluation, Record]:
+    """What the candidates behind the predictions tell, where they are given."""
+    if not options.candidates:
+        return evaluation, {}
+    files = [Path(file) for file in options.candidates]
+    asked = [outcome.question for outcome in evaluation.outcomes]
+    sets = read_candidates(files, [*asked, *evaluation.missing], wanted=asked)
+    evaluation, sampling = with_candidates(evaluation, sets, executor)
+    price = Price(options.price_in, options.price_out)
+    found = {"sampling": sampling.as_record()} if sampling else {}
+    return evaluation, {**found, "usage": usage(files, price)}
+
+
+def _run(options: Options) -> Record:
+    return {
+        "options": {**asdict(options), "match": options.match.value},
+        "versions": {"slmsql": version("slmsql"), "python": sys.version.split()[0]},
+    }
+
+
+def _sampling_lines(sampling: Record) -> str:
+    passes = {f"pass@{k}": metric for k, metric in sampling["pass_at_k"].items()}
+    return "\n".join(
+        f"{name:<22} {metric['value']:6.1f}   {metric['interval']}   n = {metric['n']}"
+        for name, metric in {**passes, "top-2": sampling["top2"]}.items()
+    )
+
+
+def _write(options: Options, evaluation: Evaluation, record: Record) -> None:
+    if options.output:
+        folder = Path(options.output)
+        write_jsonl(folder / "outcomes.jsonl", map(outcome_record, evaluation.outcomes))
+        write_json(folder / "report.json", record)
+    if options.json:
+        write_json(Path(options.json), record)
+
+
+if __name__ == "__main__":
+    run_program(main)

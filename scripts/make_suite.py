@@ -1,0 +1,82 @@
+"""Make an evaluation suite, or check one.
+
+    python scripts/make_suite.py --suite shop --output suites/shop
+    python scripts/make_suite.py --suite laboratory --output suites/laboratory
+    python scripts/make_suite.py --check suites/laboratory/evaluation.jsonl \\
+        --databases suites/laboratory/databases --training suites/laboratory/train.jsonl
+
+The same seed gives the same questions, byte for byte. A check says of every fault which questions
+have it, and ends with exit code 1 if there is one.
+"""
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from slmsql.config import parse
+from slmsql.errors import run_program
+from slmsql.evaluation.constructs import constructs
+from slmsql.execution import Executor
+from slmsql.files import write_json
+from slmsql.question import Question, read_questions
+from slmsql.suites import LABORATORY, SHOP, check, make
+
+SUITES = {suite.name: suite for suite in (SHOP, LABORATORY)}
+
+
+@dataclass
+class Options:
+    suite: Literal["", "shop", "laboratory"] = field(default="", metadata={"help": "which to make"})
+    output: str = field(default="", metadata={"help": "folder to make it in"})
+    seed: int = field(default=42, metadata={"help": "of the data and of the choice of questions"})
+    check: str = field(default="", metadata={"help": "question file to check instead"})
+    databases: str = field(default="", metadata={"help": "its folder of databases"})
+    training: str = field(default="", metadata={"help": "questions that must not come back in it"})
+    json: str = field(default="", metadata={"help": "file for the figures"})
+
+    def __post_init__(self) -> None:
+        if bool(self.suite and self.output) == bool(self.check):
+            raise ValueError("give either --suite NAME --output DIR or --check FILE")
+
+
+def main() -> None:
+    options = parse(Options, about=__doc__)
+    with Executor() as executor:
+        if options.check:
+            _check(options, executor)
+            return
+        folder = Path(options.output)
+        for file, count in make(SUITES[options.suite], folder, options.seed, executor).items():
+            questions = read_questions(folder / f"{file}.jsonl", folder / "databases")
+            print(f"{folder / file}.jsonl: {count} questions; {_tiers(questions)}")
+
+
+def _check(options: Options, executor: Executor) -> None:
+    databases = Path(options.databases) if options.databases else None
+    questions = read_questions(Path(options.check), databases)
+    training = read_questions(Path(options.training), databases) if options.training else []
+    faults = check(questions, executor, training)
+    used = Counter(name for q in questions for name in constructs(q.gold_sql or ""))
+    print(f"{options.check}: {len(questions)} questions; {_tiers(questions)}")
+    print("constructs: " + ", ".join(f"{count} {name}" for name, count in used.most_common()))
+    for fault, ids in faults.items():
+        print(f"{fault}: {len(ids)}, for instance {', '.join(ids[:3])}")
+    print("no faults" if not faults else f"{sum(map(len, faults.values()))} faults")
+    if options.json:
+        write_json(
+            Path(options.json), {"n": len(questions), "constructs": dict(used), "faults": faults}
+        )
+    if faults:
+        sys.exit(1)
+
+
+def _tiers(questions: Sequence[Question]) -> str:
+    tiers = Counter(question.difficulty for question in questions)
+    return ", ".join(f"{count} {tier}" for tier, count in tiers.items() if tier)
+
+
+if __name__ == "__main__":
+    run_program(main)

@@ -1,0 +1,104 @@
+"""Score many prediction files on the same questions: one table, every metric.
+
+    python scripts/score_table.py --benchmark spider --root SPIDER --split dev \\
+        --predictions FILES... --output docs/scores_spider_dev.md [--json FILE]
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from slmsql.config import parse
+from slmsql.errors import run_program
+from slmsql.evaluation import Evaluation, Extras, Metric, evaluate
+from slmsql.evaluation.provenance import databases_hash, questions_hash
+from slmsql.evaluation.report import metrics
+from slmsql.execution import Executor
+from slmsql.files import write_json, write_text
+from slmsql.match import Match
+from slmsql.options import SourceOptions
+from slmsql.prediction import match_ids, read_predictions
+from slmsql.question import Question, with_databases
+from slmsql.spider import Catalogs, read_foreign_keys
+
+NAMES = {
+    "ex_bird": "EX bird",
+    "ex_spider": "EX spider",
+    "ex_strict": "EX strict",
+    "exact_match": "exact match",
+    "exact_set_match": "exact-set",
+    "soft_f1": "Soft-F1",
+    "soft_f1_official": "Soft-F1 official",
+    "r_ves": "R-VES",
+    "ves": "VES",
+    "valid_sql": "valid",
+}
+
+
+@dataclass(kw_only=True)
+class Options(SourceOptions):
+    predictions: list[str] = field(metadata={"help": "prediction files"})
+    output: str = field(metadata={"help": "Markdown table to write"})
+    timings: int = field(default=0, metadata={"help": "time right answers so often, for R-VES"})
+    json: str = field(default="", metadata={"help": "file for the figures"})
+
+
+def main() -> None:
+    options = parse(Options, about=__doc__)
+    questions = options.read_all()
+    found, missing = with_databases(questions)
+    extras = Extras(catalogs=_catalogs(options), timings=options.timings)
+    rows: dict[str, dict[str, Metric]] = {}
+    with Executor() as executor:
+        for file in map(Path, options.predictions):
+            predictions = read_predictions(file, questions)
+            match_ids(predictions, questions, file)
+            evaluation = evaluate(
+                found, predictions, match=Match.BIRD, executor=executor, extras=extras
+            )
+            rows[file.stem.rpartition("__")[2]] = dict(metrics(evaluation))
+            print(f"{file.name}: {_headline(evaluation)}", flush=True)
+    about = _about(options, found, missing)
+    write_text(Path(options.output), _table(rows, about))
+    if options.json:
+        figures = {
+            name: {key: metric.as_record() for key, metric in row.items()}
+            for name, row in rows.items()
+        }
+        write_json(Path(options.json), {"about": about, "files": figures})
+
+
+def _catalogs(options: Options) -> Catalogs | None:
+    tables = Path(options.root) / "tables.json"
+    is_spider = options.benchmark == "spider" and tables.is_file()
+    return Catalogs(read_foreign_keys(tables)) if is_spider else None
+
+
+def _headline(evaluation: Evaluation) -> str:
+    accuracy = evaluation.accuracy
+    return f"EX {accuracy.value:.1f}, n = {accuracy.n}" if accuracy else "nothing could be judged"
+
+
+def _about(options: Options, found: Sequence[Question], missing: Sequence[Question]) -> str:
+    return (
+        f"{options.benchmark or Path(options.questions).name} {options.split}: "
+        f"{len(found)} questions, {len(missing)} more left out because their database is not at "
+        f"hand. Data {questions_hash([*found, *missing])}, databases {databases_hash(found)}. "
+        "All in percent; the 95 % interval of EX bird in brackets."
+    )
+
+
+def _table(rows: dict[str, dict[str, Metric]], about: str) -> str:
+    columns = [name for name in NAMES if any(name in row for row in rows.values())]
+    head = "| predictions | " + " | ".join(NAMES[name] for name in columns) + " |"
+    lines = [about, "", head, "|---|" + "---:|" * len(columns)]
+    for name, row in rows.items():
+        cells = [f"{row[c].value:.1f}" if c in row else "" for c in columns]
+        interval = row["ex_bird"].interval
+        cells[columns.index("ex_bird")] += f" [{interval.low:.1f}, {interval.high:.1f}]"
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    run_program(main)

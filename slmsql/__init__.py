@@ -1,0 +1,1 @@
+"""The library: questions, schemas, prompts, SQL execution, matching, scores."""

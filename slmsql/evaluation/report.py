@@ -1,0 +1,155 @@
+"""An evaluation as a record for programs and as a table for people."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
+
+from slmsql.evaluation.metric import Metric, mean, share
+from slmsql.evaluation.outcome import Evaluation, Outcome
+from slmsql.execution import Execution
+from slmsql.files import Record
+
+# Difficulties of BIRD and Spider from easy to hard; any other name stands behind them.
+ORDER = ("easy", "simple", "medium", "moderate", "hard", "complex", "challenging", "extra")
+
+# An outcome may be in several groups of one grouping, and in none.
+GROUPINGS: dict[str, Callable[[Outcome], Iterable[str]]] = {
+    "difficulty": lambda outcome: [outcome.question.difficulty],
+    "database": lambda outcome: [outcome.question.db_id],
+    "construct": lambda outcome: outcome.constructs,
+}
+
+
+def as_record(evaluation: Evaluation) -> Record:
+    """The figures of a run; shares are in percent, intervals are 95 %."""
+    accuracy = evaluation.accuracy
+    return {
+        "execution_accuracy": accuracy and round(accuracy.value, 2),
+        "n": accuracy.n if accuracy else 0,
+        "correct": accuracy.count if accuracy else 0,
+        "interval": accuracy and accuracy.interval.rounded(),
+        "match": evaluation.match.value,
+        "left_out": sum(evaluation.left_out.values()),
+        "left_out_because": dict(evaluation.left_out),
+        "metrics": {name: metric.as_record() for name, metric in metrics(evaluation)},
+        "by": {
+            name: {key: metric.as_record() for key, metric in grouped(evaluation, name)}
+            for name in GROUPINGS
+        },
+        "errors": dict(errors(evaluation)),
+    }
+
+
+def metrics(evaluation: Evaluation) -> Iterator[tuple[str, Metric]]:
+    """All metrics of a run that are defined for it."""
+    judged = evaluation.judged
+    for mode in judged[0].correct if judged else ():
+        yield from _some(f"ex_{mode.value}", share([o.correct[mode] for o in judged]))
+    for name in dict.fromkeys(name for outcome in judged for name in outcome.scores):
+        scores = [outcome.scores[name] for outcome in judged if name in outcome.scores]
+        yield from _some(name, _metric(scores))
+    yield from _some("valid_sql", share([outcome.predicted.ok for outcome in evaluation.outcomes]))
+
+
+def errors(evaluation: Evaluation) -> list[tuple[str, int]]:
+    """How many wrong answers each class has, the largest first."""
+    classes = Counter(o.error_class.value for o in evaluation.judged if o.error_class)
+    return classes.most_common()
+
+
+def grouped(evaluation: Evaluation, grouping: str) -> Iterator[tuple[str, Metric]]:
+    """Execution accuracy by one property of the questions; none where they do not have it."""
+    of = GROUPINGS[grouping]
+    members: dict[str, list[bool]] = {}
+    for outcome in evaluation.judged:
+        for name in of(outcome):
+            members.setdefault(name, []).append(outcome.correct[evaluation.match])
+    members.pop("", None)
+    for name in sorted(members, key=_rank):
+        yield from _some(name, share(members[name]))
+
+
+def as_table(evaluation: Evaluation) -> str:
+    """The figures of a run for a terminal."""
+    accuracy = evaluation.accuracy
+    lines = [_line(f"EX ({evaluation.match.value})", accuracy)] if accuracy else []
+    for name, metric in grouped(evaluation, "difficulty"):
+        lines.append(_line(f"  {name}", metric))
+    for name, metric in metrics(evaluation):
+        if name != f"ex_{evaluation.match.value}":
+            lines.append(_line(name, metric))
+    if not accuracy:
+        lines.append("EX: not defined, no question could be judged")
+    found = errors(evaluation)
+    if found:
+        lines.append("wrong: " + ", ".join(f"{count} {name}" for name, count in found))
+    for reason, count in evaluation.left_out.items():
+        lines.append(f"left out: {count} ({reason})")
+    return "\n".join(lines)
+
+
+def outcome_record(outcome: Outcome) -> Record:
+    """One line of outcomes.jsonl."""
+    question = outcome.question
+    return {
+        "id": question.id,
+        "db_id": question.db_id,
+        "difficulty": question.difficulty,
+        "question": question.text,
+        "evidence": question.evidence,
+        "sql": outcome.sql,
+        "gold_sql": question.gold_sql,
+        "correct": {mode.value: right for mode, right in outcome.correct.items()},
+        "scores": {name: _rounded(score) for name, score in outcome.scores.items()},
+        "error_class": outcome.error_class,
+        "differences": list(outcome.differences),
+        "constructs": list(outcome.constructs),
+        "groups": [asdict(group) for group in outcome.groups],
+        "left_out": outcome.left_out,
+        "predicted": _result(outcome.predicted),
+        "gold": outcome.gold and _result(outcome.gold),
+    }
+
+
+def _result(execution: Execution) -> Record:
+    return {
+        "status": execution.status.value,
+        "error": execution.error,
+        "columns": list(execution.columns),
+        "rows": [[_shown(value) for value in row] for row in execution.rows],
+        "row_count": execution.row_count,
+    }
+
+
+def _shown(value: object) -> str | int | float | None:
+    """JSON has no bytes, no infinity, and readers of it no long integers."""
+    if isinstance(value, str | None):
+        return value
+    if isinstance(value, int) and abs(value) < 2**53:
+        return value
+    if isinstance(value, float) and abs(value) < float("inf"):
+        return value
+    return f"x'{value[:20].hex()}'" if isinstance(value, bytes) else str(value)
+
+
+def _metric(scores: list[bool | float]) -> Metric | None:
+    flags = [score for score in scores if isinstance(score, bool)]
+    return share(flags) if len(flags) == len(scores) else mean([float(score) for score in scores])
+
+
+def _rounded(score: bool | float) -> bool | float:
+    return score if isinstance(score, bool) else round(score, 6)
+
+
+def _line(name: str, metric: Metric) -> str:
+    low, high = metric.interval.low, metric.interval.high
+    return f"{name:<22} {metric.value:6.1f}   [{low:.1f}, {high:.1f}]   n = {metric.n}"
+
+
+def _some(name: str, metric: Metric | None) -> Iterator[tuple[str, Metric]]:
+    if metric is not None:
+        yield name, metric
+
+
+def _rank(name: str) -> tuple[int, str]:
+    return (ORDER.index(name) if name in ORDER else len(ORDER), name)

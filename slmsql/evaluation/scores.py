@@ -1,0 +1,50 @@
+"""The metrics beside EX, each a number for one answer."""
+
+import statistics
+
+from slmsql.evaluation import efficiency, soft_f1
+from slmsql.evaluation.outcome import Outcome
+from slmsql.evaluation.parsed import normalised
+from slmsql.execution import Execution
+from slmsql.match import Match
+from slmsql.spider import Catalog, same_sets
+
+Scores = dict[str, bool | float]
+
+
+def query_scores(sql: str, gold: str, catalog: Catalog | None) -> Scores:
+    """What the texts of both queries tell."""
+    wanted = normalised(gold)
+    scores: Scores = {"exact_match": wanted is not None and normalised(sql) == wanted}
+    same = same_sets(sql, gold, catalog) if catalog is not None else None
+    return scores if same is None else {**scores, "exact_set_match": same}
+
+
+def result_scores(predicted: Execution, gold: Execution) -> Scores:
+    """What both whole results tell. An answer without a result scores 0."""
+    if not predicted.ok:
+        return {"soft_f1": 0.0, "soft_f1_official": 0.0}
+    return {
+        "soft_f1": soft_f1.soft_f1(predicted.rows, gold.rows),
+        "soft_f1_official": soft_f1.official(predicted.rows, gold.rows),
+    }
+
+
+def timing_scores(outcome: Outcome, repeats: int) -> Scores:
+    """R-VES and VES, which BIRD defines with its own EX; a wrong answer scores 0."""
+    names = ("r_ves", "r_ves_official", "ves", "r_ves_steps")
+    gold = outcome.gold
+    if gold is None or not outcome.correct[Match.BIRD]:
+        return dict.fromkeys(names, 0.0)
+    ratios = efficiency.time_ratios(
+        outcome.question.database, outcome.sql, outcome.question.gold_sql or "", repeats
+    )
+    middle = statistics.median(ratios)
+    steps = efficiency.steps_ratio(outcome.predicted.steps, gold.steps)
+    rewards = (
+        efficiency.r_ves(efficiency.reward(middle)),
+        efficiency.r_ves(efficiency.official_reward(ratios)),
+        efficiency.ves(middle),
+        efficiency.r_ves(efficiency.reward(steps)),
+    )
+    return dict(zip(names, rewards, strict=True))

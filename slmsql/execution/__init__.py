@@ -1,0 +1,26 @@
+"""Where SQL runs: the one room that opens databases.
+
+with Executor() as executor:
+    executor.run([Statement(database, sql)], preview=5)
+    executor.judge([Pair(database, predicted, gold)], match=Match.BIRD)
+"""
+
+from slmsql.execution.database import connect, create_database, fingerprint
+from slmsql.execution.executor import Executor
+from slmsql.execution.reversal import create_reversed_copy
+from slmsql.execution.types import Execution, Limits, Pair, Row, Statement, Status, Verdict
+
+__all__ = [
+    "Execution",
+    "Executor",
+    "Limits",
+    "Pair",
+    "Row",
+    "Statement",
+    "Status",
+    "Verdict",
+    "connect",
+    "create_database",
+    "create_reversed_copy",
+    "fingerprint",
+]

@@ -1,0 +1,198 @@
+"""What a worker does with a request: run statements, compare pairs, remember gold results."""
+
+import mmap
+import os
+import signal
+import struct
+from collections import OrderedDict
+from collections.abc import Hashable
+from pathlib import Path
+
+from slmsql.execution.cache import Cache
+from slmsql.execution.database import fingerprint
+from slmsql.execution.sandbox import Result, Sandbox
+from slmsql.execution.types import Limits, Status
+from slmsql.execution.wire import EXIT_FRESH, Message, as_rows
+from slmsql.match import Match, orders_rows, same_result
+
+OPEN_DATABASES = 64
+REMEMBERED = 64 * 2**20  # bytes of gold results kept in a worker
+OVERHEAD = 500  # bytes counted for a result beside its rows
+POSITION = struct.Struct("<I")
+# Ends that say more of the machine or the moment than of the statement are not kept.
+LASTING = frozenset({None, "steps", "rows", "bytes", "cell_bytes"})
+
+
+class Session:
+    """Open databases and gold results of one worker."""
+
+    def __init__(self, limits: Limits, cache: Cache | None, page: mmap.mmap) -> None:
+        self.limits = limits
+        self.cache = cache
+        self.page = page
+        self.sandboxes: OrderedDict[str, tuple[list[int], Sandbox]] = OrderedDict()
+        self.gold: OrderedDict[tuple[str, str, str], Result] = OrderedDict()
+        self.gold_size = 0
+
+    def answer(self, request: Message) -> Message:
+        """Run the statements of a request and compare the pairs in it."""
+        task = _Task(self, request)
+        verdicts = [task.verdict(predicted, gold) for predicted, gold in request["pairs"]]
+        results = [task.result(index) for index in range(len(request["sql"]))]
+        return {
+            "verdicts": verdicts,
+            "executions": [_fields(result, request["preview"]) for result in results],
+        }
+
+    def run(self, path: str, identity: list[int], sql: str | None, *, final: bool) -> Result:
+        """Run one statement within its processor time.
+
+        Memory may run out because of what ran before: only in a process that has seen nothing
+        else (`final`) is that the statement's own doing.
+        """
+        signal.setitimer(signal.ITIMER_PROF, self.limits.seconds)
+        try:
+            return self._sandbox(path, identity).execute(sql)
+        except MemoryError:
+            if not final:
+                os._exit(EXIT_FRESH)
+            return Result(Status.TOO_LARGE, f"more than {self.limits.memory} bytes", "memory")
+        finally:
+            signal.setitimer(signal.ITIMER_PROF, 0)
+
+    def run_gold(self, path: str, identity: list[int], sql: str, *, final: bool) -> Result:
+        """Run a gold query, or find what it gave before: here or in another process."""
+        place = (path, str(identity), sql)
+        if place in self.gold:
+            self.gold.move_to_end(place)
+            return self.gold[place]
+        result = self._from_disk(path, identity, sql, final=final)
+        if not result.volatile:
+            self._remember(place, result)
+        return result
+
+    def _from_disk(self, path: str, identity: list[int], sql: str, *, final: bool) -> Result:
+        if self.cache is None:
+            return self.run(path, identity, sql, final=final)
+        key = self.cache.key("gold", self._fingerprint(self.cache, path, identity), sql)
+        record = self.cache.read(key)
+        if record is not None:
+            return _from_record(record)
+        result = self.run(path, identity, sql, final=final)
+        lasting = result.kind in LASTING or result.status is Status.ERROR
+        if lasting and not result.volatile and result.kind != "database":
+            self.cache.write(key, _as_record(result))
+        return result
+
+    def _fingerprint(self, cache: Cache, path: str, identity: list[int]) -> str:
+        key = cache.key("fingerprint", path, str(identity))
+        known = cache.read(key)
+        if known is None:
+            known = fingerprint(Path(path))
+            cache.write(key, known)
+        return str(known)
+
+    def _remember(self, place: tuple[str, str, str], result: Result) -> None:
+        self.gold[place] = result
+        self.gold_size += result.size + OVERHEAD
+        while self.gold_size > REMEMBERED:
+            self.gold_size -= self.gold.popitem(last=False)[1].size + OVERHEAD
+
+    def _sandbox(self, path: str, identity: list[int]) -> Sandbox:
+        known = self.sandboxes.pop(path, None)
+        if known is not None and known[0] != identity:  # the file was replaced
+            known[1].close()
+            known = None
+        if known is None:
+            known = (identity, Sandbox(Path(path), self.limits))
+            if len(self.sandboxes) >= OPEN_DATABASES:
+                self.sandboxes.popitem(last=False)[1][1].close()
+        self.sandboxes[path] = known
+        return known[1]
+
+
+class _Task:
+    """One request: statements of one database, each run once."""
+
+    def __init__(self, session: Session, request: Message) -> None:
+        self.session = session
+        self.request = request
+        self.match = Match(request["match"]) if request["match"] else None
+        self.golds = {gold for _, gold in request["pairs"]}
+        self.results: dict[int, Result] = {
+            int(index): Result(Status(status), error, kind)
+            for index, (status, error, kind) in request["known"].items()
+        }
+
+    def result(self, index: int) -> Result:
+        if index not in self.results:
+            self.results[index] = self._run(index)
+        return self.results[index]
+
+    def verdict(self, first: int, second: int) -> bool | None:
+        gold = self.result(second)
+        predicted = self.result(first)
+        if not gold.ok:
+            return None
+        if not predicted.ok or self.match is None:
+            return False
+        return predicted is gold or self._agree(predicted, gold, self.request["sql"][second])
+
+    def _run(self, index: int) -> Result:
+        POSITION.pack_into(self.session.page, 0, index)
+        run = self.session.run_gold if index in self.golds else self.session.run
+        request = self.request
+        return run(
+            request["database"],
+            request["identity"],
+            request["sql"][index],
+            final=request["fresh"],
+        )
+
+    def _agree(self, predicted: Result, gold: Result, gold_sql: str) -> bool | None:
+        assert self.match is not None
+        try:
+            if self.match is Match.BIRD:
+                return predicted.row_set == gold.row_set
+            return same_result(
+                predicted.rows,
+                gold.rows,
+                self.match,
+                ordered=orders_rows(gold_sql),
+                widths=(len(predicted.columns), len(gold.columns)),
+            )
+        except MemoryError:
+            if not self.request["fresh"]:
+                os._exit(EXIT_FRESH)
+            return None
+
+
+def _fields(result: Result, preview: int) -> Message:
+    rows = [tuple(map(_readable, row)) for row in result.rows[:preview]]
+    parts = (result.status, result.error, result.kind, result.columns, rows, len(result.rows))
+    return (*parts, result.digest, result.steps, result.volatile)
+
+
+def _readable(value: Hashable) -> Hashable:
+    """Bytes that are not UTF-8 were kept as surrogates, which nobody can print."""
+    if type(value) is str and not value.isascii():
+        return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return value
+
+
+def _as_record(result: Result) -> Message:
+    parts = (result.status, result.error, result.kind, result.columns, result.rows)
+    return (*parts, result.steps, result.size)
+
+
+def _from_record(record: Message) -> Result:
+    status, error, kind, columns, rows, steps, size = record
+    return Result(
+        Status(status),
+        error,
+        kind,
+        tuple(columns),
+        as_rows(rows),
+        steps=steps,
+        size=size,
+    )

@@ -1,0 +1,138 @@
+"""Corrective self-consistency: the best groups become drafts, a model settles between them.
+
+The drafts' results and the part of the schema that they use go into `revision_prompt`; what the
+model answers takes part in a second vote. Training data for the merge model comes from here too.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from slmsql.candidates import Candidate
+from slmsql.execution import Execution, Executor, Statement
+from slmsql.prediction import DecidedBy, Prediction
+from slmsql.prompt import Draft, Messages, read_template, revision_prompt
+from slmsql.question import Question
+from slmsql.result_text import result_text
+from slmsql.schema import read_schema
+from slmsql.used_schema import used_schema
+from slmsql.voting import COUNTING, Group, Rules, group_by_result
+
+
+@dataclass(frozen=True, slots=True)
+class Revising:
+    """Everything that decides a revision's prompt and its vote."""
+
+    template: str = "merge"
+    drafts: int = 2
+    """How many of the best groups the merge model sees."""
+    examples: int = 2
+    """Values shown of each column."""
+    rows: int = 20
+    """Rows shown of each result at most."""
+    result_tokens: int = 300
+    """Bound of each result's text, by an estimate that needs no tokenizer."""
+    show_votes: bool = False
+    """Whether a draft says how many candidates agree with it."""
+    gate: float = 1.0
+    """A leader with this share of the votes or more is not revised; 1 revises all but the
+    unanimous."""
+    first_stage: float = 1.0
+    """What the first stage's share of votes counts in the second vote; 0 leaves it out, as
+    published."""
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """A question whose best groups are to be settled."""
+
+    question: Question
+    groups: tuple[Group, ...]
+    """The drafts' groups, best first."""
+
+
+def needs_revision(groups: Sequence[Group], revising: Revising) -> bool:
+    """Whether there is anything to settle: two groups at least, and no clear majority."""
+    if len(groups) < 2:
+        return False
+    return groups[0].weight < revising.gate * sum(group.weight for group in groups)
+
+
+def revision_prompts(
+    revisions: Sequence[Revision], executor: Executor, revising: Revising
+) -> list[Messages]:
+    """The merge model's prompts: question, drafts, their results, and the schema they use."""
+    statements = [
+        Statement(revision.question.database, group.sql)
+        for revision in revisions
+        for group in revision.groups[: revising.drafts]
+    ]
+    executions = iter(executor.run(statements, preview=revising.rows))
+    return [_prompt(revision, executions, revising) for revision in revisions]
+
+
+def draft(group: Group, execution: Execution, revising: Revising) -> Draft:
+    """A group as the merge model sees it."""
+    text = result_text(execution, tokens=revising.result_tokens)
+    votes = f"({group.votes} candidates agree) " if revising.show_votes else ""
+    return Draft(group.sql, votes + text)
+
+
+def second_vote(
+    identity: str,
+    groups: Sequence[Group],
+    revised: Sequence[Candidate],
+    revising: Revising,
+    rules: Rules = COUNTING,
+) -> Prediction:
+    """Choose by the evidence of both stages, so that what comes out runs if anything ran.
+
+    A result's score is its share of the revisions, those that fail included, plus `first_stage`
+    times its share of the first vote: a merge model that often fails or scatters changes little.
+    Equal scores go to the better of the first stage. Where no revision runs, its winner stands.
+    """
+    again = {group.digest: group for group in group_by_result(revised, rules)}
+    if not again:
+        total = sum(group.votes for group in groups)
+        return Prediction(identity, groups[0].sql, groups[0].votes, total, DecidedBy.FALLBACK)
+    scores = {group.digest: revising.first_stage * share for group, share in _shares(groups)}
+    every = _all_weight(revised, again)
+    for digest, group in again.items():
+        scores[digest] = scores.get(digest, 0.0) + group.weight / every
+    best = max(scores, key=lambda digest: scores[digest])  # first of equals: the first stage's
+    before = {group.digest: group for group in groups}
+    found = [stage[best] for stage in (again, before) if best in stage]
+    votes = sum(group.votes for group in found)
+    total = len(revised) + sum(group.votes for group in groups)
+    return Prediction(identity, found[0].sql, votes, total, DecidedBy.REVISED)
+
+
+def repair_prompt(messages: Messages, failed: Candidate) -> Messages:
+    """The conversation so far, the answer that failed, and what the database said to it."""
+    request = (
+        f"That query does not run. The database says: {failed.error}\n"
+        "Correct it and answer in the same form as before."
+    )
+    return [
+        *messages,
+        {"role": "assistant", "content": failed.completion},
+        {"role": "user", "content": request},
+    ]
+
+
+def _prompt(revision: Revision, executions: Iterator[Execution], revising: Revising) -> Messages:
+    chosen = revision.groups[: revising.drafts]
+    drafts = [draft(group, next(executions), revising) for group in chosen]
+    schema = read_schema(revision.question.database, examples=revising.examples)
+    used = used_schema(schema, [group.sql for group in chosen])
+    return revision_prompt(revision.question, used.text(), drafts, read_template(revising.template))
+
+
+def _shares(groups: Sequence[Group]) -> list[tuple[Group, float]]:
+    total = sum(group.weight for group in groups) or 1.0
+    return [(group, group.weight / total) for group in groups]
+
+
+def _all_weight(revised: Sequence[Candidate], groups: Mapping[str | None, Group]) -> float:
+    """What all revisions would weigh: those that do not run count one each."""
+    ran = sum(group.weight for group in groups.values())
+    return ran + sum(not one.ok for one in revised) or 1.0

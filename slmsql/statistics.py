@@ -1,0 +1,194 @@
+"""How sure is a number? Intervals for one run, tests between two runs on the same questions.
+
+Everything is deterministic: the same outcomes give the same figures everywhere.
+"""
+
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+LEVEL = 0.95
+RESAMPLES = 1000
+SEED = 20251121
+Z = 1.959963984540054  # the normal quantile of LEVEL
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Where the true value lies with 95 % confidence, in the unit of the value."""
+
+    low: float
+    high: float
+
+    def __contains__(self, value: float) -> bool:
+        return self.low <= value <= self.high
+
+    def rounded(self, digits: int = 2) -> list[float]:
+        return [round(self.low, digits), round(self.high, digits)]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two runs on the same questions, the second against the first."""
+
+    n: int
+    gained: int
+    """Questions that only the second has right."""
+    lost: int
+    """Questions that only the first has right."""
+    difference: float
+    """Second minus first, in percentage points."""
+    interval: Interval
+    """95 % interval of the difference by paired bootstrap, in percentage points."""
+    p_value: float
+    """Of McNemar's exact test, two-sided: how often chance alone gives as uneven a split."""
+
+    @property
+    def is_significant(self) -> bool:
+        return self.p_value < 1 - LEVEL
+
+
+def share_interval(count: int, n: int) -> Interval:
+    """The bootstrap interval of a share, in percent.
+
+    Resampling n outcomes of 0 and 1 draws from a binomial distribution, so the percentiles are
+    computed from it instead of being sampled. Where none or all are right, resampling has no
+    spread and would claim certainty; Wilson's interval stands there.
+
+    Raises:
+        ValueError: there is nothing to take a share of.
+    """
+    if n < 1 or not 0 <= count <= n:
+        raise ValueError(f"{count} of {n} is no share")
+    if count in (0, n):
+        return _wilson(count, n)
+    low, high = _binomial_quantiles(n, count / n, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
+    return Interval(100 * low / n, 100 * high / n)
+
+
+def mean_interval(values: Sequence[float], resamples: int = RESAMPLES) -> Interval:
+    """The percentile bootstrap interval of a mean, in the unit of the values."""
+    if not values:
+        raise ValueError("no values")
+    if min(values) == max(values):
+        return Interval(values[0], values[0])
+    chance = random.Random(SEED)
+    n = len(values)
+    means = sorted(sum(chance.choices(values, k=n)) / n for _ in range(resamples))
+    return _percentiles(means)
+
+
+def compare(first: Sequence[bool], second: Sequence[bool]) -> Comparison:
+    """Compare two runs, outcome by outcome in the same order.
+
+    Raises:
+        ValueError: the runs do not have the same number of outcomes, or none.
+    """
+    if len(first) != len(second) or not first:
+        raise ValueError(f"{len(first)} and {len(second)} outcomes cannot be paired")
+    n = len(first)
+    gained = sum(b and not a for a, b in zip(first, second, strict=True))
+    lost = sum(a and not b for a, b in zip(first, second, strict=True))
+    return Comparison(
+        n=n,
+        gained=gained,
+        lost=lost,
+        difference=100 * (gained - lost) / n,
+        interval=paired_interval(gained, lost, n),
+        p_value=mcnemar(gained, lost),
+    )
+
+
+def paired_interval(gained: int, lost: int, n: int, resamples: int = 20 * RESAMPLES) -> Interval:
+    """The bootstrap interval of a paired difference, in percentage points.
+
+    Resampled questions are gained, lost or neither: counts of a multinomial distribution. Drawing
+    those counts is the same as drawing questions, and does not depend on n.
+    """
+    if not gained and not lost:
+        return Interval(0.0, 0.0)
+    chance = random.Random(SEED)
+    changed = (gained + lost) / n
+    share = gained / (gained + lost)
+    differences = sorted(_difference(chance, n, changed, share) for _ in range(resamples))
+    return _percentiles(differences)
+
+
+def mcnemar(gained: int, lost: int) -> float:
+    """McNemar's exact test: the two-sided binomial test of a fair coin over what changed."""
+    changed = gained + lost
+    if not changed:
+        return 1.0
+    tail = sum(math.comb(changed, k) for k in range(min(gained, lost) + 1))
+    return float(min(1.0, 2 * tail / 2**changed))
+
+
+def pass_at_k(right: int, samples: int, k: int) -> float:
+    """The chance that one of k samples is right, drawn from those at hand without replacement.
+
+    The unbiased estimator of arXiv 2107.03374.
+    """
+    if not 0 < k <= samples:
+        raise ValueError(f"pass@{k} of {samples} samples is not defined")
+    return 1.0 - math.comb(samples - right, k) / math.comb(samples, k)
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The value below which a share of the values lies, by linear interpolation."""
+    ordered = sorted(values)
+    position = share * (len(ordered) - 1)
+    low = math.floor(position)
+    high = math.ceil(position)
+    return ordered[low] + (ordered[high] - ordered[low]) * (position - low)
+
+
+def _wilson(count: int, n: int) -> Interval:
+    share = count / n
+    centre = (share + Z * Z / (2 * n)) / (1 + Z * Z / n)
+    half = Z / (1 + Z * Z / n) * math.sqrt(share * (1 - share) / n + Z * Z / (4 * n * n))
+    return Interval(100 * max(0.0, centre - half), 100 * min(1.0, centre + half))
+
+
+def _binomial_quantiles(n: int, share: float, levels: Sequence[float]) -> list[int]:
+    quantiles: list[int] = []
+    total = 0.0
+    for k in range(n + 1):
+        total += math.exp(
+            math.lgamma(n + 1)
+            - math.lgamma(k + 1)
+            - math.lgamma(n - k + 1)
+            + k * math.log(share)
+            + (n - k) * math.log1p(-share)
+        )
+        while len(quantiles) < len(levels) and total >= levels[len(quantiles)]:
+            quantiles.append(k)
+    return quantiles + [n] * (len(levels) - len(quantiles))
+
+
+def _difference(chance: random.Random, n: int, changed: float, share: float) -> float:
+    many = _binomial(chance, n, changed)
+    gained = _binomial(chance, many, share)
+    return 100 * (2 * gained - many) / n
+
+
+def _binomial(chance: random.Random, n: int, share: float) -> int:
+    """One draw, by the gaps between successes: as many steps as there are successes."""
+    if share >= 1 or n == 0:
+        return n if share >= 1 else 0
+    if share <= 0:
+        return 0
+    if share > 0.5:
+        return n - _binomial(chance, n, 1 - share)
+    log = math.log1p(-share)
+    count, position = 0, 0
+    while True:
+        position += 1 + int(math.log(1.0 - chance.random()) / log)
+        if position > n:
+            return count
+        count += 1
+
+
+def _percentiles(ordered: Sequence[float]) -> Interval:
+    last = len(ordered) - 1
+    return Interval(ordered[round(last * (1 - LEVEL) / 2)], ordered[round(last * (1 + LEVEL) / 2)])

@@ -1,0 +1,58 @@
+"""Records from JSON, JSON Lines, parquet or the Hugging Face hub."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from slmsql.errors import InputError
+from slmsql.files import Record, read_json, read_jsonl
+
+HUB = "hub:"
+
+
+def read_records(name: str) -> Iterator[Record]:
+    """Yield the records of a file, or of a data set on the hub (`hub:OWNER/NAME` or `...:SPLIT`).
+
+    Raises:
+        InputError: it is not in its format, or a record is no object.
+    """
+    if name.startswith(HUB):
+        yield from _from_hub(name.removeprefix(HUB))
+        return
+    path = Path(name)
+    if path.suffix == ".parquet":
+        yield from _from_parquet(path)
+    elif path.suffix == ".jsonl":
+        yield from read_jsonl(path)
+    else:
+        yield from _from_json(path)
+
+
+def _from_json(path: Path) -> Iterator[Record]:
+    records = read_json(path)
+    if not isinstance(records, list):
+        raise InputError(f"{path}: expected a list of records, got {type(records).__name__}")
+    for position, record in enumerate(records):
+        if not isinstance(record, dict):
+            raise InputError(f"{path}, record {position}: expected an object, got {record!r:.80}")
+        yield record
+
+
+def _from_parquet(path: Path) -> Iterator[Record]:
+    from pyarrow import ArrowInvalid
+    from pyarrow.parquet import ParquetFile
+
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing")
+    try:
+        for batch in ParquetFile(path).iter_batches():
+            yield from batch.to_pylist()
+    except ArrowInvalid as error:
+        raise InputError(f"{path}: no parquet file ({error})") from error
+
+
+def _from_hub(name: str) -> Iterator[Record]:
+    from datasets import load_dataset
+
+    name, _, split = name.partition(":")
+    for record in load_dataset(name, split=split or "train"):
+        yield dict(record)

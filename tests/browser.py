@@ -1,0 +1,125 @@
+"""A headless Chromium, driven over its debugging protocol."""
+
+import base64
+import itertools
+import json
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import httpx
+from websockets.sync.client import connect
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--remote-debugging-port=0", "--remote-allow-origins=*",
+)  # fmt: skip
+
+
+def find_browser():
+    """The path of an installed browser, or None."""
+    return next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
+class Browser:
+    """One page of a browser with a profile of its own."""
+
+    def __init__(self, profile: Path):
+        command = [find_browser(), *FLAGS, f"--user-data-dir={profile}", "about:blank"]
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        port = self._port(profile / "DevToolsActivePort")
+        targets = httpx.get(f"http://127.0.0.1:{port}/json").json()
+        page = next(one for one in targets if one["type"] == "page")
+        self.socket = connect(page["webSocketDebuggerUrl"], max_size=None, legacy=True)
+        self.numbers = itertools.count(1)
+        self.messages = []
+        for domain in ("Page", "Runtime", "Log"):
+            self.send(f"{domain}.enable")
+
+    def _port(self, file):
+        for _ in range(600):
+            if file.exists() and (text := file.read_text()).count("\n"):
+                return int(text.split()[0])
+            time.sleep(0.05)
+        raise AssertionError("the browser did not start in 30 s")
+
+    def send(self, method, **parameters):
+        number = next(self.numbers)
+        self.socket.send(json.dumps({"id": number, "method": method, "params": parameters}))
+        while True:
+            answer = json.loads(self.socket.recv(timeout=30))
+            if answer.get("id") == number:
+                assert "error" not in answer, answer
+                return answer["result"]
+            self.messages.append(answer)
+
+    def size(self, width, height):
+        self.send(
+            "Emulation.setDeviceMetricsOverride",
+            width=width, height=height, deviceScaleFactor=1, mobile=width < 600,
+        )  # fmt: skip
+
+    def open(self, url):
+        self.send("Page.navigate", url=url)
+        self.wait("document.readyState === 'complete'")
+
+    def run(self, script):
+        """The value of an expression."""
+        found = self.send(
+            "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True
+        )
+        assert "exceptionDetails" not in found, found
+        return found["result"].get("value")
+
+    def wait(self, condition):
+        for _ in range(600):
+            if self.run(condition):
+                return
+            time.sleep(0.05)
+        raise AssertionError(f"{condition} did not come about in 30 s")
+
+    def type(self, selector, text):
+        """Put the cursor into a field and type, as a person does."""
+        self.run(f"document.querySelector({selector!r}).focus()")
+        self.run(f"document.querySelector({selector!r}).select?.()")
+        self.send("Input.insertText", text=text)
+
+    def click(self, selector):
+        """Press the mouse where the element is."""
+        box = self.run(
+            f"(() => {{ const e = document.querySelector({selector!r}); e.scrollIntoView();"
+            " const b = e.getBoundingClientRect();"
+            " return [b.x + b.width / 2, b.y + b.height / 2]; })()"
+        )
+        for kind in ("mousePressed", "mouseReleased"):
+            self.send(
+                "Input.dispatchMouseEvent",
+                type=kind, x=box[0], y=box[1], button="left", clickCount=1,
+            )  # fmt: skip
+
+    def text(self, selector):
+        return self.run(f"document.querySelector({selector!r}).innerText")
+
+    def complaints(self):
+        """What the page logged as errors."""
+        self.run("1")
+        return [
+            message
+            for message in self.messages
+            if message["method"] == "Runtime.exceptionThrown"
+            or message.get("params", {}).get("entry", {}).get("level") == "error"
+        ]
+
+    def screenshot(self, file):
+        found = self.send("Page.captureScreenshot", captureBeyondViewport=True)
+        file.write_bytes(base64.b64decode(found["data"]))
+
+    def close(self):
+        self.socket.close()
+        self.process.terminate()
+        self.process.wait(timeout=30)

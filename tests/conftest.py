@@ -1,0 +1,43 @@
+"""Fixtures: the real benchmark data where this machine has it, and small databases made here."""
+
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from slmsql.execution import create_database
+
+ROOT = Path(__file__).parent.parent
+ARCHIVE = ROOT.parent / "shared" / "data" / "benchmarks.tar.xz"
+
+
+@pytest.fixture(scope="session")
+def benchmarks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Real Spider, BIRD and SynSQL data with predictions; see the README in its folder."""
+    unpacked = ROOT / "data" / "benchmarks"
+    if unpacked.is_dir():
+        return unpacked
+    if not ARCHIVE.is_file():
+        pytest.skip("needs data/benchmarks (real Spider, BIRD and SynSQL data)")
+    folder = tmp_path_factory.mktemp("data")
+    with tarfile.open(ARCHIVE) as archive:
+        archive.extractall(folder, filter="data")
+    return folder / "benchmarks"
+
+
+@pytest.fixture
+def singers(tmp_path: Path) -> Path:
+    """A database of two tables with a key between them, in the layout of Spider."""
+    path = tmp_path / "singers" / "singers.sqlite"
+    create_database(
+        path,
+        """
+        CREATE TABLE singer (id INTEGER PRIMARY KEY, name TEXT, age INTEGER);
+        CREATE TABLE song (
+            id INTEGER PRIMARY KEY, title TEXT, singer_id INTEGER REFERENCES singer (id)
+        );
+        INSERT INTO singer VALUES (1, 'Ann', 30), (2, 'Bob', 25), (3, 'Cid', 30);
+        INSERT INTO song VALUES (1, 'Hello', 1), (2, 'Bye', 1), (3, 'Rain', 2);
+        """,
+    )
+    return path

@@ -1,0 +1,70 @@
+"""The whole chain at its smallest: real vLLM, real TRL, GRPO under DeepSpeed on two processes."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from slmsql.files import read_json, read_jsonl
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The folder of a finished run, and what the run printed."""
+    folder = tmp_path_factory.mktemp("chain") / "quickstart"
+    return folder, quickstart(folder)
+
+
+def quickstart(folder: Path) -> str:
+    ended = subprocess.run(
+        [sys.executable, "scripts/quickstart.py", "--output", str(folder), "--size", "smallest"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert ended.returncode == 0, ended.stdout[-5000:]
+    return ended.stdout
+
+
+@pytest.mark.slow
+def test_the_chain_runs_from_data_to_the_page(finished):
+    folder, shown = finished
+    report = read_json(folder / "report.json")
+    assert report["n"] == 20
+    assert all(0 <= figure["value"] <= 100 for figure in report["figures"].values())
+    assert "corrective self-consistency" in shown
+    page = (folder / "report.html").read_text()
+    assert "are wrong in a systematic way" in page
+    assert "<svg" in page
+
+
+@pytest.mark.slow
+def test_grpo_ran_under_deepspeed_on_two_processes(finished):
+    folder, shown = finished
+    assert "accelerate launch --config_file configs/accelerate/cpu_zero2.yaml" in shown
+    for stage in ("grpo", "merge_grpo"):
+        log = (folder / "logs" / f"{stage}.log").read_text()
+        assert "eepSpeed" in log
+
+
+@pytest.mark.slow
+def test_each_question_has_a_prediction_and_all_its_candidates(finished):
+    folder, _ = finished
+    asked = [record["id"] for record in read_jsonl(folder / "demo" / "test.jsonl")]
+    answered = list(read_jsonl(folder / "corrective.jsonl"))
+    assert [record["id"] for record in answered] == asked
+    sampled = list(read_jsonl(folder / "grpo_test_sampled.jsonl"))
+    assert all(len(record["candidates"]) == 8 for record in sampled)
+
+
+@pytest.mark.slow
+def test_a_second_call_reuses_everything_and_shows_the_same_table(finished):
+    folder, first = finished
+    again = quickstart(folder)
+    assert "done in" not in again
+    table = first.index("95 % interval")
+    assert first[table:].splitlines()[:8] == again[again.index("95 % interval") :].splitlines()[:8]

@@ -1,0 +1,107 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from slmsql.question import read_questions
+
+ROOT = Path(__file__).parent.parent
+GOLD = "SELECT name FROM singer"
+
+
+def evaluate(*words):
+    return subprocess.run(
+        [sys.executable, ROOT / "scripts" / "evaluate.py", *map(str, words)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def lines(path, records):
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return path
+
+
+@pytest.fixture
+def questions(singers, tmp_path):
+    records = [
+        {"id": f"q{i}", "question": "names?", "db_id": "singers", "gold_sql": GOLD}
+        for i in range(2)
+    ]
+    return lines(tmp_path / "questions.jsonl", records)
+
+
+@pytest.fixture
+def run(questions, tmp_path):
+    def run(records, *words):
+        file = lines(tmp_path / "predictions.jsonl", records)
+        return evaluate(
+            "--questions", questions, "--databases", tmp_path, "--predictions", file, *words
+        )
+
+    return run
+
+
+def test_it_writes_the_report_and_the_outcomes(run, tmp_path):
+    answers = [{"id": "q0", "sql": GOLD}, {"id": "q1", "sql": "SELECT 1"}]
+    figures = tmp_path / "figures.json"
+    result = run(answers, "--output", tmp_path / "run", "--match", "strict", "--json", figures)
+    assert result.returncode == 0, result.stderr
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert (report["execution_accuracy"], report["n"], report["match"]) == (50.0, 2, "strict")
+    assert report["left_out"] == 0
+    assert json.loads(figures.read_text()) == report
+    outcomes = (tmp_path / "run" / "outcomes.jsonl").read_text().splitlines()
+    assert [json.loads(line)["correct"]["bird"] for line in outcomes] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    [
+        ([{"id": "q0", "sql": GOLD}], "no prediction for q1"),
+        ([{"id": "q0", "sql": GOLD}, {"id": "q7", "sql": GOLD}], "q7 not among the questions"),
+        ([{"id": "q0", "sql": GOLD}] * 2, "the id 'q0' occurs twice"),
+        ([{"id": "q0"}], "no 'sql'"),
+        ([], "no predictions in it"),
+    ],
+)
+def test_ids_must_fit_and_one_line_says_so(run, tmp_path, answers, message):
+    result = run(answers, "--output", tmp_path / "run")
+    assert result.returncode == 2
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_no_database_at_all_is_an_error_of_one_line(questions, tmp_path):
+    answers = lines(tmp_path / "p.jsonl", [{"id": "q0", "sql": GOLD}, {"id": "q1", "sql": GOLD}])
+    (tmp_path / "empty").mkdir()
+    result = evaluate(
+        "--questions", questions, "--databases", tmp_path / "empty", "--predictions", answers
+    )
+    assert result.returncode == 2
+    assert "none of the 2 questions has a database" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"), [("1b", 743), ("3b", 785), ("7b", 807), ("15b", 805)]
+)
+def test_codes_on_spider_dev(benchmarks, tmp_path, model, expected):
+    result = evaluate(
+        *("--benchmark", "spider", "--root", benchmarks / "spider", "--split", "dev"),
+        *("--predictions", benchmarks / "predictions" / f"spider_dev__codes-{model}.jsonl"),
+        *("--json", tmp_path / "report.json"),
+    )
+    assert result.returncode == 0, result.stderr
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert (report["correct"], report["n"], report["left_out"]) == (expected, 972, 62)
+
+
+def test_mini_dev_asks_two_questions_twice_and_is_read_all_the_same(benchmarks):
+    file = benchmarks / "bird" / "minidev" / "mini_dev_sqlite.json"
+    questions = read_questions(file, benchmarks / "bird" / "dev" / "dev_databases")
+    assert len({question.id for question in questions}) == 500
+    assert [q.id for q in questions if "#" in q.id] == ["bird_dev_137#2", "bird_dev_138#2"]

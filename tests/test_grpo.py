@@ -1,0 +1,316 @@
+"""The GRPO program: what it checks first, and what it does with rows, rollouts and groups."""
+
+from dataclasses import replace
+
+import pytest
+
+from rewards import Judge
+from rewards.watch import ALARMS, Alarm, Watched, figures, is_constant, raised, with_thresholds
+from rl.checkpoint import last_checkpoint, step_of
+from rl.groups import Resting
+from rl.model import check_model, check_tokenizer
+from rl.options import Options, held_out
+from rl.record import check_databases
+from rl.rollouts import RolloutLog, groups_of, rewind
+from rl.rows import check_layout, read_rows, running
+from rl.training import has_variance
+from rl.validation import Answered, Counts, count, share_of
+from slmsql.errors import InputError
+from slmsql.execution import Executor, create_database, fingerprint
+from slmsql.files import read_jsonl, write_json, write_jsonl
+from slmsql.match import Match
+from slmsql.prompt import Prompting, build_prompt, read_template
+from slmsql.question import Question
+from slmsql.rows import grpo_row
+
+GOLD = "SELECT name FROM singer WHERE age = 30"
+
+
+def think(sql):
+    return f"<think>\nwhy\n</think>\n<answer>\n{sql}\n</answer>"
+
+
+def row(database, identity="q0", gold=GOLD, template="think"):
+    question = Question(identity, "Who is 30?", "singers", database, gold_sql=gold)
+    prompt = build_prompt(question, Prompting(template=template))
+    return grpo_row(question, prompt, read_template(template).layout)
+
+
+# Rows
+
+
+def test_rows_whose_gold_fails_are_left_out_and_counted(singers):
+    rows = [row(singers, "a"), row(singers, "b", "SELECT x FROM y"), row(singers, "c", "SELECT (")]
+    with Executor(workers=1) as executor:
+        checked = running(rows, executor, Match.BIRD)
+        assert [kept["id"] for kept in checked.rows] == ["a"]
+        assert checked.summary().startswith("1 rows; left out: 1 gold error (")
+        assert sum(checked.left_out.values()) == 2
+        with pytest.raises(InputError, match="no gold query of 2 rows runs"):
+            running(rows[1:], executor, Match.BIRD)
+
+
+def test_a_missing_or_changed_database_is_found_first(singers, tmp_path):
+    with Executor(workers=1) as executor:
+        with pytest.raises(FileNotFoundError, match=r"gone\.sqlite"):
+            running([{**row(singers), "database": "gone.sqlite"}], executor, Match.BIRD)
+        with pytest.raises(InputError, match="has changed since the rows were prepared"):
+            running([{**row(singers), "fingerprint": "0" * 64}], executor, Match.BIRD)
+        assert running(
+            [{**row(singers), "fingerprint": fingerprint(singers)}], executor, Match.BIRD
+        )
+
+
+def test_a_run_does_not_go_on_with_another_database(singers, tmp_path):
+    record = tmp_path / "run.json"
+    check_databases(record, [str(singers)])  # nothing to go on from yet
+    write_json(record, {"databases": {str(singers): fingerprint(singers)}})
+    check_databases(record, [str(singers)])
+    singers.unlink()
+    create_database(singers, "CREATE TABLE other (id INTEGER)")
+    with pytest.raises(InputError, match="has changed since this run began"):
+        check_databases(record, [str(singers)])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"gold_sql": None}, r"row 2: 'gold_sql' must be text, got None"),
+        ({"database": ""}, r"row 2: 'database' must be text"),
+        ({"prompt": "Who?"}, r"row 2: 'prompt' must be a list of messages, got 'Who\?'"),
+        ({"prompt": [{"role": "user"}]}, r"row 2: expected a role and a content"),
+        ({"id": "q0"}, r"row 2: the id 'q0' occurs twice"),
+    ],
+)
+def test_malformed_rows_are_refused_with_their_position(singers, tmp_path, change, message):
+    file = tmp_path / "rows.jsonl"
+    write_jsonl(file, [row(singers), {**row(singers, "q1"), **change}])
+    with pytest.raises(InputError, match=message):
+        read_rows(file)
+
+
+def test_an_empty_file_of_rows_is_refused(tmp_path):
+    (tmp_path / "rows.jsonl").touch()
+    with pytest.raises(InputError, match="is empty"):
+        read_rows(tmp_path / "rows.jsonl")
+
+
+def test_a_template_without_the_layout_cannot_be_paid_for_it(singers, tmp_path):
+    check_layout([row(singers)], tmp_path)
+    with pytest.raises(InputError, match=r"asks for the layout 'sql', .* never be earned"):
+        check_layout([row(singers, template="schema")], tmp_path)
+    foreign = {**row(singers, template="schema"), "layout": ""}  # a row that does not say
+    with pytest.raises(InputError, match=r"asks for the layout 'other'"):
+        check_layout([foreign], tmp_path)
+    check_layout([{**row(singers), "layout": ""}], tmp_path)
+
+
+def test_held_out_rows_must_be_held_out(singers, tmp_path):
+    file = tmp_path / "held.jsonl"
+    write_jsonl(file, [row(singers, "q0"), row(singers, "q1")])
+    options = Options(train_file="", validation_file=str(file))
+    assert len(held_out(options, [row(singers, "q2")])) == 2
+    with pytest.raises(InputError, match="1 of its rows are trained on as well, such as 'q1'"):
+        held_out(options, [row(singers, "q1")])
+
+
+# Options and model
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"rewards": ["exekution"]}, "unknown rewards"),
+        ({"fault_share": 1.5}, "fault_share must be in"),
+        ({"alarms": ["watch/luck=1"]}, "unknown alarms"),
+        ({"alarms": ["watch/empty"]}, "NAME=NUMBER"),
+        ({"validation_samples": -1}, "must not be negative"),
+    ],
+)
+def test_wrong_options_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        Options(train_file="rows.jsonl", **options)
+
+
+def test_what_is_no_model_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"no config\.json"):
+        check_model(str(tmp_path))
+    with pytest.raises(InputError, match="neither a folder nor a name of the hub"):
+        check_model(str(tmp_path / "gone"))
+    with pytest.raises(InputError, match="is missing"):
+        check_model(None)
+    check_model("Qwen/Qwen2.5-Coder-0.5B-Instruct")
+
+
+def test_tags_that_decoding_drops_are_refused():
+    from tests.tiny_model import TAGS, tiny_tokenizer
+
+    tokenizer = tiny_tokenizer()
+    check_tokenizer(tokenizer, think=True)
+    tokenizer.add_special_tokens({"additional_special_tokens": TAGS})
+    check_tokenizer(tokenizer, think=False)
+    with pytest.raises(InputError, match="ordinary tokens"):
+        check_tokenizer(tokenizer, think=True)
+    tokenizer.chat_template = None
+    with pytest.raises(InputError, match="no chat template"):
+        check_tokenizer(tokenizer, think=False)
+
+
+# Checkpoints and rollouts
+
+
+def test_a_checkpoint_that_was_cut_off_does_not_count(tmp_path):
+    assert last_checkpoint(tmp_path) is None
+    write_json(tmp_path / "checkpoint-9" / "trainer_state.json", {"global_step": 9})
+    write_json(tmp_path / "checkpoint-10" / "trainer_state.json", {"global_step": 10})
+    (tmp_path / "checkpoint-11").mkdir()
+    (tmp_path / "checkpoint-12").mkdir()
+    (tmp_path / "checkpoint-12" / "trainer_state.json").write_text('{"global_')
+    (tmp_path / "checkpoint-best").mkdir()
+    assert last_checkpoint(tmp_path) == tmp_path / "checkpoint-10"
+    assert step_of(tmp_path / "checkpoint-10") == 10
+
+
+def test_rollouts_after_the_checkpoint_are_set_aside_and_none_is_lost(tmp_path):
+    for rank in (0, 1):
+        log = RolloutLog(tmp_path, rank)
+        for step in (1, 2, 3):
+            log.append([{"step": step, "id": f"{rank}{step}", "taught": step == 2}])
+    with open(tmp_path / "rank-00001.jsonl", "a") as file:
+        file.write('{"step": 4, "id')  # the process was killed while it wrote
+    assert rewind(tmp_path, 2) == 3
+    assert rewind(tmp_path, 2) == 0
+    kept = [one["step"] for file in sorted(tmp_path.glob("*.jsonl")) for one in read_jsonl(file)]
+    assert kept == [1, 2, 1, 2]
+    aside = sorted((tmp_path / "abandoned").glob("*.jsonl"))
+    assert [file.read_text().count("\n") for file in aside] == [1, 2]
+    assert groups_of(tmp_path) == [(1, {"01": False, "11": False}), (2, {"02": True, "12": True})]
+
+
+# Groups
+
+
+def test_a_row_that_taught_nothing_rests_and_comes_back():
+    resting = Resting(ids=list("abcdefgh"), groups=2)  # an epoch has four steps
+    resting.learn(1, ["a", "b"], [False, True])
+    assert resting.rests("a", 5)
+    assert not resting.rests("a", 7)
+    assert not resting.rests("b", 2)
+    resting.learn(7, ["a", "b"], [False, True])
+    assert resting.rests("a", 7 + 9)
+    resting.learn(17, ["a"], [True])
+    assert not resting.rests("a", 18)
+
+
+def test_rows_that_rest_are_replaced_by_others_the_same_on_every_process():
+    ids = list("abcdefgh")
+    runs = []
+    for _ in range(2):
+        resting = Resting(ids=ids, groups=2, seed=3)
+        resting.learn(1, ["a", "b", "c"], [False, False, True])
+        runs.append([resting.choose(step, ["a", "c"]) for step in (2, 3, 4)])
+    assert runs[0] == runs[1]
+    for chosen in runs[0]:
+        assert chosen[1] == "c"
+        assert chosen[0] in set("defgh")
+
+
+def test_where_all_rows_rest_the_drawn_ones_stay():
+    resting = Resting(ids=["a", "b"], groups=2)
+    resting.learn(1, ["a", "b"], [False, False])
+    assert resting.choose(2, ["a", "b"]) == ["a", "b"]
+
+
+def test_a_group_teaches_if_what_was_judged_differs():
+    nan = float("nan")
+    assert has_variance([0.1, 1.1])
+    assert not has_variance([0.1, 0.1, nan])
+    assert not has_variance([nan, nan])
+
+
+# Watching
+
+
+def watched(database, *sql, gold=GOLD):
+    from slmsql.execution import Pair
+
+    pairs = [Pair(database, text, gold) for text in sql]
+    with Executor(workers=1) as executor:
+        by_mode = [executor.judge(pairs, match=match) for match in (Match.BIRD, Match.STRICT)]
+    return [Watched(think(text), *both) for text, *both in zip(sql, *by_mode, strict=True)]
+
+
+def test_each_way_to_game_the_reward_has_its_figure(singers):
+    shares = figures(
+        watched(
+            singers,
+            GOLD,
+            "SELECT 'Ann' UNION SELECT 'Cid' -- FROM memory",
+            "SELECT name FROM singer WHERE age = 99",
+            "DROP TABLE singer",
+            f"{GOLD} UNION ALL {GOLD}",
+        )
+    )
+    assert shares["watch/executable"] == 0.8
+    assert shares["watch/constant"] == 0.2
+    assert shares["watch/empty"] == 0.2
+    assert shares["watch/refused"] == 0.2
+    assert shares["watch/lenient"] == 0.2
+    assert shares["watch/format_only"] == 0.4
+    assert shares["watch/no_sql"] == shares["watch/timeout"] == 0
+
+
+@pytest.mark.parametrize(
+    ("sql", "constant"),
+    [
+        ("SELECT 42", True),
+        ("SELECT 'from', \"from\" -- from", True),
+        ("SELECT 1 /* FROM t */", True),
+        ("SELECT a\nFROM t", False),
+        (None, False),
+    ],
+)
+def test_a_query_without_from_is_a_constant(sql, constant):
+    assert is_constant(sql) is constant
+
+
+def test_alarms_sound_above_their_threshold_and_can_be_moved():
+    loud = raised({"watch/constant": 0.2, "watch/empty": 0.2}, ALARMS)
+    assert [alarm.metric for alarm in loud] == ["watch/constant"]
+    moved = with_thresholds(["watch/constant=0.5"])
+    assert not raised({"watch/constant": 0.2}, moved)
+    assert Alarm("watch/constant", 0.5, ALARMS[0].meaning) in moved
+
+
+# Validation
+
+
+def test_validation_counts_greedy_vote_and_pass(singers):
+    wrong, other = think("SELECT 'x'"), think("SELECT id FROM song")
+    right, same = think(GOLD), think("SELECT name FROM singer WHERE age > 29")
+    answers = [
+        Answered(row(singers), right, (wrong, right, same)),  # the vote finds the majority
+        Answered(row(singers), wrong, (wrong, wrong, right)),  # and is misled by it
+        Answered(row(singers), other, (other, wrong, think("SELECT"))),
+        Answered(row(singers), think("SELECT"), (think("SELECT"),) * 3),
+    ]
+    judge = Judge(workers=1)
+    counts = count(answers, judge, Match.BIRD)
+    judge.close()
+    assert counts == Counts(rows=4, greedy=1, voted=1, sampled=1.0, passed=2)
+    assert counts.figures(3) == {
+        "ex_greedy": 0.25,
+        "ex_vote3": 0.25,
+        "pass@1": 0.25,
+        "pass@3": 0.5,
+    }
+    assert replace(counts, rows=0).figures(0)["ex_greedy"] == 1.0
+
+
+def test_processes_share_validation_rows_evenly():
+    rows = [{"id": n} for n in range(5)]
+    assert [share_of(rows, rank, 2) for rank in (0, 1)] == [
+        [{"id": 0}, {"id": 2}, {"id": 4}],
+        [{"id": 1}, {"id": 3}, {"id": 0}],
+    ]
+    assert share_of(rows[:1], 1, 2) == [{"id": 0}]

@@ -1,0 +1,244 @@
+"""Real trainings: killed and resumed, on several processes, under attack."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from slmsql.execution import create_database, fingerprint
+from slmsql.files import read_jsonl, write_json, write_jsonl
+from slmsql.prompt import Layout, Prompting, build_prompt
+from slmsql.question import Question, read_benchmark
+from slmsql.rows import grpo_row
+from tests.tiny_model import tiny_model
+
+ROOT = Path(__file__).parent.parent
+pytestmark = pytest.mark.slow
+TINY = {
+    "num_generations": 4,
+    "per_device_train_batch_size": 8,
+    "max_completion_length": 16,
+    "learning_rate": 1e-3,
+    "logging_steps": 1,
+    "gradient_checkpointing": False,
+    "bf16": False,
+    "use_cpu": True,
+    "report_to": "none",
+    "save_strategy": "no",
+}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return tiny_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture
+def shop(tmp_path):
+    path = tmp_path / "shop" / "shop.sqlite"
+    create_database(
+        path, "CREATE TABLE item (id INTEGER, name TEXT); INSERT INTO item VALUES (1, 'a');"
+    )
+    return path
+
+
+def write_rows(path, database, count, prefix="q"):
+    questions = [
+        Question(
+            f"{prefix}{n}", f"Item {prefix}{n}?", "shop", database, gold_sql="SELECT name FROM item"
+        )
+        for n in range(count)
+    ]
+    write_jsonl(path, [grpo_row(q, build_prompt(q, Prompting()), Layout.THINK) for q in questions])
+    return path
+
+
+def command(folder, options, *, launch="", program="rl/grpo.py"):
+    config = folder.with_suffix(".yaml")
+    config.write_text(yaml.safe_dump({**TINY, **options, "output_dir": str(folder)}))
+    start = ["-m", "accelerate.commands.launch", "--config_file", launch] if launch else []
+    return [sys.executable, *start, program, "--config", str(config)]
+
+
+def run(*arguments, **options):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "WANDB_MODE": "offline"}
+    environment["WANDB_DIR"] = str(arguments[0].parent)
+    ended = subprocess.run(
+        command(*arguments, **options),
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=500,
+    )
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    return ended
+
+
+def history(folder):
+    """What the trainer logged, by step."""
+    state = max(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
+    logs = json.loads((state / "trainer_state.json").read_text())["log_history"]
+    return {log["step"]: log for log in logs if "loss" in log}
+
+
+def rollouts(folder):
+    return [
+        one for file in sorted((folder / "rollouts").glob("*.jsonl")) for one in read_jsonl(file)
+    ]
+
+
+def test_a_run_that_is_killed_goes_on_as_if_it_had_not_been(model, shop, tmp_path):
+    options = {
+        "model_name_or_path": str(model),
+        "train_file": str(write_rows(tmp_path / "rows.jsonl", shop, 12)),
+        "validation_file": str(write_rows(tmp_path / "held.jsonl", shop, 4, "h")),
+        "validation_samples": 2,
+        "rewards": ["execution", "format", "length"],
+        "rest_wasted_rows": True,
+        "max_steps": 10,
+        "eval_strategy": "steps",
+        "eval_steps": 3,
+        "num_generations_eval": 2,
+        "save_strategy": "steps",
+        "save_steps": 3,
+        "metric_for_best_model": "ex_greedy",
+    }
+    run(tmp_path / "whole", options)
+    killed = tmp_path / "killed"
+    kill_at(killed, 5, command(killed, options))
+    before = rollouts(killed)
+    ended = run(killed, options)
+    assert "going on from" in ended.stdout
+    aside = list(read_jsonl(killed / "rollouts" / "abandoned" / "rank-00000.jsonl"))
+    assert {one["step"] for one in aside} >= {4, 5}
+    assert len(aside) + sum(one["step"] <= 3 for one in before) == len(before)
+    assert rollouts(killed) == rollouts(tmp_path / "whole")
+    assert len(rollouts(killed)) == 10 * 8
+    whole, resumed = history(tmp_path / "whole"), history(killed)
+    assert list(resumed) == list(range(1, 11))
+    for step, log in whole.items():
+        for name in ("loss", "reward", "rewards/length_reward/mean", "grad_norm"):
+            assert resumed[step][name] == pytest.approx(log[name], abs=1e-5), (step, name)
+    assert any(log["loss"] for log in whole.values())
+
+
+def kill_at(folder, step, words):
+    """Start a training and kill -9 it when it has rollouts of a step."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(words, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
+    log = folder / "rollouts" / "rank-00000.jsonl"
+    deadline = time.monotonic() + 200
+    while not (log.exists() and f'"step": {step}' in log.read_text()):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
+def think(sql):
+    return f"<think>\nwhy\n</think>\n<answer>\n{sql}\n</answer>"
+
+
+@pytest.fixture
+def given(tmp_path, benchmarks):
+    """The 732 rows of BIRD train, and completions for each: right, wrong, broken, not asked for."""
+    questions = read_benchmark("bird", benchmarks / "bird", "train")
+    rows = [grpo_row(one, build_prompt(one, Prompting()), Layout.THINK) for one in questions]
+    write_jsonl(tmp_path / "rows.jsonl", rows)
+    texts = {
+        row["id"]: [
+            think(row["gold_sql"]),
+            row["gold_sql"],
+            think("SELECT 1"),
+            "SELECT FROM" + "x" * (place % 7),
+        ]
+        for place, row in enumerate(rows)
+    }
+    write_json(tmp_path / "completions.json", texts)
+    return tmp_path
+
+
+def test_one_process_and_two_under_zero_2_and_3_do_the_same(model, given):
+    """The rows are BIRD's train questions with their databases; the completions are given."""
+    logs = {}
+    for name, size in (("one", 4), ("cpu_zero2", 2), ("cpu_zero3", 2)):
+        options = {
+            "model_name_or_path": str(model),
+            "train_file": str(given / "rows.jsonl"),
+            "completions": str(given / "completions.json"),
+            "per_device_train_batch_size": size,
+            "max_steps": 2,
+            "save_strategy": "steps",
+            "save_steps": 2,
+        }
+        ended = run(
+            given / name,
+            options,
+            launch=f"configs/accelerate/{name}.yaml",
+            program="tests/fixed_rollouts.py",
+        )
+        assert "732 rows; left out: none" in ended.stdout
+        logs[name] = history(given / name)
+        paid = [
+            one["rewards"] for one in sorted(rollouts(given / name), key=lambda one: one["step"])
+        ]
+        assert [sum(of.values()) for of in paid] == [2, 1, 1, 0] * 2
+    for name in ("cpu_zero2", "cpu_zero3"):
+        for step, log in logs["one"].items():
+            assert log["reward"] == pytest.approx((1.1 + 1.0 + 0.1) / 4)
+            for figure in ("loss", "grad_norm", "reward", "reward_std", "groups/wasted"):
+                assert logs[name][step][figure] == pytest.approx(log[figure], rel=1e-3, abs=1e-5)
+
+
+HOSTILE = [
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n",
+    "SELECT hex(randomblob(1000000000)) || hex(zeroblob(1000000000))",
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i, i, i FROM n",
+    "DELETE FROM item",
+    "ATTACH DATABASE 'shop.sqlite' AS x",
+    "PRAGMA writable_schema = 1",
+    "SELECT load_extension('libc.so.6')",
+    "SELECT name FROM item",
+]
+
+
+def test_hostile_rollouts_cost_their_own_reward_and_nothing_else(model, shop, tmp_path):
+    rows = write_rows(tmp_path / "rows.jsonl", shop, 1)
+    write_json(tmp_path / "completions.json", {"q0": [think(sql) for sql in HOSTILE]})
+    before = fingerprint(shop)
+    options = {
+        "model_name_or_path": str(model),
+        "train_file": str(rows),
+        "completions": str(tmp_path / "completions.json"),
+        "num_generations": len(HOSTILE),
+        "report_to": "wandb,tensorboard",
+        "log_completions": True,
+        "max_steps": 2,
+        "save_strategy": "steps",
+        "save_steps": 2,
+    }
+    run(tmp_path / "attacked", options, program="tests/fixed_rollouts.py")
+    found = rollouts(tmp_path / "attacked")
+    assert [one["rewards"]["execution"] for one in found] == ([0] * 7 + [1]) * 2
+    assert [one["status"] for one in found[:3]] == ["timeout", "too_large", "too_large"]
+    assert {one["status"] for one in found[3:7]} <= {"refused", "error"}
+    assert history(tmp_path / "attacked")[2]["reward"] == pytest.approx(0.1 + 1 / 8)
+    assert fingerprint(shop) == before
+    assert_tracked(tmp_path)
+
+
+def assert_tracked(folder):
+    """wandb works without an account, and both trackers have something."""
+    assert list(folder.rglob("events.out.tfevents*"))
+    assert list(folder.glob("wandb/offline-run-*/run-*.wandb"))
+    tables = folder.glob("wandb/offline-run-*/files/media/table/completions_*.table.json")
+    columns = json.loads(next(tables).read_text())["columns"]
+    assert {"prompt", "completion", "execution_reward", "status", "sql", "id"} <= set(columns)

@@ -1,0 +1,32 @@
+"""Each file of configs/inference fills the options of the program that it names."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from inference import ask, csc
+from slmsql.config import parse
+
+FOLDER = Path(__file__).parent.parent / "configs" / "inference"
+PROGRAMS = {
+    "csc": (csc.Options, ["--model", "m", "--output", "out"]),
+    "ask": (ask.Options, ["--model", "m", "--database", "d"]),
+}
+
+
+@pytest.mark.parametrize("file", sorted(FOLDER.glob("*.yaml")), ids=lambda file: file.stem)
+def test_a_config_fills_its_programs_options(file):
+    program = re.search(r"inference/(csc|ask)\.py", file.read_text())[1]
+    options, needed = PROGRAMS[program]
+    filled = parse(options, about=None, argv=["--config", str(file), *needed])
+    assert filled.n > 1
+
+
+def test_the_published_settings_are_those_of_the_paper():
+    file = FOLDER / "slm_sql_bird.yaml"
+    options = parse(csc.Options, about=None, argv=["--config", str(file)])
+    assert (options.n, options.merge_n, options.temperature) == (64, 8, 0.8)
+    assert options.revising.first_stage == 0
+    assert options.first().plan.n == 64
+    assert options.second().plan.n == 8

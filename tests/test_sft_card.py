@@ -1,0 +1,36 @@
+"""The card of a model says from what, how and with which result it was made."""
+
+from sft.card import model_card
+
+RECORD = {
+    "arguments": {
+        "model_name_or_path": "Qwen/X",
+        "data": "rows.jsonl",
+        "data_hash": "abc",
+        "learning_rate": 1e-3,
+        "seed": 42,
+    },
+    "versions": {"torch": "2.13.0"},
+}
+
+
+def test_it_has_data_arguments_versions_and_the_last_scores():
+    history = [
+        {"step": 10, "eval_execution_accuracy": 0.25},
+        {"step": 20, "eval_execution_accuracy": 0.5, "eval_loss": 1.25},
+        {"step": 20, "loss": 1.0},
+    ]
+    card = model_card(RECORD, history, rows=900)
+    for line in (
+        "base_model: Qwen/X",
+        "| SHA-256 | abc |",
+        "| rows (packs, where packed) | 900 |",
+        "| learning_rate | 0.001 |",
+        "| eval_execution_accuracy | 0.5 at step 20 |",
+        "| torch | 2.13.0 |",
+    ):
+        assert line in card.splitlines()
+
+
+def test_a_run_without_evaluations_says_so():
+    assert "| scores | none: the run had no evaluations |" in model_card(RECORD, [], rows=1)

@@ -1,0 +1,146 @@
+import hashlib
+import json
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from slmsql.errors import InputError
+from slmsql.execution import Executor
+from slmsql.files import read_jsonl
+from slmsql.question import Question, read_questions
+from slmsql.suites import LABORATORY, SHOP, Form, Suite, check, make
+from slmsql.suites.dialect import to_sqlite
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def executor():
+    with Executor(workers=1) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def made(executor, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("suites")
+    for suite in (SHOP, LABORATORY):
+        make(suite, folder / suite.name, 42, executor)
+    return folder
+
+
+def test_the_shop_has_500_questions_over_at_least_30_shapes(made):
+    records = list(read_jsonl(made / "shop" / "questions.jsonl"))
+    assert len(records) == 500
+    assert len({record["form"] for record in records}) >= 30
+    assert {record["difficulty"] for record in records} == {"simple", "moderate", "complex"}
+
+
+def test_the_laboratory_has_579_for_training_and_200_for_evaluation(made):
+    for file, size in (("train", 579), ("evaluation", 200)):
+        records = list(read_jsonl(made / "laboratory" / f"{file}.jsonl"))
+        assert len(records) == size
+        tiers = Counter(record["difficulty"] for record in records)
+        assert min(tiers[tier] for tier in ("simple", "moderate", "complex")) >= size / 5
+
+
+def test_the_laboratory_keeps_its_gold_in_postgresql_too(made):
+    records = list(read_jsonl(made / "laboratory" / "train.jsonl"))
+    assert any("EXTRACT(YEAR" in record["postgres_sql"] for record in records)
+    assert not any("EXTRACT(" in record["gold_sql"] for record in records)
+
+
+@pytest.mark.parametrize(
+    ("suite", "file", "training"),
+    [("shop", "questions", ""), ("laboratory", "evaluation", "train"), ("laboratory", "train", "")],
+)
+def test_nothing_is_empty_doubled_tied_or_leaked(made, executor, suite, file, training):
+    folder = made / suite
+    questions = read_questions(folder / f"{file}.jsonl", folder / "databases")
+    known = read_questions(folder / f"{training}.jsonl", folder / "databases") if training else []
+    assert check(questions, executor, known) == {}
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(made, executor, tmp_path):
+    make(SHOP, tmp_path / "again", 42, executor)
+    make(SHOP, tmp_path / "other", 43, executor)
+    first = (made / "shop" / "questions.jsonl").read_bytes()
+    assert (tmp_path / "again" / "questions.jsonl").read_bytes() == first
+    assert (tmp_path / "other" / "questions.jsonl").read_bytes() != first
+    database = Path("databases", "shop", "shop.sqlite")
+    hashes = {
+        hashlib.sha256((folder / database).read_bytes()).hexdigest()
+        for folder in (made / "shop", tmp_path / "again")
+    }
+    assert len(hashes) == 1
+
+
+def test_a_check_names_every_fault(singers, executor):
+    def ask(number, text, sql):
+        return Question(str(number), text, "singers", singers, gold_sql=sql)
+
+    training = [ask(9, "Who is old?", "SELECT name FROM singer WHERE age > 26")]
+    questions = [
+        ask(0, "Fails?", "SELECT nobody FROM singer"),
+        ask(1, "Empty?", "SELECT name FROM singer WHERE age > 99"),
+        ask(2, "Who is  OLD?", "select name from singer where AGE > 26"),
+        ask(3, "Twice?", "SELECT age FROM singer"),
+        ask(4, "twice?", "SELECT id FROM singer"),
+        ask(5, "Tied?", "SELECT name FROM singer ORDER BY age DESC LIMIT 1"),
+        ask(6, "Now?", "SELECT random()"),
+    ]
+    assert check(questions, executor, training) == {
+        "fails": ["0"],
+        "empty": ["1"],
+        "text is in training": ["2"],
+        "SQL is in training": ["2"],
+        "asked twice": ["3", "4"],
+        "cut off between equals": ["5"],
+        "depends on the moment": ["6"],
+    }
+
+
+def test_a_form_whose_sql_fails_is_a_fault_of_the_suite(executor, tmp_path):
+    form = Form("bad", "simple", ["?"], "SELECT nobody")
+    suite = Suite("bad", lambda seed: "CREATE TABLE t (a)", [form], {"questions": 1})
+    with pytest.raises(InputError, match="form bad: no such column"):
+        make(suite, tmp_path, 1, executor)
+
+
+def test_too_few_sound_questions_are_refused(executor, tmp_path):
+    suite = Suite("few", lambda seed: "CREATE TABLE t (a)", [], {"questions": 1})
+    with pytest.raises(InputError, match="0 sound questions, 1 are needed"):
+        make(suite, tmp_path, 1, executor)
+
+
+@pytest.mark.parametrize(
+    ("postgres", "sqlite"),
+    [
+        ("SELECT EXTRACT(YEAR FROM d) FROM t", "CAST(STRFTIME('%Y', d) AS INTEGER)"),
+        ("SELECT DATE_TRUNC('month', d) FROM t", "DATE(d, 'start of month')"),
+        ("SELECT d + INTERVAL '7 days' FROM t", "DATE(d, '+7 days')"),
+        ("SELECT a::date - b::date FROM t", "CAST(JULIANDAY(DATE(a)) - JULIANDAY(DATE(b)) AS INT"),
+    ],
+)
+def test_dates_of_postgresql_become_those_of_sqlite(postgres, sqlite):
+    assert sqlite in to_sqlite(postgres, "postgres")
+
+
+def test_the_program_makes_and_checks(tmp_path):
+    def program(*words):
+        script = ROOT / "scripts" / "make_suite.py"
+        return subprocess.run(
+            [sys.executable, script, *map(str, words)], capture_output=True, text=True, check=False
+        )
+
+    made = program("--suite", "shop", "--output", tmp_path)
+    assert "500 questions" in made.stdout, made.stderr
+    file, databases = tmp_path / "questions.jsonl", tmp_path / "databases"
+    assert "no faults" in program("--check", file, "--databases", databases).stdout
+    record = json.loads(file.read_text().splitlines()[0]) | {"id": "again"}
+    file.write_text(file.read_text() + json.dumps(record) + "\n")
+    spoilt = program("--check", file, "--databases", databases)
+    assert (spoilt.returncode, "asked twice: 2" in spoilt.stdout) == (1, True)
+    assert "--check FILE" in program("--seed", "1").stderr
