@@ -4,7 +4,8 @@
 
 Gold that does not run would reward nothing or nonsense: it is left out and counted, as is gold that
 gives something else each time. With candidates of the model to be trained (`--candidates`), what it
-always or never solves can be left out too: such questions teach GRPO nothing.
+always or never solves can be left out too: such questions teach GRPO nothing. Questions of some of
+the databases can go to a file of their own, for validation during training (`--held_out`).
 """
 
 from collections import Counter
@@ -18,6 +19,7 @@ from slmsql.config import parse
 from slmsql.errors import InputError, run_program
 from slmsql.execution import Execution, Executor, Statement
 from slmsql.files import Record, read_jsonl, write_jsonl
+from slmsql.guards import split_by_database
 from slmsql.options import GuardOptions, PromptOptions
 from slmsql.prompt import compose, read_template
 from slmsql.question import Question, with_databases
@@ -31,6 +33,11 @@ class Options(PromptOptions, GuardOptions):
     exclude: str = field(
         default="", metadata={"help": "JSON Lines of `id`: questions whose gold is known as wrong"}
     )
+    held_out_output: str = field(
+        default="", metadata={"help": "JSON Lines for questions over databases not in --output"}
+    )
+    held_out: float = field(default=0.1, metadata={"help": "share of the questions that go there"})
+    seed: int = field(default=42, metadata={"help": "decides which databases go there"})
     drop_empty: bool = field(
         default=False, metadata={"help": "leave out gold with an empty result: easy to hit"}
     )
@@ -45,6 +52,10 @@ class Options(PromptOptions, GuardOptions):
     )
 
     def __post_init__(self) -> None:
+        if not 0 < self.held_out < 1:
+            raise ValueError(f"held_out must be between 0 and 1, got {self.held_out}")
+        if self.held_out_output and self.held_out_output == self.output:
+            raise ValueError(f"--held_out_output is --output: {self.output}")
         if not 0 <= self.pass_above < self.pass_below <= 1:
             raise ValueError(
                 "expected 0 <= pass_above < pass_below <= 1, got "
@@ -54,15 +65,44 @@ class Options(PromptOptions, GuardOptions):
 
 def main() -> None:
     options = parse(Options, about=__doc__)
-    tally = Tally()
-    questions, report = guarded(options, options, tally.left_out)
-    kept = usable(questions, options, tally.left_out)
+    left_out: Counter[str] = Counter()
+    questions, report = guarded(options, options, left_out)
+    kept = usable(questions, options, left_out)
     if not kept:
+        reasons = Tally(left_out=left_out).reasons()
+        raise InputError(f"nothing is left of {len(questions)} questions; left out: {reasons}")
+    for output, part in parts(kept, options).items():
+        write(output, part, options, left_out, report)
+
+
+def parts(questions: Sequence[Question], options: Options) -> dict[Path, Sequence[Question]]:
+    """The questions of each file to write.
+
+    Raises:
+        InputError: there are too few databases to hold out any.
+    """
+    if not options.held_out_output:
+        return {Path(options.output): questions}
+    training, held_out = split_by_database(questions, options.held_out, options.seed)
+    if not training or not held_out:
+        databases = len({question.db_id for question in questions})
         raise InputError(
-            f"nothing is left of {len(questions)} questions; left out: {tally.reasons()}"
+            f"{databases} databases cannot be split so that {options.held_out:.0%} of the "
+            "questions are over others; give another --held_out or --seed"
         )
-    output = Path(options.output)
-    count = write_jsonl(output, rows(kept, options, tally))
+    return {Path(options.output): training, Path(options.held_out_output): held_out}
+
+
+def write(
+    output: Path,
+    questions: Sequence[Question],
+    options: Options,
+    left_out: Counter[str],
+    report: Record,
+) -> None:
+    """The rows, and the card beside them."""
+    tally = Tally(left_out=Counter(left_out))
+    count = write_jsonl(output, rows(questions, options, tally))
     card = write_card(
         output, tally, arguments=options.deciding(), inputs=options.files(), overlap=report
     )

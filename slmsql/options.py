@@ -8,7 +8,7 @@ from slmsql.prompt import Prompting
 from slmsql.question import Question, benchmark_paths
 from slmsql.source import read_source
 
-NOT_DECIDING = ("output", "rl_output", "workers", "json")
+NOT_DECIDING = ("output", "rl_output", "held_out_output", "workers", "json")
 
 
 @dataclass(kw_only=True)

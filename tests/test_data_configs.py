@@ -28,7 +28,7 @@ def test_every_training_config_has_its_data(tmp_path):
     made = set()
     for path in CONFIGS:
         content = load_config(path)
-        made |= {content["output"], content.get("rl_output")}
+        made |= {content.get(name) for name in ("output", "rl_output", "held_out_output")}
     for path in [*(ROOT / "configs" / "sft").glob("*.yaml"), *(ROOT / "configs/rl").glob("*.yaml")]:
         content = load_config(path)
         for name in ("data", "train_file", "validation_file"):

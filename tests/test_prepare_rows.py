@@ -182,6 +182,30 @@ def test_what_is_near_an_evaluation_question_is_reported_and_can_be_left_out(sin
     assert [row["id"] for row in rows] == ["q1"]
 
 
+def test_validation_rows_are_over_other_databases_than_training_rows(benchmarks, tmp_path):
+    bird = ["--questions", benchmarks / "bird/train/train.json"]
+    bird += ["--databases", benchmarks / "bird/train/train_databases"]
+    held = tmp_path / "held.jsonl"
+    rows, card = made(
+        "prepare_rl", tmp_path / "rl.jsonl", *bird, "--held_out_output", held, "--held_out", "0.2"
+    )
+    validation = list(read_jsonl(held))
+    trained = {row["database"] for row in rows}
+    assert validation
+    assert not trained & {row["database"] for row in validation}
+    assert len(rows) + len(validation) == 732 - sum(card["left_out"].values())
+
+
+def test_one_database_alone_cannot_be_split(questions, tmp_path):
+    done = run(
+        "prepare_rl", "--questions", questions, "--output", tmp_path / "rl.jsonl",
+        "--held_out_output", tmp_path / "held.jsonl",
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "1 databases cannot be split" in done.stderr
+    assert not (tmp_path / "rl.jsonl").exists()
+
+
 @pytest.mark.parametrize("program", ["prepare_rl", "prepare_sft", "prepare_merge"])
 def test_evaluation_splits_are_refused(program, singers, tmp_path):
     file = tmp_path / "dev.jsonl"
