@@ -17,7 +17,7 @@ from typing import Any
 
 from inference import generate, revise, vote
 from inference.inputs import RevisionOptions, VoteOptions
-from inference.samplers.options import sampler_when_needed
+from inference.samplers.options import check_sampler, sampler_when_needed
 from slmsql.config import as_arguments, parse
 from slmsql.errors import run_program
 
@@ -81,6 +81,7 @@ def main(options: Options) -> None:
             vote.main(options.votes())
             revise.run(second, sampler)
     else:
+        check_sampler(second)  # not only when the first has done its work
         _run("generate.py", first)
         vote.main(options.votes())
         _run("revise.py", second)

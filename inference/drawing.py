@@ -56,12 +56,17 @@ class Drawn:
     candidates: CandidateSet
     prompt_tokens: int
     tokens: int
+    seconds: float
+    """The sum of what its requests took the sampler."""
     error: str | None = None
 
     def as_record(self) -> Record:
         """One line of `candidates.jsonl`."""
-        counts = {"prompt_tokens": self.prompt_tokens, "tokens": self.tokens}
-        return self.candidates.as_record() | counts
+        return self.candidates.as_record() | {
+            "prompt_tokens": self.prompt_tokens,
+            "tokens": self.tokens,
+            "seconds": round(self.seconds, 3),
+        }
 
 
 @dataclass(slots=True)
@@ -74,6 +79,7 @@ class _Live:
     repairing: dict[str, int] = field(default_factory=dict)  # request: place of the candidate
     prompt_tokens: int = 0
     tokens: int = 0
+    seconds: float = 0.0
     error: str | None = None
     over: bool = False
 
@@ -152,6 +158,7 @@ class _Loop:
         live = self._sampling.pop(completed.key)
         live.prompt_tokens += completed.prompt_tokens
         live.tokens += sum(sample.tokens for sample in completed.samples)
+        live.seconds += completed.seconds
         if completed.error and completed.temporary:
             live.error = completed.error
         candidates = [_candidate(sample) for sample in completed.samples]
@@ -210,8 +217,16 @@ class _Loop:
         if remaining > 0 and not is_decided(groups, remaining, live.plan.confidence):
             self._ask(live)
             return
-        found = live.as_set(live.candidates)
-        self._done.append(Drawn(live.task, found, live.prompt_tokens, live.tokens, live.error))
+        self._done.append(
+            Drawn(
+                task=live.task,
+                candidates=live.as_set(live.candidates),
+                prompt_tokens=live.prompt_tokens,
+                tokens=live.tokens,
+                seconds=live.seconds,
+                error=live.error,
+            )
+        )
 
 
 def _candidate(sample: Sample) -> Candidate:

@@ -100,16 +100,16 @@ def main(options: Options) -> None:
 def run(options: Options, sampler: Callable[[], Sampler]) -> None:
     """Sample what is not there yet; the sampler is opened only if something is missing."""
     questions = options.part_of(options.read_all())
-    journal = Journal(options.output, options.settings())
-    missing = [question for question in questions if question.id not in journal.records]
-    if journal.is_complete and not missing:
-        print(f"{options.output}: {len(questions)} questions, nothing left to do")
-        return
-    with Executor(workers=options.workers or None) as executor:
-        if missing:
-            generate(missing, sampler(), executor, journal, options)
-    journal.finish([question.id for question in questions])
-    print(f"{options.output}: {summary(journal, options)}")
+    with Journal(options.output, options.settings()) as journal:
+        missing = [question for question in questions if question.id not in journal.records]
+        if journal.is_complete and not missing:
+            print(f"{options.output}: {len(questions)} questions, nothing left to do")
+            return
+        with Executor(workers=options.workers or None) as executor:
+            if missing:
+                generate(missing, sampler(), executor, journal, options)
+        journal.finish([question.id for question in questions])
+        print(f"{options.output}: {summary(journal, options)}")
 
 
 def generate(

@@ -3,9 +3,10 @@
     python inference/join.py --candidates shard*/candidates.jsonl --questions FILE --output FILE
 
 The questions stand in their order, and each must have candidates. Candidates of several runs for
-one question stand together, in the order of the files.
+one question stand together, in the order of the files; what they cost is added up.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from inference.inputs import QuestionOptions
 from slmsql.candidates import read_candidates
 from slmsql.config import parse
 from slmsql.errors import run_program
-from slmsql.files import write_jsonl
+from slmsql.files import read_jsonl, write_jsonl
+
+COSTS = ("prompt_tokens", "tokens", "seconds")
 
 
 @dataclass(kw_only=True)
@@ -26,8 +29,21 @@ def main(options: Options) -> None:
     """Read all, write one."""
     known = options.read_all()
     sets = read_candidates(options.candidates, known, wanted=options.part_of(known))
-    count = write_jsonl(options.output, (found.as_record() for found in sets))
-    print(f"{options.output}: {count} questions")
+    spent = _spent(options.candidates)
+    records = (found.as_record() | spent.get(found.id, {}) for found in sets)
+    print(f"{options.output}: {write_jsonl(options.output, records)} questions")
+
+
+def _spent(files: Sequence[Path]) -> Mapping[str, Mapping[str, float]]:
+    """What each question cost in all files; those of other systems do not say."""
+    spent: dict[str, dict[str, float]] = {}
+    for file in files:
+        for record in read_jsonl(file) if file.suffix == ".jsonl" else ():
+            before = spent.setdefault(str(record["id"]), {})
+            for name in COSTS:
+                if name in record:
+                    before[name] = round(before.get(name, 0) + record[name], 3)
+    return spent
 
 
 if __name__ == "__main__":

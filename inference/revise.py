@@ -91,11 +91,11 @@ def run(options: Options, sampler: Callable[[], Sampler]) -> None:
         sets = run_candidates(sets, executor)
         rules = options.rules_for(sets)
         first = first_vote(questions, sets, options.revising, rules)
-        journal = Journal(options.journal, options.settings())
-        missing = [one for name, one in first.doubtful.items() if name not in journal.records]
-        if missing:
-            revise(missing, sampler(), executor, journal, options.revising, options.plan)
-        journal.finish(list(first.doubtful))
+        with Journal(options.journal, options.settings()) as journal:
+            missing = [one for name, one in first.doubtful.items() if name not in journal.records]
+            if missing:
+                revise(missing, sampler(), executor, journal, options.revising, options.plan)
+            journal.finish(list(first.doubtful))
         predictions = second_votes(first, journal, options.revising)
         write_jsonl(options.output, (one.as_record() for one in predictions))
         print(f"{options.output}: {decisions(predictions)}")

@@ -10,7 +10,7 @@ from inference.dispatcher import Dispatcher
 from inference.drawing import Drawn, Plan, Task
 from inference.generate import PlanOptions
 from inference.inputs import RevisionOptions
-from inference.samplers.options import SamplerOptions, open_sampler, sampling_for
+from inference.samplers.options import SamplerOptions, check_sampler, open_sampler, sampling_for
 from slmsql.candidates import Candidate
 from slmsql.execution import Execution, Executor, Limits, Statement
 from slmsql.prediction import Prediction
@@ -62,6 +62,9 @@ class Service:
 
     def __init__(self, options: ServiceOptions) -> None:
         self._options = options
+        check_sampler(options)
+        if options.merge_model:
+            check_sampler(_merge_options(options))  # before the minutes of loading the generator
         limits = Limits(seconds=options.seconds, steps=int(options.seconds * 20_000_000))
         self.executor = Executor(workers=options.workers or None, limits=limits)
         self._generator = Dispatcher(open_sampler(options), self.executor)

@@ -31,7 +31,7 @@ class Scripted:
         if isinstance(answer, Completed):
             return [answer]
         assert len(answer) == request.n
-        return [Completed(request.key, [Sample(text, 2) for text in answer], 10)]
+        return [Completed(request.key, [Sample(text, 2) for text in answer], 10, 0.5)]
 
     def close(self):
         self.closed = True
@@ -76,6 +76,12 @@ def test_a_question_stops_when_its_vote_is_sure(drawn):
     (one,), sampler = drawn(same, n=16, round=2, confidence=0.9)
     assert len(one.candidates.candidates) == 4  # 2 agree: 0.875, 4 agree: 0.97
     assert len(sampler.requests) == 2
+
+
+def test_a_question_costs_what_its_rounds_cost(drawn):
+    (one,), _ = drawn(different, n=6, round=2)
+    record = one.as_record()
+    assert (record["prompt_tokens"], record["tokens"], record["seconds"]) == (30, 12, 1.5)
 
 
 def test_a_question_goes_on_while_its_vote_is_open(drawn):
@@ -136,7 +142,7 @@ def test_a_completion_without_sql_is_not_repaired(drawn):
 
 def test_a_prompt_that_is_too_long_is_a_failed_candidate(drawn):
     def script(request):
-        return Completed(request.key, (), 9000, "the prompt has 9000 tokens")
+        return Completed(request.key, (), 9000, error="the prompt has 9000 tokens")
 
     (one,), _ = drawn(script, n=4, round=2)
     assert one.error is None
@@ -147,7 +153,7 @@ def test_a_prompt_that_is_too_long_is_a_failed_candidate(drawn):
 def test_a_sampler_that_gives_up_is_an_error_and_not_a_candidate(drawn):
     def script(request):
         if request.key.startswith("q1/"):
-            return Completed(request.key, (), 0, "server is gone", temporary=True)
+            return Completed(request.key, (), error="server is gone", temporary=True)
         return same(request)
 
     done, _ = drawn(script, questions=3, n=2)

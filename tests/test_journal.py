@@ -1,11 +1,16 @@
 """Output that survives a kill at any moment, and refuses another configuration."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from inference.journal import Journal
 from slmsql.errors import InputError
 from slmsql.files import read_jsonl
 
+ROOT = Path(__file__).parent.parent
 SETTINGS = {"model": "m", "n": 4, "stop": ("</answer>",)}
 
 
@@ -45,6 +50,7 @@ def test_a_torn_last_line_is_cut_off(output, torn):
     again = Journal(output, SETTINGS)
     assert list(again.records) == ["a"]
     again.add({"id": "c"})
+    again.close()
     assert list(Journal(output, SETTINGS).records) == ["a", "c"]
 
 
@@ -53,6 +59,7 @@ def test_a_finished_output_is_known_as_such(output):
     journal.add({"id": "a"})
     assert not journal.is_complete
     journal.finish(["a"])
+    journal.close()
     assert Journal(output, SETTINGS).is_complete
     assert list(Journal(output, SETTINGS).records) == ["a"]
 
@@ -61,6 +68,43 @@ def test_another_configuration_refuses_to_mix(output):
     Journal(output, SETTINGS).add({"id": "a"})
     with pytest.raises(InputError, match="begun with n 4, now it is 8; give another --output"):
         Journal(output, SETTINGS | {"n": 8})
+
+
+def test_a_configuration_that_got_nowhere_binds_nobody(output):
+    Journal(output, SETTINGS).close()
+    Journal(output, SETTINGS | {"n": 8}).add({"id": "a"})
+    with pytest.raises(InputError, match="begun with n 8, now it is 4"):
+        Journal(output, SETTINGS)
+
+
+def test_an_output_belongs_to_one_run_at_a_time(output):
+    with Journal(output, SETTINGS) as journal:
+        journal.add({"id": "a"})
+        with pytest.raises(InputError, match="another run is writing"):
+            Journal(output, SETTINGS)
+    assert list(Journal(output, SETTINGS).records) == ["a"]
+
+
+def test_the_kernel_lets_go_of_the_output_of_a_run_that_was_killed(output):
+    code = "import sys; from pathlib import Path; from inference.journal import Journal\n"
+    code += "journal = Journal(Path(sys.argv[1]), {}); print('mine', flush=True); input()"
+    command = [sys.executable, "-c", code, str(output)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=ROOT, **pipes) as process:
+        assert process.stdout.readline() == b"mine\n"
+        with pytest.raises(InputError, match="another run is writing"):
+            Journal(output, {})
+        process.kill()
+    assert Journal(output, {}).records == {}
+
+
+def test_records_that_came_after_a_finished_output_are_not_lost(output):
+    """A database that was missing is there now: the run goes on behind its own output."""
+    with Journal(output, SETTINGS) as journal:
+        journal.add({"id": "a"})
+        journal.finish(["a"])
+    Journal(output, SETTINGS).add({"id": "b"})
+    assert list(Journal(output, SETTINGS).records) == ["a", "b"]
 
 
 def test_a_file_of_somebody_else_is_not_overwritten(output):

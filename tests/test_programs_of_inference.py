@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -140,8 +141,50 @@ def test_a_kill_in_each_stage_resumes_without_sampling_again(tmp_path, server, q
     server.always = answer
     run(*csc(server, questions, tmp_path / "whole"))
     for name in ("candidates", "predictions"):
-        paths = [tmp_path / one / f"{name}.jsonl" for one in ("run", "whole")]
-        assert paths[0].read_text() == paths[1].read_text()
+        files = [tmp_path / one / f"{name}.jsonl" for one in ("run", "whole")]
+        assert without_time(files[0]) == without_time(files[1])
+
+
+def without_time(file):
+    return [{**record, "seconds": 0} for record in read_jsonl(file)]
+
+
+def test_a_second_run_on_the_same_output_is_refused(tmp_path, server, questions):
+    end = threading.Event()
+    server.always = lambda body: end.wait(120) and answer(body)
+    output = tmp_path / "c.jsonl"
+    words = ("generate", *common(server, questions), "--output", output)
+    first = start(*words)
+    while not server.seen:
+        time.sleep(0.01)
+    error = run(*words, code=2)
+    end.set()
+    assert error == (
+        f"error: another run is writing {output}; wait for it, or give another --output\n"
+    )
+    out, _ = first.communicate(timeout=120)
+    assert "candidates of 12 questions" in out
+
+
+def test_a_model_that_is_none_binds_the_output_to_nothing(tmp_path, server, questions):
+    output = tmp_path / "c.jsonl"
+    words = ("--questions", questions, "--output", output)
+    run("generate", "--model", "./nowhere", *words, code=2)
+    run("generate", *common(server, questions), "--output", output)
+
+
+def test_the_report_says_what_a_question_costs(tmp_path, server, questions):
+    candidates, votes = tmp_path / "c.jsonl", tmp_path / "v.jsonl"
+    server.always = slow
+    run("generate", *common(server, questions), "--output", candidates)
+    run("vote", "--candidates", candidates, "--questions", questions, "--output", votes)
+    command = ["scripts/evaluate.py", "--questions", questions, "--predictions", votes]
+    command += ["--candidates", candidates, "--output", tmp_path / "score"]
+    subprocess.run([sys.executable, *map(str, command)], cwd=ROOT, check=True)
+    usage = json.loads((tmp_path / "score" / "report.json").read_text())["usage"]
+    assert usage["seconds"]["n"] == usage["tokens"]["n"] == 12
+    assert 0.05 <= usage["seconds"]["p50"] <= usage["seconds"]["p99"]
+    assert usage["tokens"]["mean"] == 8
 
 
 def test_a_finished_run_asks_nothing(tmp_path, server, questions):
@@ -168,10 +211,7 @@ def test_two_shards_joined_equal_one_run(tmp_path, server, questions):
         words = ("--shard", f"{number}/2", "--output", shards[-1])
         run("generate", *common(server, questions), *words)
     run("join", "--candidates", *shards, "--questions", questions, "--output", joined)
-    sets = [[{**one, "prompt_tokens": 0, "tokens": 0} for one in read_jsonl(f)] for f in (whole,)]
-    assert [one["candidates"] for one in sets[0]] == [
-        one["candidates"] for one in read_jsonl(joined)
-    ]
+    assert without_time(whole) == without_time(joined)
     outputs = [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
     run("vote", "--candidates", whole, "--questions", questions, "--output", outputs[0])
     run("vote", "--candidates", *shards, "--questions", questions, "--output", outputs[1])
@@ -248,13 +288,29 @@ def test_a_mistake_is_one_line_and_nothing_is_written(tmp_path, server, question
 
 
 @pytest.mark.parametrize(
-    ("model", "message"), [("./nowhere", "no model folder"), (".", "it has no config.json")]
+    ("model", "message"),
+    [
+        ("./nowhere", "no model folder"),
+        (".", "there is no config.json in it"),
+        ("nobody/nothing", "nobody/nothing is no folder"),
+    ],
 )
-def test_a_model_folder_that_is_none_is_refused_at_once(tmp_path, questions, model, message):
+def test_a_model_that_is_none_is_refused_at_once(tmp_path, questions, model, message):
     words = ("--model", model, "--questions", questions, "--output", tmp_path / "c.jsonl")
+    start = time.monotonic()
     error = run("generate", *words, code=2)
+    assert time.monotonic() - start < 60  # the loaders themselves would try for minutes
     assert message in error
     assert error.count("\n") == 1
+
+
+def test_a_merge_model_that_is_none_is_refused_before_anything_is_sampled(
+    tmp_path, server, questions
+):
+    words = ("--merge_model", "./nowhere", "--sampler", "transformers", "--output", tmp_path / "o")
+    error = run("csc", "--model", ROOT, "--questions", questions, *words, code=2)
+    assert "no model folder ./nowhere" in error
+    assert not (tmp_path / "o").exists()
 
 
 def test_the_vote_of_real_predictions_is_the_known_one(tmp_path, benchmarks):

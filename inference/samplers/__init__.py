@@ -51,6 +51,8 @@ class Completed:
     key: str
     samples: Sequence[Sample]
     prompt_tokens: int = 0
+    seconds: float = 0.0
+    """What it took from being asked to being done, beside whatever else was under way."""
     error: str | None = None
     temporary: bool = False
     """Whether the same request may work later: a server that does not answer, not a long prompt."""

@@ -85,6 +85,7 @@ class EndpointSampler:
     def _work(self, request: Request, first: int) -> Completed:
         samples: list[Sample] = []
         prompt_tokens = 0
+        start = time.monotonic()
         try:
             # Some servers give one completion whatever `n` says: ask until all are there.
             while len(samples) < request.n:
@@ -93,8 +94,11 @@ class EndpointSampler:
                 prompt_tokens += answer.prompt_tokens
         except _Failed as error:
             final = not error.again and any(words in str(error).lower() for words in TOO_LONG)
-            return Completed(request.key, samples, prompt_tokens, str(error), not final)
-        return Completed(request.key, samples[: request.n], prompt_tokens)
+            return Completed(
+                request.key, samples, prompt_tokens, error=str(error), temporary=not final
+            )
+        seconds = time.monotonic() - start
+        return Completed(request.key, samples[: request.n], prompt_tokens, seconds)
 
     def _call(self, request: Request, have: int, first: int) -> _Answer:
         """One answer, from whichever endpoint gives it first."""

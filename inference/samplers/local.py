@@ -1,5 +1,6 @@
 """transformers in this process: the sampler that runs anywhere, for small models and tests."""
 
+import time
 from collections import deque
 from typing import Any
 
@@ -33,7 +34,8 @@ class TransformersSampler:
         ids = prompt_tokens(self._tokenizer, request.messages)
         if len(ids) >= self._room:
             text = f"the prompt has {len(ids)} tokens, the model takes {self._room - 1}"
-            return Completed(request.key, (), len(ids), text)
+            return Completed(request.key, (), len(ids), error=text)
+        start = time.monotonic()
         set_seed(request.seed)
         with torch.inference_mode():
             output = self._model.generate(
@@ -49,7 +51,7 @@ class TransformersSampler:
             self._sample(row.tolist(), request.sampling, None if chances is None else chances[i])
             for i, row in enumerate(rows)
         ]
-        return Completed(request.key, samples, len(ids))
+        return Completed(request.key, samples, len(ids), time.monotonic() - start)
 
     def _settings(self, request: Request, room: int) -> dict[str, Any]:
         sampling = request.sampling

@@ -11,6 +11,7 @@ from typing import Literal
 
 from inference.samplers import Sampler, Sampling
 from slmsql.errors import InputError
+from slmsql.models import check_model
 from slmsql.prompt import Layout, read_template
 
 
@@ -103,12 +104,12 @@ def open_sampler(options: SamplerOptions) -> Sampler:
         InputError, FileNotFoundError: the model folder is missing or none, or what the sampler
             needs is not installed.
     """
+    check_sampler(options)
     kind = _kind(options)
     if kind == "endpoint":
         from inference.samplers.endpoint import EndpointSampler
 
         return EndpointSampler(options)
-    _check_model(options)
     if kind == "vllm":
         from inference.samplers.vllm_engine import VllmSampler
 
@@ -116,6 +117,19 @@ def open_sampler(options: SamplerOptions) -> Sampler:
     from inference.samplers.local import TransformersSampler
 
     return TransformersSampler(options)
+
+
+def check_sampler(options: SamplerOptions) -> None:
+    """Refuse a model that is none, or a sampler that is not installed, without loading either.
+
+    Raises:
+        InputError, FileNotFoundError: as `open_sampler`.
+    """
+    if _kind(options) == "endpoint":
+        return
+    check_model(options.model)
+    if options.adapter:
+        check_model(options.adapter, file="adapter_config.json")
 
 
 @contextmanager
@@ -162,17 +176,3 @@ def _kind(options: SamplerOptions) -> str:
 
 def _installed(name: str) -> bool:
     return importlib.util.find_spec(name) is not None
-
-
-def _check_model(options: SamplerOptions) -> None:
-    """A path that is none would be taken for a hub name and end in a network error."""
-    for name in (options.model, options.adapter):
-        path = Path(name)
-        looks_local = name.startswith((".", "/", "~")) or name.count("/") > 1 or path.exists()
-        if not name or not looks_local:
-            continue
-        if not path.is_dir():
-            raise FileNotFoundError(f"no model folder {name}")
-        wanted = "adapter_config.json" if name == options.adapter else "config.json"
-        if not (path / wanted).is_file():
-            raise InputError(f"{name} is no model folder: it has no {wanted}")

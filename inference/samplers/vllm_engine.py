@@ -20,6 +20,7 @@ class VllmSampler:
         from vllm import LLM
 
         self._failed: list[Completed] = []
+        self._asked: dict[str, float] = {}  # when, by the clock that only goes forward
         self._lora = _lora(options)
         try:
             self._llm = LLM(**_engine_arguments(options))
@@ -33,8 +34,9 @@ class VllmSampler:
         ids = prompt_tokens(self._tokenizer, request.messages)
         if len(ids) >= self._room:
             text = f"the prompt has {len(ids)} tokens, the model takes {self._room - 1}"
-            self._failed.append(Completed(request.key, (), len(ids), text))
+            self._failed.append(Completed(request.key, (), len(ids), error=text))
             return
+        self._asked[request.key] = time.monotonic()
         self._engine.add_request(
             request.key,
             {"prompt_token_ids": ids},
@@ -46,13 +48,22 @@ class VllmSampler:
         done, self._failed = self._failed, []
         until = time.monotonic() + PATIENCE
         while not done and self._engine.has_unfinished_requests() and time.monotonic() < until:
-            done = [_completed(output) for output in self._engine.step() if output.finished]
+            done = [self._completed(output) for output in self._engine.step() if output.finished]
         return done
 
     def close(self) -> None:
         """Let go of the engine; with its own process, all of the accelerator's memory is free."""
         del self._engine
         del self._llm
+
+    def _completed(self, output: Any) -> Completed:
+        # vLLM's own times are of one sample of several, and would need its logging turned on.
+        seconds = time.monotonic() - self._asked.pop(output.request_id)
+        samples = [
+            Sample(one.text, len(one.token_ids), _mean(one.cumulative_logprob, len(one.token_ids)))
+            for one in sorted(output.outputs, key=lambda one: one.index)
+        ]
+        return Completed(output.request_id, samples, len(output.prompt_token_ids), seconds)
 
 
 def _parameters(request: Request) -> Any:
@@ -121,14 +132,6 @@ def _has_gpu() -> bool:
     import torch
 
     return torch.cuda.is_available()
-
-
-def _completed(output: Any) -> Completed:
-    samples = [
-        Sample(one.text, len(one.token_ids), _mean(one.cumulative_logprob, len(one.token_ids)))
-        for one in sorted(output.outputs, key=lambda one: one.index)
-    ]
-    return Completed(output.request_id, samples, len(output.prompt_token_ids))
 
 
 def _mean(total: float | None, count: int) -> float | None:

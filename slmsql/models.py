@@ -1,0 +1,52 @@
+"""Whether a model is there: found within seconds, before anything is loaded.
+
+The loaders themselves ask an unreachable hub again and again, for minutes.
+"""
+
+from pathlib import Path
+
+from slmsql.errors import InputError
+
+PATIENCE = 5.0  # seconds for the hub's one answer
+
+
+def check_model(name: str, *, file: str = "config.json", revision: str | None = None) -> None:
+    """Refuse a name that is neither a model folder nor a model of the Hugging Face hub.
+
+    Args:
+        file: what the folder must have; an adapter has `adapter_config.json`.
+        revision: branch, tag or commit on the hub.
+
+    Raises:
+        InputError: the folder has no such file, the hub has no such model, or does not answer.
+        FileNotFoundError: the name can only be a folder, and there is none.
+    """
+    path = Path(name)
+    if path.is_dir():
+        if not (path / file).is_file():
+            raise InputError(f"{name} is no model folder: there is no {file} in it")
+    elif name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise FileNotFoundError(f"no model folder {name}")
+    else:
+        _check_hub(name, file, revision)
+
+
+def _check_hub(name: str, file: str, revision: str | None) -> None:
+    from httpx import HTTPError
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
+    from huggingface_hub.constants import is_offline_mode
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        if isinstance(try_to_load_from_cache(name, file, revision=revision), str):
+            return
+        if is_offline_mode():
+            raise InputError(f"{name} is no folder and not in the hub's cache; the hub is off")
+        get_hf_file_metadata(hf_hub_url(name, file, revision=revision), timeout=PATIENCE)
+    except HFValidationError as error:
+        raise InputError(f"{name} is no folder and cannot be a name on the hub") from error
+    except HTTPError as error:
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{name} is no folder, and cannot be had from the hub: {said:.160}") from (
+            error
+        )
