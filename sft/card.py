@@ -1,6 +1,7 @@
 """The model card and data card of a run: what it was made from, how, and how it scored."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from slmsql.files import Record
@@ -25,7 +26,7 @@ def model_card(record: Record, history: Sequence[Mapping[str, Any]], rows: int) 
     return "\n".join(
         [
             "---",
-            f"base_model: {arguments['model_name_or_path']}",
+            *_base(arguments["model_name_or_path"]),
             "library_name: transformers",
             "tags: [text-to-sql, sft]",
             "---",
@@ -54,6 +55,11 @@ def model_card(record: Record, history: Sequence[Mapping[str, Any]], rows: int) 
             "",
         ]
     )
+
+
+def _base(name: str) -> list[str]:
+    """The base as the hub may know it: it refuses a card that names a folder."""
+    return [] if Path(name).is_dir() else [f"base_model: {name}"]
 
 
 def _last(history: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sft.encoding import Encoder, end_token, read_turn
+from slmsql import models
 from slmsql.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,20 +21,17 @@ def check_model(model: "ModelConfig") -> "PretrainedConfig":
     """Refuse a model that is none, without loading weights; returns its configuration.
 
     Raises:
-        InputError: no model was named, or the name is neither a model folder nor a known model.
+        InputError: no model was named, it is not there, or of a kind that transformers lacks.
     """
     from transformers import AutoConfig
 
-    name = model.model_name_or_path
-    if not name:
-        raise InputError("--model_name_or_path is missing: a model folder or a name on the hub")
+    name = base_of(model.model_name_or_path or "") or model.model_name_or_path
+    models.check_model(name, revision=model.model_revision)
     try:
-        return AutoConfig.from_pretrained(base_of(name) or name, revision=model.model_revision)
+        return AutoConfig.from_pretrained(name, revision=model.model_revision)
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise InputError(f"{name} is no model folder and no model that can be had: {reason}") from (
-            error
-        )
+        raise InputError(f"{name} has no configuration that can be read: {reason}") from error
 
 
 def check_packing(config: "PretrainedConfig") -> None:

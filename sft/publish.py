@@ -21,10 +21,11 @@ def publish(folder: Path, *, name: str, private: bool, token: str | None) -> Non
     api = HfApi(token=token)
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            api.create_repo(name, private=private, exist_ok=True)
-            api.upload_folder(repo_id=name, folder_path=folder, ignore_patterns=NOT_PUBLISHED)
+            # The hub's answer has the owner, whom `name` may leave out.
+            repo = api.create_repo(name, private=private, exist_ok=True).repo_id
+            api.upload_folder(repo_id=repo, folder_path=folder, ignore_patterns=NOT_PUBLISHED)
             return
-        except (HTTPError, OSError) as error:
+        except (HTTPError, OSError, RuntimeError) as error:  # the last is a file's failed upload
             reason = " ".join(str(error).split())
             print(f"push to {name}, attempt {attempt} of {ATTEMPTS}: {reason:.200}")
             time.sleep(2.0**attempt)

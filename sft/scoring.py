@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sft.samples import show
 from slmsql.answer import parse
 from slmsql.errors import InputError
 from slmsql.execution import Executor, Pair, Verdict
@@ -19,7 +20,8 @@ from slmsql.match import Match
 if TYPE_CHECKING:
     from trl import SFTTrainer
 
-SHOWN = 3  # samples printed at each scoring; all of them go to the file
+SHOWN = 20  # samples of each scoring that trackers show; all of them go to the file
+PRINTED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,7 @@ class Scorer:
             with Executor() as executor:
                 samples = judged(self.questions, completions, executor, self.match)
             self._keep(samples, trainer.state.global_step)
+            show(trainer.callback_handler.callbacks, samples[:SHOWN], trainer.state.global_step)
             result = [scores(samples)]
         broadcast_object_list(result)
         metrics.update(result[0])
@@ -126,7 +129,7 @@ class Scorer:
     def _keep(self, samples: Sequence[Record], step: int) -> None:
         with open(self.file, "a", encoding="utf-8", errors="backslashreplace") as file:
             file.writelines(json_line({"step": step, **sample}) for sample in samples)
-        for sample in samples[:SHOWN]:
+        for sample in samples[:PRINTED]:
             print(f"  {sample['id']}: correct={sample['correct']} {sample['sql']!r:.200}")
 
 

@@ -88,6 +88,8 @@ def train(options: Options, training: "SFTConfig", model: "ModelConfig") -> None
     fit(trainer, start)
     trainer.save_model()
     trainer.save_state()  # the log history, which scripts/report.py plots
+    trainer.accelerator.wait_for_everyone()
+    trainer.accelerator.end_training()  # the others end here; a push may take longer than they wait
     if trainer.is_world_process_zero():
         finish(trainer, record, training, is_pushed=is_pushed)
 

@@ -219,7 +219,20 @@ def _trainer_options(trainer: Sequence[str], words: Sequence[str]) -> tuple[Any,
         parser.error(" ".join(str(error).split()))
     if unknown:
         parser.error(f"unknown option {' '.join(unknown)}")
+    for part in filled:
+        if hasattr(part, "report_to"):
+            part.report_to = _trackers(part.report_to, parser)
     return tuple(filled)
+
+
+def _trackers(words: Sequence[str], parser: argparse.ArgumentParser) -> list[str]:
+    """`wandb,tensorboard` as two names; the trainer itself looks at them only after loading."""
+    from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK as KNOWN
+
+    names = [name for word in words for name in word.split(",")]
+    if unknown := [name for name in names if name not in KNOWN]:
+        parser.error(f"argument --report_to: {unknown[0]!r} is none of {', '.join(KNOWN)}")
+    return names
 
 
 def _show_all(parser: argparse.ArgumentParser, trainer: Sequence[str]) -> NoReturn:

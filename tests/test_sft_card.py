@@ -34,3 +34,10 @@ def test_it_has_data_arguments_versions_and_the_last_scores():
 
 def test_a_run_without_evaluations_says_so():
     assert "| scores | none: the run had no evaluations |" in model_card(RECORD, [], rows=1)
+
+
+def test_a_folder_is_no_base_model_that_the_hub_knows(tmp_path):
+    record = {**RECORD, "arguments": {**RECORD["arguments"], "model_name_or_path": str(tmp_path)}}
+    card = model_card(record, [], rows=1)
+    assert "base_model:" not in card
+    assert f"Made from `{tmp_path}`" in card

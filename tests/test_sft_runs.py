@@ -170,8 +170,21 @@ def test_a_full_disk_is_said_and_the_last_checkpoint_is_kept(config, run, tmp_pa
         run(config())
 
 
+def shown_in_tensorboard(output):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    (file,) = output.rglob("events.out.tfevents.*")
+    events = EventAccumulator(str(file)).Reload()
+    return [
+        event.tensor_proto.string_val[0].decode()
+        for event in events.Tensors("samples/text_summary")
+    ]
+
+
 @pytest.mark.slow
-def test_the_checkpoint_of_the_best_execution_accuracy_is_kept(config, run, tmp_path):
+def test_the_checkpoint_of_the_best_execution_accuracy_is_kept(config, run, tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_DIR", str(tmp_path))
     database = tmp_path / "db" / "db.sqlite"
     create_database(database, "CREATE TABLE singer (age INTEGER); INSERT INTO singer VALUES (9);")
     gold = [{**row(i), "gold_sql": SQL.format(i), "database": str(database)} for i in range(5, 13)]
@@ -189,6 +202,7 @@ def test_the_checkpoint_of_the_best_execution_accuracy_is_kept(config, run, tmp_
         per_device_train_batch_size=8,
         metric_for_best_model="eval_execution_accuracy",
         load_best_model_at_end=True,
+        report_to="tensorboard,wandb",
     )
     output = run(scored)
     entries = [e for e in history(output, 80) if "eval_execution_accuracy" in e]
@@ -202,6 +216,9 @@ def test_the_checkpoint_of_the_best_execution_accuracy_is_kept(config, run, tmp_
     samples = [json.loads(line) for line in (output / "samples.jsonl").read_text().splitlines()]
     assert len(samples) == 4 * len(gold)
     assert {"question", "sql", "correct", "status"} <= samples[0].keys()
+    assert [text.count("| SELECT") > 0 for text in shown_in_tensorboard(output)] == [True] * 4
+    tables = [json.loads(path.read_text()) for path in tmp_path.rglob("samples_*.table.json")]
+    assert [len(table["data"]) for table in tables] == [len(gold)] * 4
 
 
 @pytest.mark.slow
@@ -246,6 +263,7 @@ def test_several_processes_that_do_not_see_each_other_are_refused(config, monkey
         ({"eval_rows": 4, "eval_data": "{data}"}, "not both"),
         ({"max_lenght": 5}, "unknown option --max_lenght=5"),
         ({"max_length": "x"}, "invalid int value: 'x'"),
+        ({"report_to": "tensorboard,wandbb"}, "'wandbb' is none of"),
     ],
 )
 def test_bad_options_are_one_line(config, run, capsys, changes, message):

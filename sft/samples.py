@@ -1,0 +1,40 @@
+"""Samples of a scoring - question, SQL, verdict - as a table in the trackers of the run."""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from slmsql.files import Record
+
+if TYPE_CHECKING:
+    from transformers import TrainerCallback
+
+COLUMNS = ("id", "question", "sql", "correct", "status", "error")
+
+
+def show(callbacks: "Iterable[TrainerCallback]", samples: Sequence[Record], step: int) -> None:
+    """Put the samples where TensorBoard shows text and where Weights & Biases shows tables."""
+    from transformers.integrations import TensorBoardCallback, WandbCallback
+
+    for callback in callbacks:
+        if isinstance(callback, TensorBoardCallback) and callback.tb_writer:
+            callback.tb_writer.add_text("samples", as_markdown(samples), step)
+        elif isinstance(callback, WandbCallback):
+            import wandb
+
+            rows = [[_cell(sample[column]) for column in COLUMNS] for sample in samples]
+            table = wandb.Table(columns=list(COLUMNS), data=rows)
+            wandb.log({"samples": table, "train/global_step": step})
+
+
+def as_markdown(samples: Sequence[Record]) -> str:
+    """A table with one line for each sample."""
+    rows = [list(COLUMNS), ["---"] * len(COLUMNS)]
+    for sample in samples:
+        rows.append([_cell(sample[column]).replace("|", r"\|") for column in COLUMNS])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _cell(value: object) -> str:
+    """One line, of characters that UTF-8 has."""
+    text = " ".join(str("" if value is None else value).split())
+    return text.encode(errors="backslashreplace").decode()
