@@ -101,6 +101,8 @@ def train(run: Run, **more: Any) -> None:
     trainer.save_model()
     trainer.save_state()  # the log history, for plots
     run.judge.close()
+    trainer.accelerator.wait_for_everyone()
+    trainer.accelerator.end_training()
 
 
 def _leave_out_long_prompts(run: Run, tokenizer: "PreTrainedTokenizerBase") -> None:
