@@ -10,7 +10,9 @@ from slmsql.errors import InputError
 PATIENCE = 5.0  # seconds for the hub's one answer
 
 
-def check_model(name: str, *, file: str = "config.json", revision: str | None = None) -> None:
+def check_model(
+    name: str | None, *, file: str = "config.json", revision: str | None = None
+) -> None:
     """Refuse a name that is neither a model folder nor a model of the Hugging Face hub.
 
     Args:
@@ -18,15 +20,17 @@ def check_model(name: str, *, file: str = "config.json", revision: str | None = 
         revision: branch, tag or commit on the hub.
 
     Raises:
-        InputError: the folder has no such file, the hub has no such model, or does not answer.
-        FileNotFoundError: the name can only be a folder, and there is none.
+        InputError: the name is empty, the folder missing or without the file, or the hub has no
+            such model, does not show it or does not answer.
     """
+    if not name:
+        raise InputError("no model is named: give a model folder or a name on the hub")
     path = Path(name)
     if path.is_dir():
         if not (path / file).is_file():
             raise InputError(f"{name} is no model folder: there is no {file} in it")
     elif name.startswith((".", "/", "~")) or name.count("/") > 1:
-        raise FileNotFoundError(f"no model folder {name}")
+        raise InputError(f"{name} is no model folder: there is no folder of this name")
     else:
         _check_hub(name, file, revision)
 

@@ -70,7 +70,7 @@ def test_a_folder_must_have_the_configuration_of_a_model(tmp_path):
 
 @pytest.mark.parametrize("name", ["./nowhere", "/no/where", "~/nowhere", "a/b/c"])
 def test_a_path_that_is_not_there_is_no_name_of_the_hub(name):
-    with pytest.raises(FileNotFoundError, match="no model folder"):
+    with pytest.raises(InputError, match="is no model folder"):
         check_model(name)
 
 
@@ -107,6 +107,11 @@ def test_a_hub_that_does_not_answer_is_given_up_in_seconds(tmp_path):
         )
     assert "cannot be had from the hub" in found
     assert time.monotonic() - start < 30
+
+
+def test_a_model_must_be_named():
+    with pytest.raises(InputError, match="no model is named"):
+        check_model(None)
 
 
 def test_a_name_that_none_could_have_is_refused():

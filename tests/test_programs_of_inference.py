@@ -290,7 +290,7 @@ def test_a_mistake_is_one_line_and_nothing_is_written(tmp_path, server, question
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        ("./nowhere", "no model folder"),
+        ("./nowhere", "is no model folder"),
         (".", "there is no config.json in it"),
         ("nobody/nothing", "nobody/nothing is no folder"),
     ],
@@ -309,7 +309,7 @@ def test_a_merge_model_that_is_none_is_refused_before_anything_is_sampled(
 ):
     words = ("--merge_model", "./nowhere", "--sampler", "transformers", "--output", tmp_path / "o")
     error = run("csc", "--model", ROOT, "--questions", questions, *words, code=2)
-    assert "no model folder ./nowhere" in error
+    assert "./nowhere is no model folder" in error
     assert not (tmp_path / "o").exists()
 
 
