@@ -77,6 +77,9 @@ class RevisionOptions:
         default="merge", metadata={"help": "revision's prompt template: name or path"}
     )
     merge_examples: int = field(default=2, metadata={"help": "values shown of each column"})
+    merge_values: bool = field(
+        default=False, metadata={"help": "search values for the revision's prompt too"}
+    )
     drafts: int = field(default=2, metadata={"help": "groups that the model sees"})
     rows: int = field(default=20, metadata={"help": "rows shown of a draft's result"})
     result_tokens: int = field(default=300, metadata={"help": "bound of a result's text"})
@@ -101,6 +104,7 @@ class RevisionOptions:
             template=self.merge_template,
             drafts=self.drafts,
             examples=self.merge_examples,
+            values=self.merge_values,
             rows=self.rows,
             result_tokens=self.result_tokens,
             show_votes=self.show_votes,

@@ -37,6 +37,7 @@ class Options(DataOptions, GuardOptions):
     rl_output: str = field(default="", metadata={"help": "GRPO rows to write, JSON Lines"})
     template: str = field(default="merge", metadata={"help": "prompt template, name or path"})
     examples: int = field(default=2, metadata={"help": "values shown of each column"})
+    values: bool = field(default=False, metadata={"help": "search values for the question"})
     drafts: int = field(default=2, metadata={"help": "drafts in a prompt"})
     rows: int = field(default=20, metadata={"help": "rows shown of a draft's result"})
     result_tokens: int = field(default=300, metadata={"help": "bound of a result's text"})
@@ -91,6 +92,7 @@ def build(
         template=options.template,
         drafts=options.drafts,
         examples=options.examples,
+        values=options.values,
         rows=options.rows,
         result_tokens=options.result_tokens,
         show_votes=options.show_votes,

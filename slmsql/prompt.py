@@ -91,13 +91,18 @@ def compose(
         return Composed(generation_prompt(question, text, template))
     schema = read_schema(question.database, examples=prompting.examples, brief=prompting.values)
     schema = change(schema) if change else schema
-    asked = f"{question.evidence}\n{question.text}"
+    asked = asked_text(question)
     found = find_values(asked, question.database) if prompting.values else {}
     fitted = Fitted(schema, 0)
     if prompting.schema_tokens:
         fitted = fit(schema, found, asked, prompting.schema_tokens)
     messages = generation_prompt(question, fitted.schema.text(found), template)
     return Composed(messages, fitted.left_out)
+
+
+def asked_text(question: Question) -> str:
+    """What values are searched for: the hint often spells them as the database does."""
+    return f"{question.evidence}\n{question.text}"
 
 
 @cache

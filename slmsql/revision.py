@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from slmsql.candidates import Candidate
 from slmsql.execution import Execution, Executor, Statement
 from slmsql.prediction import DecidedBy, Prediction
-from slmsql.prompt import Draft, Messages, read_template, revision_prompt
+from slmsql.prompt import Draft, Messages, asked_text, read_template, revision_prompt
 from slmsql.question import Question
 from slmsql.result_text import result_text
 from slmsql.schema import read_schema
 from slmsql.used_schema import used_schema
+from slmsql.values import find_values
 from slmsql.voting import COUNTING, Group, Rules, group_by_result
 
 
@@ -27,6 +28,8 @@ class Revising:
     """How many of the best groups the merge model sees."""
     examples: int = 2
     """Values shown of each column."""
+    values: bool = False
+    """Whether the schema shows values that the question speaks of, as in generation."""
     rows: int = 20
     """Rows shown of each result at most."""
     result_tokens: int = 300
@@ -122,9 +125,12 @@ def repair_prompt(messages: Messages, failed: Candidate) -> Messages:
 def _prompt(revision: Revision, executions: Iterator[Execution], revising: Revising) -> Messages:
     chosen = revision.groups[: revising.drafts]
     drafts = [draft(group, next(executions), revising) for group in chosen]
-    schema = read_schema(revision.question.database, examples=revising.examples)
+    question = revision.question
+    schema = read_schema(question.database, examples=revising.examples, brief=revising.values)
     used = used_schema(schema, [group.sql for group in chosen])
-    return revision_prompt(revision.question, used.text(), drafts, read_template(revising.template))
+    found = find_values(asked_text(question), question.database) if revising.values else {}
+    template = read_template(revising.template)
+    return revision_prompt(question, used.text(found), drafts, template)
 
 
 def _shares(groups: Sequence[Group]) -> list[tuple[Group, float]]:

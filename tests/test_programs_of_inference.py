@@ -248,6 +248,30 @@ def test_a_subset_of_the_questions_is_revised_by_id(tmp_path, server, questions)
     ]
 
 
+@pytest.mark.parametrize("values", ["true", "false"])
+def test_the_merge_model_is_trained_on_the_prompts_that_it_gets(
+    tmp_path, server, singers, values, monkeypatch
+):
+    monkeypatch.setenv("SLMSQL_CACHE", str(tmp_path / "cache"))
+    drafts = ("SELECT id FROM singer WHERE name = 'Cid'", "SELECT name FROM singer WHERE id > 2")
+    candidates, questions = tmp_path / "c.jsonl", tmp_path / "q.jsonl"
+    about = {"question": "Which number does Cid have?", "evidence": "the singer Cid"}
+    right = {"database": str(singers), "gold_sql": drafts[0]}
+    write_jsonl(questions, [{"id": f"q{n}", **about, **right} for n in range(3)])
+    sampled = [{"sql": sql} for sql in drafts]
+    write_jsonl(candidates, [{"id": f"q{n}", "candidates": sampled} for n in range(3)])
+    both = ("--questions", questions, "--candidates", candidates, "--rows", 2)
+    rows = tmp_path / "rl.jsonl"
+    words = ("--rl_output", rows, "--output", tmp_path / "m.jsonl", "--examples", 1)
+    command = ["scripts/prepare_merge.py", *both, *words, "--values", values]
+    subprocess.run([sys.executable, *map(str, command)], cwd=ROOT, check=True)
+    words = ("--endpoints", server.url, "--model", "m", "--output", tmp_path / "p.jsonl")
+    run("revise", *both, *words, "--merge_examples", 1, "--merge_values", values)
+    asked = [body["messages"] for _, _, body in server.seen]
+    assert asked == [row["prompt"] for row in read_jsonl(rows)]
+    assert ("example: 'Cid'" in asked[0][-1]["content"]) is (values == "true")
+
+
 def test_a_server_that_stays_away_loses_no_question(tmp_path, server, questions):
     output = tmp_path / "c.jsonl"
     server.always = "broken"
