@@ -8,7 +8,9 @@ printed, so that the first has freed its memory; finished stages are not run aga
 --merge_model the generator revises.
 """
 
+import ctypes
 import shlex
+import signal
 import subprocess
 import sys
 from dataclasses import MISSING, asdict, dataclass, field, fields
@@ -22,6 +24,7 @@ from slmsql.config import as_arguments, parse
 from slmsql.errors import run_program
 
 FOLDER = Path(__file__).parent
+PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 
 @dataclass(kw_only=True)
@@ -90,8 +93,13 @@ def main(options: Options) -> None:
 def _run(program: str, options: generate.Options | revise.Options) -> None:
     command = [sys.executable, str(FOLDER / program), *_arguments(options)]
     print(shlex.join(command), flush=True)
-    if code := subprocess.run(command, check=False).returncode:
+    if code := subprocess.run(command, check=False, preexec_fn=_end_with_parent).returncode:
         sys.exit(code)  # the stage has said why
+
+
+def _end_with_parent() -> None:
+    """A stage that outlived a kill of this program would keep its output from the next one."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _own(kind: type, values: dict[str, Any]) -> dict[str, Any]:

@@ -128,11 +128,14 @@ def kill_when(process, file, lines):
     process.communicate()
 
 
+@pytest.mark.parametrize("models", [(), ("--merge_model", "other")])
 @pytest.mark.parametrize("stage", ["candidates", "revisions"])
-def test_a_kill_in_each_stage_resumes_without_sampling_again(tmp_path, server, questions, stage):
+def test_a_kill_in_each_stage_resumes_without_sampling_again(
+    tmp_path, server, questions, stage, models
+):
     server.always = slow
     folder = tmp_path / "run"
-    words = csc(server, questions, folder, "--concurrency", 1)
+    words = csc(server, questions, folder, "--concurrency", 1, *models)
     kill_when(start(*words), folder / f"{stage}.jsonl.partial", 5)
     before = len(server.seen)
     run(*words)
