@@ -23,6 +23,7 @@ from slmsql.evaluation.releases import release
 from slmsql.evaluation.submission import write_submission
 from slmsql.files import Record, file_hash, read_json, write_json, write_jsonl
 from slmsql.match import Match
+from slmsql.models import check_model
 from slmsql.options import SourceOptions
 from slmsql.prediction import read_predictions
 from slmsql.question import Question, read_questions, with_databases
@@ -81,6 +82,9 @@ class Options(SourceOptions):
 def main() -> None:
     options = parse(Options, about=__doc__)
     folder = Path(options.output)
+    if not options.endpoints:
+        for name in filter(None, (options.model, options.merge_model)):
+            check_model(name)  # a wrong merge model would show only when all is sampled
     questions = _prepared(options, folder)
     sampled = folder / "candidates.jsonl"
     _run("inference/generate.py", *_sampling(options), "--output", str(sampled))
