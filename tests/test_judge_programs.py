@@ -166,13 +166,28 @@ def run_sqls_parallel(sqls, db_places, num_cpus=1, meta_time_out=30.0, sql_diale
         exec_result.append({"sql_idx": number, "res": int(right)})
 """
 
+EVALUATION_VES = """
+def execute_sql(sql, db_path, sql_dialect, return_time=False):
+    raise NotImplementedError
+
+def iterated_execute_sql(predicted_sql, ground_truth, db_path, iterate_num, sql_dialect):
+    assert execute_sql(predicted_sql, db_path, sql_dialect) == []
+    ratios = []
+    for _ in range(iterate_num):
+        mine, gold = (execute_sql("", "", "", return_time=True) for _ in range(2))
+        ratios.append(gold / mine)
+    return 1 if len(ratios) > 1 else 1 / 0
+"""
+
 
 @pytest.fixture
 def bird_checkout(tmp_path):
-    """A stand-in with the interface of BIRD's evaluator, also its imports."""
+    """A stand-in with the interfaces of BIRD's scripts, also their imports."""
     folder = tmp_path / "checkout" / "evaluation"
     folder.mkdir(parents=True)
     (folder / "evaluation_ex.py").write_text(EVALUATION_EX)
+    (folder / "evaluation_f1.py").write_text(EVALUATION_EX)
+    (folder / "evaluation_ves.py").write_text(EVALUATION_VES)
     (folder / "evaluation_utils.py").write_text("import psycopg2, pymysql\nconnect_db = None\n")
     return folder.parent
 
@@ -211,6 +226,21 @@ def test_a_disagreement_without_a_reason_is_a_fault(inputs, bird_checkout, tmp_p
     assert "unknown: official False, ours True" in done.stdout
 
 
+def test_conformance_of_metrics_tells_known_differences_from_faults(
+    inputs, bird_checkout, tmp_path
+):
+    file = predictions(tmp_path, count="SELECT 3", empty=";", view="SELECT 'other'")
+    report = tmp_path / "report.json"
+    command = ["conformance_metrics", *inputs, "--predictions", file, "--bird", bird_checkout]
+    done = program(*command, "--series", "40", "--json", report, status=1)
+    assert "soft-f1: 1 of 3 differ" in done.stdout
+    assert "no query at all, scored by its empty result" in done.stdout
+    assert "more series are undefined officially" in done.stdout
+    found = json.loads(report.read_text())["differences"]
+    assert {one["reason"] for one in found if one["metric"] == "r-ves"} == {"unknown"}
+    assert program(*command, "--series", "0").returncode == 0
+
+
 def test_the_benchmark_writes_its_figures(inputs, bird_checkout, tmp_path):
     file = predictions(tmp_path, count="SELECT 3", view="SELECT name FROM singer")
     figures = tmp_path / "figures.json"
@@ -221,7 +251,9 @@ def test_the_benchmark_writes_its_figures(inputs, bird_checkout, tmp_path):
         assert written[name] > 0
 
 
-@pytest.mark.parametrize("name", ["audit_gold", "conformance", "bench_judge"])
+@pytest.mark.parametrize(
+    "name", ["audit_gold", "conformance", "conformance_metrics", "bench_judge"]
+)
 def test_help_shows_a_command(name):
     assert f"python scripts/{name}.py --questions" in program(name, "--help").stdout
 
@@ -237,6 +269,11 @@ def test_help_shows_a_command(name):
             "nowhere.json",
         ),
         ("bench_judge", ["--questions", "nowhere.json", "--predictions", "b"], "nowhere.json"),
+        (
+            "conformance_metrics",
+            ["--questions", "a", "--predictions", "b", "--test_suite", "c"],
+            "exact-set match needs --tables",
+        ),
     ],
 )
 def test_a_wrong_path_is_one_line(name, arguments, message):

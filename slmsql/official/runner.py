@@ -1,15 +1,19 @@
-"""Lets an official evaluator judge pairs, in a process and an environment of its own.
+"""Lets an official script judge or measure, in a process and an environment of its own.
 
-    python runner.py bird ~/mini_dev < pairs.jsonl > verdicts.jsonl
-    python runner.py test-suite ~/test-suite-sql-eval < pairs.jsonl > verdicts.jsonl
+    python runner.py bird ~/mini_dev < pairs.jsonl > answers.jsonl              # EX
+    python runner.py soft-f1 ~/mini_dev < pairs.jsonl > answers.jsonl
+    python runner.py r-ves ~/mini_dev < ratios.jsonl > answers.jsonl
+    python runner.py test-suite ~/test-suite-sql-eval < pairs.jsonl > answers.jsonl   # EX
+    python runner.py exact-set ~/test-suite-sql-eval < pairs.jsonl > answers.jsonl
 
-Each input line has `database`, `predicted` and `gold`; each output line `correct` (null where the
-evaluator itself failed) and `error`. The last line on standard error is the time it took, in
-seconds, reading, copying and starting not counted. The evaluators write to the databases (a
-predicted DELETE is carried out), hence the copies.
+Each input line has `database`, `predicted` and `gold` (for exact-set also `db_id`, its name in
+`--tables`; for r-ves it has `ratios` alone); each output line has `value` (null where
+the script itself failed) and `error`. The last line on standard error is the time it took, in
+seconds, reading, copying and starting not counted. The scripts write to the databases (a predicted
+DELETE is carried out), hence the copies.
 
-It imports nothing of ours, so that another interpreter may run it: BIRD's evaluator wants
-`func_timeout`, Spider's `sqlparse` and `tqdm`.
+It imports nothing of ours, so that another interpreter may run it: BIRD's scripts want
+`func_timeout` and numpy, Spider's `sqlparse`, `tqdm` and `nltk`.
 """
 
 import argparse
@@ -23,35 +27,50 @@ import tempfile
 import time
 import types
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-Pair = dict[str, str]
-Answer = tuple[bool | None, str | None]
+Task = dict[str, Any]
+Options = argparse.Namespace
+Answer = tuple[Any, str | None]
 
-FILES = {"bird": "evaluation_ex.py", "test-suite": "exec_eval.py"}
+FILES = {
+    "bird": "evaluation_ex.py",
+    "soft-f1": "evaluation_f1.py",
+    "r-ves": "evaluation_ves.py",
+    "test-suite": "exec_eval.py",
+    "exact-set": "evaluation.py",
+}
 
 
 def main() -> None:
     options = _options()
     folder = _folder(options.checkout, FILES[options.evaluator])
     sys.path.insert(0, str(folder))
-    pairs = [json.loads(line) for line in sys.stdin]
-    judge = {"bird": _by_bird, "test-suite": _by_test_suite}[options.evaluator]
+    tasks = [json.loads(line) for line in sys.stdin]
+    work = {
+        "bird": _by_bird,
+        "soft-f1": _by_soft_f1,
+        "r-ves": _by_r_ves,
+        "test-suite": _by_test_suite,
+        "exact-set": _by_exact_set,
+    }[options.evaluator]
     with tempfile.TemporaryDirectory() as copies, contextlib.redirect_stdout(sys.stderr):
-        answers, seconds = judge(_on_copies(pairs, Path(copies)), options.processes)
-    for correct, error in answers:
-        print(json.dumps({"correct": correct, "error": error}))
+        answers, seconds = work(_on_copies(tasks, Path(copies)), options)
+    for value, error in answers:
+        print(json.dumps({"value": value, "error": error}))
     print(json.dumps({"seconds": seconds}), file=sys.stderr)
 
 
-def _options() -> argparse.Namespace:
+def _options() -> Options:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("evaluator", choices=sorted(FILES))
     parser.add_argument("checkout", type=Path, help="your copy of the official repository")
+    parser.add_argument("--tables", type=Path, help="Spider's tables.json, for exact-set")
     parser.add_argument("--processes", type=int, default=2, help="how many judge (default: 2)")
     return parser.parse_args()
 
@@ -63,51 +82,123 @@ def _folder(checkout: Path, name: str) -> Path:
     return found[0].parent.absolute()
 
 
-def _on_copies(pairs: list[Pair], folder: Path) -> list[Pair]:
-    """The same pairs on copies, each in a folder of its own: one evaluator reads all beside it."""
+def _on_copies(tasks: list[Task], folder: Path) -> list[Task]:
+    """The same tasks on copies, each in a folder of its own: one evaluator reads all beside it."""
     copies: dict[str, str] = {}
-    for database in dict.fromkeys(pair["database"] for pair in pairs):
+    for database in dict.fromkeys(task["database"] for task in tasks if "database" in task):
         copy = folder / str(len(copies)) / Path(database).name
         copy.parent.mkdir()
         shutil.copyfile(database, copy)
         copies[database] = str(copy)
-    return [{**pair, "database": copies[pair["database"]]} for pair in pairs]
+    return [
+        {**task, "database": copies[task["database"]]} if "database" in task else task
+        for task in tasks
+    ]
 
 
-def _by_bird(pairs: list[Pair], processes: int) -> tuple[list[Answer], float]:
-    for module in ("psycopg2", "pymysql"):  # it imports them; SQLite needs neither
-        sys.modules[module] = types.ModuleType(module)
-    evaluation: Any = import_module("evaluation_ex")
+def _by_bird(tasks: list[Task], options: Options) -> tuple[list[Answer], float]:
+    values, seconds = _by_running_bird("evaluation_ex", tasks, options)
+    return [(None if value is None else bool(value), None) for value in values], seconds
+
+
+def _by_soft_f1(tasks: list[Task], options: Options) -> tuple[list[Answer], float]:
+    values, seconds = _by_running_bird("evaluation_f1", tasks, options)
+    return [(value, None) for value in values], seconds
+
+
+def _by_running_bird(name: str, tasks: list[Task], options: Options) -> tuple[list[Any], float]:
+    evaluation = _bird_module(name)
     evaluation.exec_result = []  # its own __main__ makes this global
     started = time.perf_counter()
     evaluation.run_sqls_parallel(
-        [(pair["predicted"], pair["gold"]) for pair in pairs],
-        [pair["database"] for pair in pairs],
-        num_cpus=processes,
+        [(task["predicted"], task["gold"]) for task in tasks],
+        [task["database"] for task in tasks],
+        num_cpus=options.processes,
         meta_time_out=30.0,
     )
     seconds = time.perf_counter() - started
-    by_position = {result["sql_idx"]: bool(result["res"]) for result in evaluation.exec_result}
-    return [(by_position.get(n), None) for n in range(len(pairs))], seconds
+    by_position = {result["sql_idx"]: result["res"] for result in evaluation.exec_result}
+    return [by_position.get(n) for n in range(len(tasks))], seconds
 
 
-def _by_test_suite(pairs: list[Pair], processes: int) -> tuple[list[Answer], float]:
-    os.chdir(sys.path[0])  # it writes below its own folder
-    evaluate: Callable[..., int] = import_module("exec_eval").eval_exec_match
+def _bird_module(name: str) -> Any:
+    for module in ("psycopg2", "pymysql"):  # it imports them; SQLite needs neither
+        sys.modules[module] = types.ModuleType(module)
+    return import_module(name)
+
+
+def _by_r_ves(tasks: list[Task], options: Options) -> tuple[list[Answer], float]:
+    """Its reward of given measurements: what it would have measured is put in its clock's place."""
+    evaluation = _bird_module("evaluation_ves")
     started = time.perf_counter()
-    with multiprocessing.get_context("fork").Pool(processes) as pool:
-        answers = pool.starmap(_one, [(evaluate, pair) for pair in pairs], chunksize=16)
+    answers = [_reward_of(evaluation, task["ratios"]) for task in tasks]
     return answers, time.perf_counter() - started
 
 
-def _one(evaluate: Callable[..., int], pair: Pair) -> Answer:
+def _reward_of(evaluation: Any, ratios: list[float]) -> Answer:
+    # It times the prediction, then gold, and divides; the result itself is asked for untimed.
+    times = iter([time for ratio in ratios for time in (1.0, ratio)])
+    evaluation.execute_sql = lambda *_, return_time=False: next(times) if return_time else []
+    try:
+        return evaluation.iterated_execute_sql("", "", "", len(ratios), "SQLite"), None
+    except ZeroDivisionError as error:  # it has dropped all measurements
+        return None, f"ZeroDivisionError: {error}"
+
+
+def _by_exact_set(tasks: list[Task], options: Options) -> tuple[list[Answer], float]:
+    _tokenise_without_data()
+    evaluation: Any = import_module("evaluation")
+    foreign_keys = evaluation.build_foreign_key_map_from_json(str(options.tables))
+    started = time.perf_counter()
+    answers = [_exact_set_of(evaluation, task, foreign_keys[task["db_id"]]) for task in tasks]
+    return answers, time.perf_counter() - started
+
+
+def _tokenise_without_data() -> None:
+    """Where nltk's model of sentences is not installed, SQL is taken for one sentence, as it is."""
+    process_sql: Any = import_module("process_sql")
+    try:
+        process_sql.word_tokenize("SELECT 1")
+    except LookupError:
+        print("nltk has no punkt data here: each query is taken for one sentence")
+        process_sql.word_tokenize = partial(process_sql.word_tokenize, preserve_line=True)
+
+
+def _exact_set_of(evaluation: Any, task: Task, foreign_keys: dict[str, str]) -> Answer:
+    """The steps of its `evaluate` for one pair, with the SQL as it is and not read from a file."""
+    evaluator = evaluation.Evaluator()
+    schema = evaluation.Schema(evaluation.get_schema(task["database"]))
+    gold = evaluation.get_sql(schema, task["gold"])
+    level = evaluator.eval_hardness(gold)
+    try:
+        predicted = evaluation.get_sql(schema, task["predicted"].replace("value", "1"))
+    except Exception as error:  # whatever it raises, it takes the prediction for an empty query
+        return {"exact": False, "level": level}, f"{type(error).__name__}: {error}"
+    rebuilt = []
+    for query in (predicted, gold):
+        columns = evaluation.build_valid_col_units(query["from"]["table_units"], schema)
+        query = evaluation.rebuild_sql_val(query)
+        rebuilt.append(evaluation.rebuild_sql_col(columns, query, foreign_keys))
+    return {"exact": bool(evaluator.eval_exact_match(*rebuilt)), "level": level}, None
+
+
+def _by_test_suite(tasks: list[Task], options: Options) -> tuple[list[Answer], float]:
+    os.chdir(sys.path[0])  # it writes below its own folder
+    evaluate: Callable[..., int] = import_module("exec_eval").eval_exec_match
+    started = time.perf_counter()
+    with multiprocessing.get_context("fork").Pool(options.processes) as pool:
+        answers = pool.starmap(_one, [(evaluate, task) for task in tasks], chunksize=16)
+    return answers, time.perf_counter() - started
+
+
+def _one(evaluate: Callable[..., int], task: Task) -> Answer:
     # Its evaluation.py replaces this word in each prediction before it calls eval_exec_match.
-    predicted = pair["predicted"].replace("value", "1")
+    predicted = task["predicted"].replace("value", "1")
     try:
         verdict = evaluate(
-            db=pair["database"],
+            db=task["database"],
             p_str=predicted,
-            g_str=pair["gold"],
+            g_str=task["gold"],
             plug_value=False,
             keep_distinct=False,
             progress_bar_for_each_datapoint=False,
