@@ -5,8 +5,9 @@
         --test-suite ~/test-suite-sql-eval --tables tables.json
 
 runs the scripts of your own checkouts on the same distinct (prediction, gold) pairs and lists
-where they differ, with the reason; without a known one it is a fault, and the exit code is 1. R-VES is computed from measured times, which
-are never the same twice, so `--series` drawn series of time ratios go through both instead.
+where they differ, with the reason; without a known one it is a fault, and the exit code is 1.
+R-VES is computed from measured times, which are never the same twice, so `--series` drawn series of
+time ratios go through both instead.
 
 BIRD's scripts need `func_timeout` and `numpy`, Spider's `sqlparse`, `tqdm` and `nltk`; `--python`
 names an interpreter that has them. EX itself: scripts/conformance.py.
