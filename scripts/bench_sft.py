@@ -13,12 +13,13 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from slmsql.config import parse
 from slmsql.errors import InputError, run_program
-from slmsql.files import read_jsonl, write_json
+from slmsql.files import Record, read_jsonl, write_json, write_jsonl
 
 ROOT = Path(__file__).parent.parent
 PEAKS = {"H200": 989e12, "H100": 989e12, "A100": 312e12, "4090": 165e12}  # dense 16-bit
@@ -62,12 +63,7 @@ def main() -> None:
 def compare(options: Options, folder: Path) -> dict[str, float]:
     """Tokens per second of both programs."""
     (folder / "trl").mkdir()
-    rows = [{k: r[k] for k in ("prompt", "completion")} for r in read_jsonl(options.data)]
-    short = [row for row in rows if len(json.dumps(row)) < options.max_length]  # bytes > tokens
-    if not short:
-        raise InputError(f"{options.data} has no row below {options.max_length} bytes")
-    text = "".join(json.dumps(row) + "\n" for row in short)
-    (folder / "trl" / "train.jsonl").write_text(text, encoding="utf-8")
+    write_jsonl(folder / "trl" / "train.jsonl", short_rows(options))
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "1"]
     ours = [*launch, str(ROOT / "sft" / "train.py"), "--data", f"{folder}/trl/train.jsonl"]
     theirs = [str(Path(sys.executable).parent / "trl"), "sft", "--dataset_name", f"{folder}/trl"]
@@ -79,6 +75,15 @@ def compare(options: Options, folder: Path) -> dict[str, float]:
             print(f"{name} {repeat + 1}: {speeds[name][-1]:,.0f} tokens/s", flush=True)
     best = {f"{name}_tokens_per_second": max(found) for name, found in speeds.items()}
     return {**best, "ratio": max(speeds["ours"]) / max(speeds["trl"])}
+
+
+def short_rows(options: Options) -> list[Record]:
+    """As many rows as are trained on, none of which either program drops or cuts."""
+    rows = ({k: r[k] for k in ("prompt", "completion")} for r in read_jsonl(options.data))
+    short = (row for row in rows if len(json.dumps(row)) < options.max_length)  # bytes > tokens
+    if chosen := list(islice(short, options.steps * options.batch)):
+        return chosen
+    raise InputError(f"{options.data} has no row below {options.max_length} bytes")
 
 
 def shared(options: Options) -> list[str]:

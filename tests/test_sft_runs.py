@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ import yaml
 from sft.train import Options, check, main
 from slmsql.errors import InputError
 from slmsql.execution import create_database
-from slmsql.files import write_jsonl
+from slmsql.files import read_jsonl, write_jsonl
 from tests.tiny_model import tiny_model
 
 ROOT = Path(__file__).parent.parent
@@ -102,6 +104,17 @@ def launch(accelerate, config):
     )
 
 
+def kill_when_there(checkpoint, process):
+    """Kill a run, all its processes at once, at a checkpoint that may just be written."""
+    while not checkpoint.exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True)
+    for child in [*children.stdout.split(), process.pid]:
+        os.kill(int(child), signal.SIGKILL)
+    process.communicate()
+
+
 def history(output, step):
     file = output / f"checkpoint-{step}" / "trainer_state.json"
     return json.loads(file.read_text())["log_history"]
@@ -126,18 +139,23 @@ def test_a_killed_run_goes_on_to_the_same_losses_and_weights(config, run):
     undisturbed = run(config("undisturbed"))
     killed = config("killed")
     output = Path(yaml.safe_load(killed.read_text())["output_dir"])
-    process = launch("one", killed)
-    while not (output / "checkpoint-4").exists():  # it may just be written
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.01)
-    children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True)
-    for child in [*children.stdout.split(), process.pid]:
-        os.kill(int(child), signal.SIGKILL)
-    process.communicate()
+    kill_when_there(output / "checkpoint-4", launch("one", killed))
     assert not (output / "model.safetensors").exists()
     run(killed)
     assert losses(output, 8) == losses(undisturbed, 8)
     assert same_weights(output, undisturbed)
+
+
+@pytest.mark.slow
+def test_a_killed_run_of_two_processes_goes_on_to_the_losses_of_one(config, run, tmp_path):
+    """DeepSpeed ZeRO-3: each process finds its part of the weights and of the optimiser again."""
+    killed = config("killed", per_device_train_batch_size=1)
+    kill_when_there(tmp_path / "killed" / "checkpoint-4", launch("cpu_zero3", killed))
+    again = launch("cpu_zero3", killed)
+    alone = run(config("alone"))
+    text, _ = again.communicate(timeout=400)
+    assert again.returncode == 0, text
+    assert losses(tmp_path / "killed", 8) == pytest.approx(losses(alone, 8), abs=2e-5)
 
 
 @pytest.mark.slow
@@ -223,7 +241,7 @@ def test_the_checkpoint_of_the_best_execution_accuracy_is_kept(config, run, tmp_
 
 @pytest.mark.slow
 def test_real_synsql_rows_give_the_same_losses_on_one_and_on_two_processes(
-    benchmarks, config, run, tmp_path, monkeypatch
+    benchmarks, config, run, tmp_path, monkeypatch, capsys
 ):
     """The same global batch: alone, and under DeepSpeed ZeRO-2 and ZeRO-3 on two processes."""
     from scripts.prepare_synsql import main as prepare
@@ -232,12 +250,17 @@ def test_real_synsql_rows_give_the_same_losses_on_one_and_on_two_processes(
     words = f"x --data {synsql}/data.json --ddl {synsql}/schemas.json --databases {tmp_path}/db"
     monkeypatch.setattr(sys, "argv", [*words.split(), "--output", str(data)])
     prepare()
-    shared = {"data": str(data), "max_length": 2048, "max_steps": 3, "save_steps": 3}
+    texts = [row["prompt"][-1]["content"] for row in islice(read_jsonl(data), 20)]
+    model = tiny_model(tmp_path / "model", texts=texts)  # whose tokens are words of such schemas
+    shared = {"data": str(data), "model_name_or_path": str(model), "max_length": 4096}
+    shared |= {"max_steps": 3, "save_steps": 3}
     started = [
         launch(zero, config(zero, **shared, per_device_train_batch_size=1))
         for zero in ("cpu_zero2", "cpu_zero3")
     ]
     alone = run(config("alone", **shared, per_device_train_batch_size=2))
+    kept = int(re.search(r"(\d+) rows, \d+ dropped", capsys.readouterr().out).group(1))
+    assert kept > 800
     for process, zero in zip(started, ("cpu_zero2", "cpu_zero3"), strict=True):
         text, _ = process.communicate(timeout=400)
         assert process.returncode == 0, text
