@@ -1,269 +1,94 @@
 """Which gold queries can be trusted? Audits the questions of a benchmark before training on them.
 
+    python scripts/audit_gold.py --benchmark bird --root BIRD --split train --output audit.jsonl
     python scripts/audit_gold.py --questions train.json --databases train_databases \
-        --output runs/audit/train.jsonl --write-clean runs/audit/clean.jsonl
+        --output runs/audit/train.jsonl --write_clean runs/audit/clean.jsonl
 
 For each question it says whether the gold query fails, times out, is refused, gives nothing or too
 much, asks for random numbers or the date, gives something else when rows are stored in another
 order (ties), or stands beside the same question a second time. Ties are found by running the
 query on copies of the databases with all rows reversed.
 
-`--output` has one line per question with its findings; `--write-clean` the questions without any,
+`--output` has one line per question with its findings; `--write_clean` the questions without any,
 fit for RL. On those the gold query must be correct by itself in every mode: if one is not, the
 program says which and ends with exit code 1.
 """
 
-import argparse
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 
-from slmsql.errors import InputError, run_program
-from slmsql.execution import (
-    Execution,
-    Executor,
-    Limits,
-    Pair,
-    Statement,
-    Status,
-    create_reversed_copy,
-)
+from slmsql.audit import Audited, Finding, audit, clean_questions, not_correct_by_themselves
+from slmsql.config import parse
+from slmsql.errors import run_program
+from slmsql.execution import Executor, Limits
 from slmsql.files import write_json, write_jsonl
-from slmsql.match import Match, orders_rows, same_result
-from slmsql.question import Question, read_questions, with_databases
-
-WHOLE = 10**9  # rows of a preview: all that the limits let through
-
-
-class Finding(StrEnum):
-    """Why a question is no good as it stands."""
-
-    NO_DATABASE = "no database"
-    NO_GOLD = "no gold SQL"
-    FAILS = "fails"
-    TIMES_OUT = "times out"
-    TOO_LARGE = "too large"
-    REFUSED = "refused"
-    EMPTY = "empty"
-    VOLATILE = "not deterministic"
-    TIES = "depends on ties"
-    TIE_ORDER = "order depends on ties"
-    DUPLICATE = "duplicate"
+from slmsql.match import Match
+from slmsql.options import SourceOptions
+from slmsql.question import Question
 
 
-BY_STATUS = {
-    Status.ERROR: Finding.FAILS,
-    Status.TIMEOUT: Finding.TIMES_OUT,
-    Status.TOO_LARGE: Finding.TOO_LARGE,
-    Status.REFUSED: Finding.REFUSED,
-}
-
-
-@dataclass(slots=True)
-class Audited:
-    """A question and what was found."""
-
-    question: Question
-    findings: list[Finding] = field(default_factory=list)
-    detail: str = ""
-    execution: Execution | None = None
-
-    def as_record(self) -> dict[str, object]:
-        record: dict[str, object] = {
-            "id": self.question.id,
-            "db_id": self.question.db_id,
-            "findings": self.findings,
-            "detail": self.detail,
-            "gold_sql": self.question.gold_sql,
-        }
-        if self.execution is not None:
-            record |= {"rows": self.execution.row_count, "steps": self.execution.steps}
-        return record
+@dataclass(kw_only=True)
+class Options(SourceOptions):
+    output: Path | None = field(default=None, metadata={"help": "JSON Lines, one per question"})
+    write_clean: Path | None = field(default=None, metadata={"help": "JSON Lines for RL"})
+    json: Path | None = field(default=None, metadata={"help": "the summary"})
+    match: Match = field(
+        default=Match.BIRD,
+        metadata={"help": "how results will be compared; bird does not mind the order of ties"},
+    )
+    largest_copy: int = field(
+        default=500, metadata={"help": "MB; larger databases are not searched for ties"}
+    )
+    steps: int = field(
+        default=Limits().steps, metadata={"help": "instructions of SQLite a query may take"}
+    )
+    workers: int = field(default=0, metadata={"help": "processes; 0: one for each processor"})
+    cache: Path | None = field(default=None, metadata={"help": "folder that keeps gold results"})
 
 
 def main() -> None:
-    options = _options()
-    audited = [Audited(q) for q in read_questions(options.questions, options.databases)]
+    options = parse(Options, about=__doc__)
     limits = Limits(steps=options.steps)
-    with Executor(workers=options.workers, limits=limits, cache=options.cache) as executor:
-        runnable = _with_database_and_gold(audited)
-        _say(f"running {len(runnable)} gold queries")
-        _run(executor, runnable)
-        _find_ties(executor, [one for one in runnable if _ran(one)], options.largest_copy)
-        _find_duplicates(audited)
-        harmless = {Finding.TIE_ORDER} if options.match is Match.BIRD else set()
-        clean = [one.question for one in audited if not set(one.findings) - harmless]
-        wrong = _not_correct_by_themselves(executor, clean)
-    _write(options, audited, clean, wrong)
+    with Executor(workers=options.workers or None, limits=limits, cache=options.cache) as executor:
+        audited = audit(options.read_all(), executor, largest_copy=options.largest_copy)
+        clean = clean_questions(audited, options.match)
+        wrong = not_correct_by_themselves(executor, clean)
+    show(audited, clean, wrong)
+    write(options, audited, clean, wrong)
     if wrong:
         sys.exit(1)
 
 
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--questions", type=Path, required=True, help="train.json, JSON Lines ...")
-    parser.add_argument("--databases", type=Path, help="folder with <db_id>/<db_id>.sqlite")
-    parser.add_argument("--output", type=Path, metavar="FILE.jsonl", help="one line per question")
-    parser.add_argument("--write-clean", type=Path, metavar="FILE.jsonl", help="questions for RL")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="the summary as JSON")
-    parser.add_argument(
-        "--match",
-        type=Match,
-        choices=list(Match),
-        default=Match.BIRD,
-        help="how results will be compared; bird does not mind the order of ties (default: bird)",
-    )
-    parser.add_argument(
-        "--largest-copy",
-        type=int,
-        default=500,
-        metavar="MB",
-        help="larger databases are not searched for ties (default: 500)",
-    )
-    parser.add_argument(
-        "--steps",
-        type=int,
-        default=Limits().steps,
-        help="instructions of SQLite a query may take (default: %(default)s)",
-    )
-    parser.add_argument("--workers", type=int, help="processes (default: one per processor)")
-    parser.add_argument("--cache", type=Path, metavar="DIR", help="keep gold results there")
-    return parser.parse_args()
-
-
-def _with_database_and_gold(audited: Sequence[Audited]) -> list[Audited]:
-    _, missing = with_databases(one.question for one in audited)
-    absent = {question.id for question in missing}
-    for one in audited:
-        if one.question.id in absent:
-            one.findings.append(Finding.NO_DATABASE)
-        if one.question.gold_sql is None:
-            one.findings.append(Finding.NO_GOLD)
-    if len(absent) == len(audited):
-        raise InputError(f"no database of any question is there, {missing[0].database} for one")
-    return [one for one in audited if not one.findings]
-
-
-def _run(executor: Executor, audited: Sequence[Audited]) -> None:
-    executions = executor.run([_statement(one) for one in audited])
-    for one, execution in zip(audited, executions, strict=True):
-        one.execution = execution
-        if not execution.ok:
-            one.findings.append(BY_STATUS[execution.status])
-            one.detail = execution.error or ""
-        elif execution.row_count == 0:
-            one.findings.append(Finding.EMPTY)
-        if execution.volatile:
-            one.findings.append(Finding.VOLATILE)
-
-
-def _ran(one: Audited) -> bool:
-    return one.execution is not None and one.execution.ok and not one.execution.volatile
-
-
-def _statement(one: Audited, database: Path | None = None) -> Statement:
-    return Statement(database or one.question.database, one.question.gold_sql)
-
-
-def _find_ties(executor: Executor, audited: list[Audited], largest: int) -> None:
-    by_database: dict[Path, list[Audited]] = {}
-    for one in audited:
-        by_database.setdefault(one.question.database, []).append(one)
-    for position, (database, many) in enumerate(by_database.items(), start=1):
-        if position % 20 == 0 or position == len(by_database):
-            _say(f"ties: {position} of {len(by_database)} databases")
-        if database.stat().st_size > largest * 10**6:
-            _say(f"ties: {database.name} is larger than {largest} MB, left out")
-            continue
-        with tempfile.TemporaryDirectory() as folder:
-            copy = Path(folder) / database.name
-            try:
-                create_reversed_copy(database, copy)
-            except InputError as error:
-                _say(f"ties: {error}, left out")
-                continue
-            _compare_with(executor, copy, many)
-
-
-def _compare_with(executor: Executor, copy: Path, audited: list[Audited]) -> None:
-    """Compare in the worker where sets of rows decide, here where order or rounding does."""
-    again = executor.run([_statement(one, copy) for one in audited])
-    doubtful = [
-        one
-        for one, other in zip(audited, again, strict=True)
-        if one.execution is not None
-        and other.ok
-        and (other.digest != one.execution.digest or orders_rows(one.question.gold_sql or ""))
-    ]
-    here = executor.run([_statement(one) for one in doubtful], preview=WHOLE)
-    there = executor.run([_statement(one, copy) for one in doubtful], preview=WHOLE)
-    for one, mine, other in zip(doubtful, here, there, strict=True):
-        if not same_result(mine.rows, other.rows, Match.STRICT):
-            one.findings.append(Finding.TIES)
-        elif orders_rows(one.question.gold_sql or "") and not same_result(
-            mine.rows, other.rows, Match.STRICT, ordered=True
-        ):
-            one.findings.append(Finding.TIE_ORDER)
-
-
-def _find_duplicates(audited: Sequence[Audited]) -> None:
-    """The same question, with the same evidence, on the same database a second time."""
-    seen: dict[tuple[str, ...], str] = {}
-    for one in audited:
-        question = one.question
-        words = " ".join(f"{question.text} {question.evidence}".lower().split())
-        first = seen.setdefault((question.db_id, words), question.id)
-        if first != question.id:
-            one.findings.append(Finding.DUPLICATE)
-            one.detail = one.detail or f"of {first}"
-
-
-def _not_correct_by_themselves(executor: Executor, clean: Sequence[Question]) -> list[str]:
-    pairs = [Pair(q.database, q.gold_sql, q.gold_sql) for q in clean]
-    wrong: list[str] = []
-    for match in Match:
-        verdicts = executor.judge(pairs, match=match)
-        wrong += [
-            f"{question.id} ({match}): {verdict.reason}"
-            for question, verdict in zip(clean, verdicts, strict=True)
-            if not verdict.correct
-        ]
-    return wrong
-
-
-def _write(
-    options: argparse.Namespace,
-    audited: Sequence[Audited],
-    clean: Sequence[Question],
-    wrong: Sequence[str],
-) -> None:
+def show(audited: Sequence[Audited], clean: Sequence[Question], wrong: Sequence[str]) -> None:
     counts = Counter(finding for one in audited for finding in one.findings)
     print(f"{len(audited):7}  questions")
     for finding in Finding:
         if counts[finding]:
             print(f"{counts[finding]:7}  {finding}")
-    print(f"{len(clean):7}  clean, of which {len(clean) * 3 - len(wrong)} of {len(clean) * 3} "
-          "verdicts of gold against gold are right")  # fmt: skip
+    verdicts = len(clean) * len(Match)
+    print(
+        f"{len(clean):7}  clean, of which {verdicts - len(wrong)} of {verdicts} verdicts of gold "
+        "against gold are right"
+    )
     for line in wrong:
         print(f"gold is not correct by itself: {line}", file=sys.stderr)
+
+
+def write(
+    options: Options, audited: Sequence[Audited], clean: Sequence[Question], wrong: Sequence[str]
+) -> None:
     if options.output:
         write_jsonl(options.output, (one.as_record() for one in audited))
     if options.write_clean:
         write_jsonl(options.write_clean, (question.as_record() for question in clean))
     if options.json:
+        counts = Counter(finding for one in audited for finding in one.findings)
         findings = {finding.value: counts[finding] for finding in Finding}
         summary = {"questions": len(audited), "clean": len(clean), "findings": findings}
         write_json(options.json, {**summary, "not_correct_by_itself": list(wrong)})
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ measures on the same pairs, in one run and with as many processes each:
 Other work on the machine disturbs it: the ratios of one run say more than its numbers.
 """
 
-import argparse
 import multiprocessing
 import resource
 import sqlite3
@@ -23,13 +22,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from slmsql.config import parse
 from slmsql.errors import InputError, run_program
 from slmsql.execution import Executor, Limits, Pair, Statement, connect
 from slmsql.files import write_json
 from slmsql.match import Match
 from slmsql.official import Evaluator, judge_officially
-from slmsql.prediction import read_predictions
-from slmsql.question import read_questions, with_databases
+from slmsql.official.options import OfficialOptions, pairs_of
 
 PROMPTS, COMPLETIONS = 64, 16
 ENDLESS = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c"
@@ -40,7 +39,7 @@ Figures = dict[str, float]
 
 
 def main() -> None:
-    options = _options()
+    options = parse(OfficialOptions, about=__doc__)
     sets = _prediction_sets(options)
     pairs = [pair for one in sets for pair in one]
     figures: Figures = {
@@ -63,37 +62,16 @@ def main() -> None:
         write_json(options.json, figures)
 
 
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--questions", type=Path, required=True, help="dev.json or JSON Lines")
-    parser.add_argument("--databases", type=Path, help="folder with <db_id>/<db_id>.sqlite")
-    parser.add_argument("--predictions", type=Path, nargs="+", required=True, metavar="FILE")
-    parser.add_argument("--bird", type=Path, metavar="CHECKOUT", help="of bird-bench/mini_dev")
-    parser.add_argument(
-        "--test-suite", type=Path, metavar="CHECKOUT", help="of taoyds/test-suite-sql-eval"
-    )
-    parser.add_argument("--python", default=sys.executable, help="interpreter for the evaluators")
-    parser.add_argument("--processes", type=int, default=2, help="of each contender (default: 2)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
-    return parser.parse_args()
-
-
-def _prediction_sets(options: argparse.Namespace) -> list[list[Pair]]:
-    questions = read_questions(options.questions, options.databases)
-    sets = [read_predictions(file, questions) for file in options.predictions]
-    asked = [
-        question
-        for question in with_databases(questions)[0]
-        if question.gold_sql is not None and all(question.id in one for one in sets)
-    ]
+def _prediction_sets(options: OfficialOptions) -> list[list[Pair]]:
+    """The pairs of each file, of the questions that all files answer."""
+    questions, sets = options.read()
+    asked = [question for question in questions if all(question.id in one for one in sets)]
     if not asked:
         raise InputError("no question with gold SQL and a database is answered in every file")
-    return [[Pair(q.database, one[q.id], q.gold_sql) for q in asked] for one in sets]
+    return [list(pairs_of(asked, one)) for one in sets]
 
 
-def _measure_ours(pairs: list[Pair], options: argparse.Namespace, figures: Figures) -> None:
+def _measure_ours(pairs: list[Pair], options: OfficialOptions, figures: Figures) -> None:
     for match in Match:
         before = _processor_time()
         with Executor(workers=options.processes) as executor:
@@ -106,7 +84,7 @@ def _measure_ours(pairs: list[Pair], options: argparse.Namespace, figures: Figur
     figures["worker_memory_mb"] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
 
 
-def _measure_bare_loop(pairs: list[Pair], options: argparse.Namespace, figures: Figures) -> None:
+def _measure_bare_loop(pairs: list[Pair], options: OfficialOptions, figures: Figures) -> None:
     share = [pairs[n :: options.processes] for n in range(options.processes)]
     with multiprocessing.get_context("fork").Pool(options.processes) as pool:
         pool.map(_bare_loop, [pairs[:1]] * options.processes)
@@ -133,7 +111,7 @@ def _bare_loop(pairs: list[Pair]) -> int:
     return correct
 
 
-def _measure_officials(pairs: list[Pair], options: argparse.Namespace, figures: Figures) -> None:
+def _measure_officials(pairs: list[Pair], options: OfficialOptions, figures: Figures) -> None:
     for evaluator, checkout in (
         (Evaluator.BIRD, options.bird),
         (Evaluator.TEST_SUITE, options.test_suite),
@@ -146,7 +124,7 @@ def _measure_officials(pairs: list[Pair], options: argparse.Namespace, figures: 
 
 
 def _measure_reward_call(
-    sets: list[list[Pair]], options: argparse.Namespace, figures: Figures
+    sets: list[list[Pair]], options: OfficialOptions, figures: Figures
 ) -> None:
     """Groups as GRPO has them: the same question many times, with many wrong and equal answers."""
     completions = [sets[n % len(sets)] for n in range(COMPLETIONS)]

@@ -10,21 +10,27 @@ BIRD's evaluator needs `func_timeout`, Spider's `sqlparse` and `tqdm`; `--python
 interpreter that has them. `docs/judge.md` holds the list as it stands.
 """
 
-import argparse
 import sys
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from slmsql.config import parse
 from slmsql.errors import InputError, run_program
 from slmsql.execution import Executor, Pair, Status, Verdict
 from slmsql.files import write_json
 from slmsql.match import orders_rows
 from slmsql.official import Answer, Evaluator, judge_officially
-from slmsql.prediction import read_predictions
-from slmsql.question import read_questions, with_databases
+from slmsql.official.options import OfficialOptions, pairs_of
 
 UNKNOWN = "unknown"
+
+
+@dataclass(kw_only=True)
+class Options(OfficialOptions):
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_has_checkout()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +47,7 @@ class Disagreement:
 
 
 def main() -> None:
-    options = _options()
+    options = parse(Options, about=__doc__)
     pairs = _pairs(options)
     print(f"{len(pairs)} distinct pairs", file=sys.stderr)
     checkouts = {Evaluator.BIRD: options.bird, Evaluator.TEST_SUITE: options.test_suite}
@@ -54,46 +60,17 @@ def main() -> None:
     sys.exit(1 if any(one.reason == UNKNOWN for one in found) else 0)
 
 
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--questions", type=Path, required=True, help="dev.json or JSON Lines")
-    parser.add_argument("--databases", type=Path, help="folder with <db_id>/<db_id>.sqlite")
-    parser.add_argument("--predictions", type=Path, nargs="+", required=True, metavar="FILE")
-    parser.add_argument("--bird", type=Path, metavar="CHECKOUT", help="of bird-bench/mini_dev")
-    parser.add_argument(
-        "--test-suite", type=Path, metavar="CHECKOUT", help="of taoyds/test-suite-sql-eval"
-    )
-    parser.add_argument("--python", default=sys.executable, help="interpreter for the evaluators")
-    parser.add_argument("--processes", type=int, default=2, help="of each evaluator (default: 2)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the list there")
-    options = parser.parse_args()
-    if options.bird is None and options.test_suite is None:
-        parser.error("nothing to compare with: say --bird CHECKOUT or --test-suite CHECKOUT")
-    return options
-
-
-def _pairs(options: argparse.Namespace) -> list[Pair]:
+def _pairs(options: Options) -> list[Pair]:
     """Distinct pairs: an evaluator says the same of the same pair."""
-    questions = read_questions(options.questions, options.databases)
-    asked, missing = with_databases(questions)
-    if missing:
-        print(f"{len(missing)} questions have no database here, left out", file=sys.stderr)
-    pairs: dict[Pair, None] = {}
-    for file in options.predictions:
-        predictions = read_predictions(file, questions)
-        for question in asked:
-            if question.id in predictions and question.gold_sql is not None:
-                pair = Pair(question.database, predictions[question.id], question.gold_sql)
-                pairs[pair] = None
+    questions, sets = options.read()
+    pairs = dict.fromkeys(pair for one in sets for pair in pairs_of(questions, one))
     if not pairs:
         raise InputError("no prediction has a question with gold SQL and a database")
     return list(pairs)
 
 
 def _compare(
-    evaluator: Evaluator, checkout: Path, pairs: list[Pair], options: argparse.Namespace
+    evaluator: Evaluator, checkout: Path, pairs: list[Pair], options: Options
 ) -> list[Disagreement]:
     answers, seconds = judge_officially(
         evaluator, checkout, pairs, processes=options.processes, python=options.python

@@ -28,32 +28,20 @@ from slmsql.execution import Executor, Pair
 from slmsql.files import Record, write_json
 from slmsql.match import Match
 from slmsql.official import Answer, Measure, measure_officially, pair_task
-from slmsql.prediction import read_predictions
-from slmsql.question import Question, read_questions, with_databases
+from slmsql.official.options import OfficialOptions
 from slmsql.spider import Catalogs, read_foreign_keys, with_levels
 
 UNKNOWN = "unknown"
 
 
-@dataclass
-class Options:
-    questions: Path = field(metadata={"help": "dev.json or JSON Lines"})
-    predictions: list[Path] = field(metadata={"help": "prediction files"})
-    databases: Path | None = field(
-        default=None, metadata={"help": "folder of <db_id>/<db_id>.sqlite"}
-    )
-    bird: Path | None = field(default=None, metadata={"help": "checkout of bird-bench/mini_dev"})
-    test_suite: Path | None = field(
-        default=None, metadata={"help": "checkout of taoyds/test-suite-sql-eval"}
-    )
+@dataclass(kw_only=True)
+class Options(OfficialOptions):
     tables: Path | None = field(default=None, metadata={"help": "Spider's tables.json"})
-    python: str = field(default=sys.executable, metadata={"help": "interpreter for the scripts"})
     series: int = field(default=20_000, metadata={"help": "series of time ratios for R-VES"})
-    json: Path | None = field(default=None, metadata={"help": "write the list there"})
 
     def __post_init__(self) -> None:
-        if self.bird is None and self.test_suite is None:
-            raise ValueError("nothing to compare with: say --bird or --test_suite CHECKOUT")
+        super().__post_init__()
+        self.check_has_checkout()
         if self.test_suite is not None and self.tables is None:
             raise ValueError("Spider's exact-set match needs --tables tables.json")
 
@@ -88,40 +76,32 @@ def main() -> None:
 
 def distinct_outcomes(options: Options) -> list[Outcome]:
     """Ours on each distinct pair of a prediction with the gold of its question."""
-    questions = read_questions(options.questions, options.databases)
+    questions, sets = options.read()
     catalogs = Catalogs(read_foreign_keys(options.tables)) if options.tables else None
-    asked = with_databases(questions)[0]
     if catalogs is not None:
-        asked = with_levels(asked, catalogs)
+        questions = with_levels(questions, catalogs)
     found: dict[Pair, Outcome] = {}
     with Executor() as executor:
-        for file in options.predictions:
-            extras = Extras(catalogs=catalogs)
-            for outcome in outcomes_of(file, questions, asked, executor, extras):
-                question = outcome.question
-                found.setdefault(Pair(question.database, outcome.sql, question.gold_sql), outcome)
+        for one in sets:
+            answered = [question for question in questions if question.id in one]
+            judged = evaluate(
+                answered, one, match=Match.BIRD, executor=executor, extras=Extras(catalogs=catalogs)
+            ).judged
+            for outcome in judged:
+                found.setdefault(pair_of(outcome), outcome)
     if not found:
         raise InputError("no prediction has a question with gold SQL and a database")
-    print(f"{len(found)} distinct pairs of {len(options.predictions)} files", file=sys.stderr)
+    print(f"{len(found)} distinct pairs of {len(sets)} files", file=sys.stderr)
     return list(found.values())
-
-
-def outcomes_of(
-    file: Path,
-    questions: Sequence[Question],
-    asked: Sequence[Question],
-    executor: Executor,
-    extras: Extras,
-) -> list[Outcome]:
-    predictions = read_predictions(file, questions)
-    answered = [question for question in asked if question.id in predictions]
-    found = evaluate(answered, predictions, match=Match.BIRD, executor=executor, extras=extras)
-    return found.judged
 
 
 def by_soft_f1(outcomes: Sequence[Outcome], checkout: Path, options: Options) -> list[Difference]:
     answers, seconds = measure_officially(
-        Measure.SOFT_F1, checkout, [task_of(one) for one in outcomes], python=options.python
+        Measure.SOFT_F1,
+        checkout,
+        [task_of(one) for one in outcomes],
+        processes=options.processes,
+        python=options.python,
     )
     differences = [
         Difference("soft-f1", answer.value, ours, about(outcome), why(outcome))
@@ -208,8 +188,12 @@ def said(metric: str, differences: Sequence[Difference], count: int, seconds: fl
 
 
 def task_of(outcome: Outcome) -> Record:
+    return pair_task(pair_of(outcome))
+
+
+def pair_of(outcome: Outcome) -> Pair:
     question = outcome.question
-    return pair_task(Pair(question.database, outcome.sql, question.gold_sql))
+    return Pair(question.database, outcome.sql, question.gold_sql)
 
 
 def about(outcome: Outcome) -> Record:

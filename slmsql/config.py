@@ -118,7 +118,7 @@ class _Parser(argparse.ArgumentParser):
 
 def _with_file(argv: Sequence[str] | None, parser: argparse.ArgumentParser) -> list[str]:
     words = list(sys.argv[1:] if argv is None else argv)
-    words = [part for word in words for part in _split_config(word)]
+    words = [part for word in words for part in _split_config(_underscored(word))]
     if "--config" not in words:
         return words
     at = words.index("--config")
@@ -126,6 +126,14 @@ def _with_file(argv: Sequence[str] | None, parser: argparse.ArgumentParser) -> l
         parser.error("--config needs a file")
     content = load_config(Path(words[at + 1]))
     return [*as_arguments(content), *words[:at], *words[at + 2 :]]
+
+
+def _underscored(word: str) -> str:
+    """`--test-suite` as `--test_suite`: both are common, and no option has a dash in its name."""
+    if not word.startswith("--"):
+        return word
+    name, equals, value = word.partition("=")
+    return "--" + name[2:].replace("-", "_") + equals + value
 
 
 def _split_config(word: str) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Literal
 
 import pytest
 
-from slmsql.config import as_arguments, load_config, parse
+from slmsql.config import _underscored, as_arguments, load_config, parse
 from slmsql.errors import InputError, run_program
 
 
@@ -71,6 +71,13 @@ def test_a_single_word_for_a_list_is_a_list_of_one(tmp_path):
 )
 def test_a_wrong_value_in_the_file_is_one_line(tmp_path, capsys, text, message):
     assert message in refused(capsys, tmp_path, text)
+
+
+def test_dashes_in_an_option_are_as_good_as_underscores():
+    words = ["--conformance-mode", "--given-name=a-b", "--", "x-y", "-n"]
+    assert list(map(_underscored, words)) == [
+        "--conformance_mode", "--given_name=a-b", "--", "x-y", "-n"
+    ]  # fmt: skip
 
 
 def test_options_are_not_abbreviated(tmp_path, capsys):

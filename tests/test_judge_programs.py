@@ -271,7 +271,7 @@ def test_help_shows_a_command(name):
         ("bench_judge", ["--questions", "nowhere.json", "--predictions", "b"], "nowhere.json"),
         (
             "conformance_metrics",
-            ["--questions", "a", "--predictions", "b", "--test_suite", "c"],
+            ["--questions", "a", "--predictions", "b", "--test-suite", "c"],
             "exact-set match needs --tables",
         ),
     ],
