@@ -76,14 +76,17 @@ def test_parameters_are_counted_as_the_model_has_them(words, lora):
 
 
 @pytest.mark.slow
-def test_memory_and_tokens_are_within_15_percent_of_a_real_run(words):
+@pytest.mark.parametrize("checkpointing", ["false", "true"])
+def test_memory_and_tokens_are_within_15_percent_of_a_real_run(words, checkpointing):
     from sft.plan_report import plan_of
 
-    run = parsed([*words, "--optim", "sgd", "--gradient_checkpointing", "false"])
+    run = parsed([*words, "--optim", "sgd", "--gradient_checkpointing", checkpointing])
     plan = plan_of(*run)
     trainer, peak = peak_bytes(*run)
     batch = next(iter(trainer.get_train_dataloader()))
-    assert plan.memory.total - plan.memory.optimizer == pytest.approx(peak, rel=0.15)
+    planned = plan.memory.total - plan.memory.optimizer
+    print(f"planned {planned / 1e6:.1f} MB, measured {peak / 1e6:.1f} MB")
+    assert planned == pytest.approx(peak, rel=0.15)
     assert plan.longest_batch == pytest.approx(batch["input_ids"].numel(), rel=0.15)
     assert plan.tokens == sum(len(row) for row in trainer.train_dataset["input_ids"])
 
