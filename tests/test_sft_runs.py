@@ -250,7 +250,8 @@ def test_real_synsql_rows_give_the_same_losses_on_one_and_on_two_processes(
     words = f"x --data {synsql}/data.json --ddl {synsql}/schemas.json --databases {tmp_path}/db"
     monkeypatch.setattr(sys, "argv", [*words.split(), "--output", str(data)])
     prepare()
-    texts = [row["prompt"][-1]["content"] for row in islice(read_jsonl(data), 20)]
+    messages = [m for r in islice(read_jsonl(data), 20) for m in r["prompt"] + r["completion"]]
+    texts = [message["content"] for message in messages]
     model = tiny_model(tmp_path / "model", texts=texts)  # whose tokens are words of such schemas
     shared = {"data": str(data), "model_name_or_path": str(model), "max_length": 4096}
     shared |= {"max_steps": 3, "save_steps": 3}
@@ -259,13 +260,13 @@ def test_real_synsql_rows_give_the_same_losses_on_one_and_on_two_processes(
         for zero in ("cpu_zero2", "cpu_zero3")
     ]
     alone = run(config("alone", **shared, per_device_train_batch_size=2))
-    kept = int(re.search(r"(\d+) rows, \d+ dropped", capsys.readouterr().out).group(1))
-    assert kept > 800
     for process, zero in zip(started, ("cpu_zero2", "cpu_zero3"), strict=True):
         text, _ = process.communicate(timeout=400)
         assert process.returncode == 0, text
         found = losses(tmp_path / zero, 3)
         assert found == pytest.approx(losses(alone, 3), abs=2e-5)
+    kept = int(re.search(r"(\d+) rows, \d+ dropped", capsys.readouterr().out).group(1))
+    assert kept > 800
 
 
 def test_several_processes_that_do_not_see_each_other_are_refused(config, monkeypatch):
