@@ -1,7 +1,6 @@
-"""What a model folder must have before GRPO starts: found without loading its weights."""
+"""What a tokenizer must have before GRPO starts, and which prompts it makes too long."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slmsql.errors import InputError
@@ -10,17 +9,6 @@ from slmsql.prompt import Layout, target
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-
-def check_model(name: str | None) -> None:
-    """Refuse a path that is no model; a name of the hub (`owner/model`) passes."""
-    if not name:
-        raise InputError("--model_name_or_path is missing: a model folder or a name of the hub")
-    path = Path(name)
-    if path.is_dir() and not (path / "config.json").is_file():
-        raise InputError(f"{name} is no model folder: there is no config.json in it")
-    if not path.is_dir() and (path.is_absolute() or name.count("/") != 1):
-        raise InputError(f"{name} is neither a folder nor a name of the hub (owner/model)")
 
 
 def fitting(

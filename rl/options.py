@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from rewards import REWARDS
 from rewards.select import check_names
 from rewards.watch import with_thresholds
-from rl.model import check_model
 from rl.rows import check_layout, read_rows
 from slmsql.errors import InputError
 from slmsql.files import Record
 from slmsql.match import Match
+from slmsql.models import check_model
 
 if TYPE_CHECKING:
     from trl import GRPOConfig, ModelConfig

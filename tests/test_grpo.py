@@ -1,6 +1,7 @@
 """The GRPO program: what it checks first, and what it does with rows, rollouts and groups."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -8,8 +9,8 @@ from rewards import Judge
 from rewards.watch import ALARMS, Alarm, Watched, figures, is_constant, raised, with_thresholds
 from rl.checkpoint import last_checkpoint, step_of
 from rl.groups import Resting
-from rl.model import check_model, check_tokenizer
-from rl.options import Options, held_out
+from rl.model import check_tokenizer
+from rl.options import Options, check, held_out
 from rl.record import check_databases
 from rl.rollouts import RolloutLog, groups_of, rewind
 from rl.rows import check_layout, read_rows, running
@@ -132,14 +133,10 @@ def test_wrong_options_are_refused(options, message):
         Options(train_file="rows.jsonl", **options)
 
 
-def test_what_is_no_model_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"no config\.json"):
-        check_model(str(tmp_path))
-    with pytest.raises(InputError, match="neither a folder nor a name of the hub"):
-        check_model(str(tmp_path / "gone"))
-    with pytest.raises(InputError, match="is missing"):
-        check_model(None)
-    check_model("Qwen/Qwen2.5-Coder-0.5B-Instruct")
+def test_a_model_that_is_none_is_refused_before_rows_are_read(tmp_path):
+    model = SimpleNamespace(model_name_or_path=str(tmp_path))
+    with pytest.raises(InputError, match="is no model folder"):
+        check(Options(train_file="nowhere.jsonl"), None, model)
 
 
 def test_tags_that_decoding_drops_are_refused():
