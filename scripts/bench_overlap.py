@@ -1,7 +1,8 @@
 """What running the SQL costs while candidates are generated: wall time with it and without.
 
-    python scripts/bench_overlap.py --model quickstart/sft --questions quickstart/demo/test.jsonl \\
-        --template configs/quickstart/think.txt --examples 0 --max_tokens 64 --json overlap.json
+    python scripts/bench_overlap.py --model quickstart/grpo \\
+        --questions quickstart/demo/test.jsonl --template configs/quickstart/think.txt \\
+        --examples 0 --max_tokens 64 --temperature 1.0 --json overlap.json
 
 Takes the options of inference/generate.py. The model is loaded once; then the whole of generate and
 the same requests without anything behind them take turns, so that what else the machine does
