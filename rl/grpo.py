@@ -27,6 +27,7 @@ from slmsql.config import parse_with_trainer
 from slmsql.errors import run_program
 from slmsql.execution import Executor
 from slmsql.files import Record
+from slmsql.gloo import wait_for_gloo
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -103,6 +104,7 @@ def train(run: Run, **more: Any) -> None:
     run.judge.close()
     trainer.accelerator.wait_for_everyone()
     trainer.accelerator.end_training()
+    wait_for_gloo()
 
 
 def _leave_out_long_prompts(run: Run, tokenizer: "PreTrainedTokenizerBase") -> None:
