@@ -51,8 +51,18 @@ def _from_parquet(path: Path) -> Iterator[Record]:
 
 
 def _from_hub(name: str) -> Iterator[Record]:
-    from datasets import load_dataset
-
+    try:
+        from datasets import load_dataset
+    except ImportError:
+        raise InputError(f"hub:{name} needs the package datasets: pip install datasets") from None
     name, _, split = name.partition(":")
-    for record in load_dataset(name, split=split or "train"):
+    split = split or "train"
+    try:
+        rows = load_dataset(name, split=split)
+    except (OSError, ValueError) as error:  # not there, not reachable, no such split
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"hub:{name}, split {split!r}, could not be read: {reason:.300}"
+        ) from error
+    for record in rows:
         yield dict(record)
