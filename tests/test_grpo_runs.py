@@ -2,12 +2,14 @@
 
 import json
 import os
-import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 
@@ -68,7 +70,7 @@ def command(folder, options, *, launch="", program="rl/grpo.py"):
 
 def run(*arguments, **options):
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "WANDB_MODE": "offline"}
-    environment["WANDB_DIR"] = str(arguments[0].parent)
+    environment["WANDB_DIR"] = environment["TRACKIO_DIR"] = str(arguments[0].parent)
     ended = subprocess.run(
         command(*arguments, **options),
         cwd=ROOT,
@@ -102,6 +104,7 @@ def test_a_run_that_is_killed_goes_on_as_if_it_had_not_been(model, shop, tmp_pat
         "validation_samples": 2,
         "rewards": ["execution", "format", "length"],
         "rest_wasted_rows": True,
+        "replay_groups": 4,
         "max_steps": 10,
         "eval_strategy": "steps",
         "eval_steps": 3,
@@ -132,15 +135,53 @@ def test_a_run_that_is_killed_goes_on_as_if_it_had_not_been(model, shop, tmp_pat
 def kill_at(folder, step, words):
     """Start a training and kill -9 it when it has rollouts of a step."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(words, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
+    process = psutil.Popen(words, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
     log = folder / "rollouts" / "rank-00000.jsonl"
     deadline = time.monotonic() + 200
     while not (log.exists() and f'"step": {step}' in log.read_text()):
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
+    for one in (process, *process.children(recursive=True)):  # a launcher first, then its ranks
+        one.kill()
     process.wait()
+
+
+def test_ranks_that_are_killed_go_on_and_stored_groups_come_back(model, shop, tmp_path):
+    """Two ranks with half a group each under ZeRO-3, against one process that was not killed.
+
+    Every second row has the same reward four times, so that a stored group takes its place.
+    """
+    rows = write_rows(tmp_path / "rows.jsonl", shop, 8)
+    right, wrong = think("SELECT name FROM item"), think("SELECT 2")
+    texts = {f"q{n}": [right if n % 2 else wrong, wrong, wrong, wrong] for n in range(8)}
+    write_json(tmp_path / "completions.json", texts)
+    options = {
+        "model_name_or_path": str(model),
+        "train_file": str(rows),
+        "completions": str(tmp_path / "completions.json"),
+        "replay_groups": 2,
+        "max_steps": 6,
+        "save_strategy": "steps",
+        "save_steps": 2,
+    }
+    program = "tests/fixed_rollouts.py"
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    run(whole, {**options, "per_device_train_batch_size": 4}, program=program)
+    launch = "configs/accelerate/cpu_zero3.yaml"
+    own = {**options, "per_device_train_batch_size": 2}
+    kill_at(killed, 6, command(killed, own, launch=launch, program=program))
+    ended = run(killed, own, launch=launch, program=program)
+    assert "going on from" in ended.stdout
+    made = [(one["step"], one["id"], one["completion"]) for one in rollouts(killed)]
+    assert sorted(made) == sorted(
+        (one["step"], one["id"], one["completion"]) for one in rollouts(whole)
+    )
+    expected, found = history(whole), history(killed)
+    assert {log["groups/replayed"] for log in expected.values()} == {0, 1}
+    for step, log in expected.items():
+        for figure in ("loss", "grad_norm", "reward", "groups/wasted", "groups/replayed"):
+            assert found[step][figure] == pytest.approx(log[figure], rel=1e-3, abs=1e-5), step
 
 
 def think(sql):
@@ -219,7 +260,7 @@ def test_hostile_rollouts_cost_their_own_reward_and_nothing_else(model, shop, tm
         "train_file": str(rows),
         "completions": str(tmp_path / "completions.json"),
         "num_generations": len(HOSTILE),
-        "report_to": "wandb,tensorboard",
+        "report_to": "wandb,tensorboard,trackio",
         "log_completions": True,
         "max_steps": 2,
         "save_strategy": "steps",
@@ -236,9 +277,47 @@ def test_hostile_rollouts_cost_their_own_reward_and_nothing_else(model, shop, tm
 
 
 def assert_tracked(folder):
-    """wandb works without an account, and both trackers have something."""
+    """All trackers have something without an account, two of them the samples as a table."""
     assert list(folder.rglob("events.out.tfevents*"))
     assert list(folder.glob("wandb/offline-run-*/run-*.wandb"))
     tables = folder.glob("wandb/offline-run-*/files/media/table/completions_*.table.json")
-    columns = json.loads(next(tables).read_text())["columns"]
-    assert {"prompt", "completion", "execution_reward", "status", "sql", "id"} <= set(columns)
+    expected = {"prompt", "completion", "execution_reward", "status", "sql", "id"}
+    assert expected <= set(json.loads(next(tables).read_text())["columns"])
+    assert expected <= set(trackio_table(folder)[0])
+
+
+def trackio_table(folder):
+    """The first table of samples in trackio's file."""
+    (file,) = folder.glob("*.db")
+    with closing(sqlite3.connect(file)) as connection:
+        logs = [json.loads(text) for (text,) in connection.execute("SELECT metrics FROM metrics")]
+    return next(log["completions"]["_value"] for log in logs if "completions" in log)
+
+
+def test_the_program_of_trl_takes_our_rewards(model, shop, tmp_path):
+    write_rows(tmp_path / "rows" / "train.jsonl", shop, 4)
+    config = tmp_path / "trl.yaml"
+    options = {
+        **TINY,
+        "model_name_or_path": str(model),
+        "dataset_name": str(tmp_path / "rows"),
+        "reward_funcs": ["rewards.execution_reward", "rewards.format_reward"],
+        "output_dir": str(tmp_path / "trl"),
+        "max_steps": 1,
+        "save_strategy": "steps",
+        "save_steps": 1,
+    }
+    config.write_text(yaml.safe_dump(options))
+    ended = subprocess.run(
+        [Path(sys.executable).with_name("trl"), "grpo", "--config", config],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=500,
+    )
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    log = history(tmp_path / "trl")[1]
+    for name in ("execution_reward", "format_reward"):
+        assert log[f"rewards/{name}/mean"] == 0  # a tiny model of random weights writes no SQL
+    assert log["judge/faults"] == 0
