@@ -1,15 +1,18 @@
 """Compare GRPO runs by the rollouts they needed for an execution accuracy.
 
-    python scripts/bench_groups.py --runs runs/plain runs/resting --json groups.json
+    python scripts/bench_groups.py --runs runs/plain-1 runs/plain-2 \\
+        --against runs/replay-1 runs/replay-2 --level 0.9 --json groups.json
 
 Each run needs a validation file (`eval_strategy: steps`). The level is the accuracy that the first
 run ends with, unless one is given. `wasted` is the share of rollouts in groups whose rewards did
-not differ: nothing was learnt from them.
+not differ: nothing was learnt from them. A run that never reaches the level counts with all its
+rollouts, and shows as `never`.
 """
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import mean
 
 from slmsql.config import parse
 from slmsql.errors import InputError, run_program
@@ -19,9 +22,16 @@ from slmsql.files import read_json, read_jsonl, write_json
 @dataclass
 class Options:
     runs: list[Path] = field(metadata={"help": "output folders of rl/grpo.py"})
+    against: list[Path] = field(
+        default_factory=list, metadata={"help": "runs with another setting, in the same order"}
+    )
     metric: str = field(default="eval_ex_greedy", metadata={"help": "logged by validation"})
     level: float = field(default=0.0, metadata={"help": "accuracy to reach, 0 to 1"})
     json: Path | None = field(default=None, metadata={"help": "file for the figures"})
+
+    def __post_init__(self) -> None:
+        if self.against and len(self.against) != len(self.runs):
+            raise InputError(f"{len(self.runs)} runs against {len(self.against)}; give pairs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,29 +53,43 @@ class Curve:
 
 def main() -> None:
     options = parse(Options, about=__doc__)
-    curves = [read_curve(run, options.metric) for run in options.runs]
+    curves, others = (
+        [read_curve(run, options.metric) for run in runs]
+        for runs in (options.runs, options.against)
+    )
     level = options.level or curves[0].values[-1]
-    print(table(curves, level))
+    print(table([*curves, *others], level))
+    if others:
+        print(comparison(curves, others, level))
     if options.json:
-        record = [{**asdict(one), "spent": one.spent_until(level)} for one in curves]
+        record = [{**asdict(one), "spent": one.spent_until(level)} for one in [*curves, *others]]
         write_json(options.json, {"metric": options.metric, "level": level, "runs": record})
 
 
 def table(curves: Sequence[Curve], level: float) -> str:
     width = max(len(curve.run) for curve in curves)
-    first = curves[0].spent_until(level)
     lines = [
         f"{'run':<{width}}{'rollouts':>10}{'wasted':>8}{'last':>7}{'best':>7}"
-        f"{f'until {level:.1%}':>14}{'ratio':>7}"
+        f"{f'until {level:.1%}':>14}"
     ]
     for one in curves:
-        spent = one.spent_until(level)
-        ratio = f"{spent / first:.2f}" if spent and first else "-"
         lines.append(
             f"{one.run:<{width}}{one.rollouts[-1]:>10}{one.wasted:>8.1%}{one.values[-1]:>7.1%}"
-            f"{max(one.values):>7.1%}{spent or 'never':>14}{ratio:>7}"
+            f"{max(one.values):>7.1%}{one.spent_until(level) or 'never':>14}"
         )
     return "\n".join(lines)
+
+
+def comparison(curves: Sequence[Curve], others: Sequence[Curve], level: float) -> str:
+    """The mean rollouts until the level, of both settings and pair by pair."""
+    first, second = (
+        [one.spent_until(level) or one.rollouts[-1] for one in side] for side in (curves, others)
+    )
+    pairs = ", ".join(f"{b / a:.2f}" for a, b in zip(first, second, strict=True))
+    return (
+        f"until {level:.1%}: {mean(first):.0f} rollouts against {mean(second):.0f}, "
+        f"ratio {sum(second) / sum(first):.2f} ({pairs})"
+    )
 
 
 def read_curve(run: Path, metric: str) -> Curve:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scripts.bench_groups import read_curve, table
+from scripts.bench_groups import comparison, read_curve, table
 from slmsql.errors import InputError
 from slmsql.files import write_json, write_jsonl
 
@@ -30,8 +30,11 @@ def test_runs_are_compared_by_the_rollouts_until_a_level(tmp_path):
         None,
     )
     assert table([plain, better], 0.4).splitlines()[2].split() == [
-        *("better", "8", "0.0%", "50.0%", "50.0%", "4", "0.33"),
+        *("better", "8", "0.0%", "50.0%", "50.0%", "4"),
     ]
+    assert comparison([plain], [better], 0.4) == (
+        "until 40.0%: 12 rollouts against 4, ratio 0.33 (0.33)"
+    )
 
 
 def test_a_run_without_validation_is_refused(tmp_path):
