@@ -2,19 +2,22 @@
 
     python scripts/bench_sft.py --data rows.jsonl --model MODEL --json bench.json
 
-Both are started as users start them, in turn, `--repeats` times; the best time of each counts:
-whatever else the machine does can only slow a run down. Where there is a GPU, a 0.5B Qwen2 with
-random weights follows, packed and not, with its share of the GPU's peak.
+Both are started as users start them, in turn, `--repeats` times; the best time of each counts.
+Without a GPU it is processor time on one core, on which other work of the machine has little
+effect. Where there is one, a 0.5B Qwen2 with random weights follows, packed and not, with its share
+of the GPU's peak.
 """
 
 import json
+import os
 import re
-import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from subprocess import PIPE, Popen
 from typing import Any
 
 from slmsql.config import parse
@@ -106,13 +109,31 @@ def shared(options: Options) -> list[str]:
 
 
 def tokens_per_second(command: list[str]) -> float:
-    """Run a program to its end and read its own log: tokens seen by time in the training loop."""
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    if done.returncode:
-        raise InputError(f"{' '.join(command)}: {done.stderr.strip().splitlines()[-1]}")
-    seen = re.findall(r"'num_tokens': '?([\d.e+]+)", done.stdout)
-    seconds = re.findall(r"'train_runtime': '?([\d.e+]+)", done.stdout)
-    return float(seen[-1]) / float(seconds[-1])
+    """Run a program to its end; tokens by time from the first to the last step in its own log."""
+    marks = []
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"}
+    with (
+        tempfile.TemporaryFile("w+") as errors,
+        Popen(command, cwd=ROOT, stdout=PIPE, stderr=errors, text=True, env=environment) as process,
+    ):
+        for line in process.stdout or ():
+            if found := re.search(r"'num_tokens': '?([\d.e+]+)", line):
+                marks.append((float(found[1]), seconds(process.pid)))
+        if process.wait():
+            errors.seek(0)
+            raise InputError(f"{' '.join(command)}: {errors.read().strip().splitlines()[-1]}")
+    (first, start), (last, end) = marks[0], marks[-1]
+    return (last - first) / (end - start)
+
+
+def seconds(pid: int) -> float:
+    """Processor time of a program and its children; the clock's where the GPU does the work."""
+    from psutil import Process
+
+    if peak_of_gpu() is not None:
+        return time.monotonic()
+    family = [Process(pid), *Process(pid).children(recursive=True)]
+    return float(sum(sum(one.cpu_times()[:2]) for one in family))
 
 
 def on_gpu(options: Options, folder: Path) -> dict[str, float]:
