@@ -13,7 +13,7 @@ setup: .venv/ready
 	$(BIN)/pip install --quiet uv
 	$(BIN)/pip install --quiet --no-deps torch==2.13.0+cpu \
 	  || $(BIN)/uv pip install --python $(BIN)/python --no-deps --torch-backend cpu torch==2.13.0
-	$(BIN)/uv pip install --python $(BIN)/python --constraint constraints.txt --override overrides.txt \
+	$(BIN)/uv pip install --python $(BIN)/python --constraint constraints.txt --override overrides.txt --compile-bytecode \
 	  --editable ".[$(EXTRAS)]" --group dev
 	touch $@
 

@@ -245,8 +245,8 @@ def _generate(
 ) -> Stage:
     kind = "greedy_candidates" if greedy else "sampled"
     name = f"{model}_{questions}_{kind}"
-    # Two groups are enough to merge: many questions teach more than many answers to one.
-    count = size.candidates // 2 if questions == "rl" else size.candidates
+    # For pass@1, and for two groups to merge, half as many answers do as for a vote.
+    count = size.candidates // 2 if model == "sft" else size.candidates
     sampling = ("--temperature", "0", *size.greedy) if greedy else ("--n", str(count))
     what = "One greedy answer" if greedy else f"{count} sampled answers"
     return Stage(

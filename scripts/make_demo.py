@@ -39,7 +39,7 @@ class Options:
     output: Path = field(metadata={"help": "folder for the databases and rows"})
     seed: int = field(default=1, metadata={"help": "everything follows from it"})
     demonstrations: int = field(default=3000, metadata={"help": "rows for SFT, at most"})
-    audited: int = field(default=1600, metadata={"help": "questions with true gold, at most"})
+    audited: int = field(default=1200, metadata={"help": "questions with true gold, at most"})
     held_out: int = field(default=400, metadata={"help": "questions to score on, at most"})
     habit: float = field(
         default=0.6, metadata={"help": "share of wrong demonstrations in forms with a habit"}
