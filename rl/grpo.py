@@ -19,7 +19,6 @@ from rl.groups import Resting
 from rl.model import check_tokenizer, fitting
 from rl.options import Options, check, held_out
 from rl.record import check_databases, write_run
-from rl.replay import Replay
 from rl.rollouts import RolloutLog, groups_of, rewind
 from rl.rows import running
 from rl.training import ExecutionTraining, Setup
@@ -98,7 +97,7 @@ def train(run: Run, **more: Any) -> None:
     with PartialState().main_process_first():
         if PartialState().is_main_process:
             _open_folder(run, checkpoint)
-    trainer = _trainer(run, tokenizer, checkpoint, **more)
+    trainer = _trainer(run, tokenizer, **more)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     trainer.save_model()
     trainer.save_state()  # the log history, for plots
@@ -124,9 +123,7 @@ def _open_folder(run: Run, checkpoint: Path | None) -> None:
         print(f"going on from {checkpoint or 'the start'}; {moved} rollouts after it set aside")
 
 
-def _trainer(
-    run: Run, tokenizer: "PreTrainedTokenizerBase", checkpoint: Path | None, **more: Any
-) -> "GRPOTrainer":
+def _trainer(run: Run, tokenizer: "PreTrainedTokenizerBase", **more: Any) -> "GRPOTrainer":
     from datasets import Dataset
     from trl import GRPOTrainer, get_peft_config, get_quantization_config
 
@@ -150,12 +147,12 @@ def _trainer(
         quantization_config=get_quantization_config(run.model),
         **more,
     )
-    trainer.set_up(_setup(run, trainer.accelerator.process_index, checkpoint))
+    trainer.set_up(_setup(run, trainer.accelerator.process_index))
     trainer.set_up_validation(run.validation, run.options.validation_samples)
     return trainer
 
 
-def _setup(run: Run, rank: int, checkpoint: Path | None) -> Setup:
+def _setup(run: Run, rank: int) -> Setup:
     folder, options = run.folder / "rollouts", run.options
     return Setup(
         judge=run.judge,
@@ -165,15 +162,7 @@ def _setup(run: Run, rank: int, checkpoint: Path | None) -> Setup:
         alarms=with_thresholds(options.alarms),
         rows=run.rows,
         resting=_resting(run, folder) if options.rest_wasted_rows else None,
-        replay=_replay(run, checkpoint) if options.replay_groups else None,
     )
-
-
-def _replay(run: Run, checkpoint: Path | None) -> Replay:
-    replay = Replay(run.options.replay_groups, run.training.seed)
-    if checkpoint:
-        replay.load(checkpoint)
-    return replay
 
 
 def _resting(run: Run, folder: Path) -> Resting:

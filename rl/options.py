@@ -49,10 +49,6 @@ class Options:
     rest_wasted_rows: bool = field(
         default=False, metadata={"help": "rows whose group taught nothing sit out for a while"}
     )
-    replay_groups: int = field(
-        default=0,
-        metadata={"help": "groups kept to stand in for those that teach nothing; 0: none"},
-    )
     alarms: list[str] = field(
         default_factory=list, metadata={"help": "thresholds of your own: watch/empty=0.5 ..."}
     )
@@ -67,7 +63,6 @@ class Options:
             ("workers", self.workers),
             ("validation_samples", self.validation_samples),
             ("max_prompt_length", self.max_prompt_length),
-            ("replay_groups", self.replay_groups),
         ):
             if value < 0:
                 raise ValueError(f"{name} must not be negative, got {value}")
@@ -80,7 +75,6 @@ def check(options: Options, training: "GRPOConfig", model: "ModelConfig") -> lis
         raise InputError(f"unknown loss_type {training.loss_type!r}; expected one of {LOSSES}")
     _check_weights(options, training)
     _check_validation(options, training)
-    training.report_to = [name for names in training.report_to for name in names.split(",")]
     return rows_of(options.train_file, options)
 
 

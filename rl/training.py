@@ -8,14 +8,12 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rewards import Judge
 from rewards.completion import pairs_of, text_of
 from rewards.watch import Alarm, Watched, figures, raised
 from rl.groups import Resting
-from rl.replay import Replay, rows_of, with_rows
 from rl.rollouts import RolloutLog
 from slmsql.answer import parse
 from slmsql.execution import Pair
@@ -40,8 +38,6 @@ class Setup:
     rows: Sequence[Record] = ()
     resting: Resting | None = None
     """Replaces rows whose groups teach nothing; None leaves the rows as they are drawn."""
-    replay: Replay | None = None
-    """Has stored groups for the place of those that teach nothing; None leaves them."""
 
 
 class ExecutionTraining:
@@ -52,7 +48,6 @@ class ExecutionTraining:
         self._setup = setup
         self._by_id = {row["id"]: row for row in setup.rows}
         self._drawn: list[Record] = []
-        self._varied: list[bool] = []
         self._reward_seconds = 0.0
         self._step_seconds = [0.0, 0.0]  # rewards, all
 
@@ -76,21 +71,12 @@ class ExecutionTraining:
                     f"{alarm.threshold:g}: {alarm.meaning}"
                 )
 
-    def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        """The trainer marks a checkpoint as whole at its end, so what is ours goes first."""
-        if self._setup.replay is not None and self.args.should_save:
-            folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
-            folder.mkdir(parents=True, exist_ok=True)
-            self._setup.replay.save(folder)
-        super()._save_checkpoint(model, trial)
-
     def _generate_and_score_completions(self, inputs: list[Record]) -> dict[str, Any]:
         """TRL: one batch of rows -> completions, rewards, advantages."""
         self._drawn = self._with_replacements(inputs)
         self._reward_seconds = 0.0
         started = time.perf_counter()
         output = super()._generate_and_score_completions(self._drawn)
-        output = self._with_replays(output)
         seconds = time.perf_counter() - started
         self._add("time/rollout", seconds - self._reward_seconds)
         self._add("time/reward", self._reward_seconds)
@@ -111,38 +97,6 @@ class ExecutionTraining:
         )
         first = self.accelerator.process_index * len(inputs)
         return [self._by_id[chosen[(first + place) // size]] for place in range(len(inputs))]
-
-    def _with_replays(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """The batch with stored groups in the place of those that teach nothing."""
-        replay, size = self._setup.replay, self.num_generations
-        if replay is None or not self.model.training:
-            return batch
-        if "old_per_token_logps" not in batch:  # TRL leaves out what the loss would find again
-            batch["old_per_token_logps"] = self._log_probabilities(batch)
-        count, varied = len(batch["advantages"]), self._varied
-        first = self.accelerator.process_index * count
-        taught = [place for place in range(count) if varied[(first + place) // size]]
-        chosen = replay.choose(self.state.global_step + 1, varied)
-        replay.learn(self._everywhere(rows_of(batch, taught)), size)
-        self._add("groups/replayed", len(chosen) / (size * len(varied)))
-        if not chosen:
-            return batch
-        own = {place: chosen[first + place] for place in range(count) if first + place in chosen}
-        batch = with_rows(batch, own, self.processing_class.pad_token_id)
-        tokens = self.accelerator.gather(batch["completion_mask"].sum())
-        return {**batch, "num_items_in_batch": tokens.sum()}
-
-    def _log_probabilities(self, batch: dict[str, Any]) -> "torch.Tensor":
-        """TRL: of the completions under the model that wrote them."""
-        import torch
-
-        ids = torch.cat([batch["prompt_ids"], batch["completion_ids"]], dim=1)
-        mask = torch.cat([batch["prompt_mask"], batch["completion_mask"]], dim=1)
-        width, size = batch["completion_ids"].shape[1], self.args.per_device_train_batch_size
-        with torch.no_grad():
-            return self._get_per_token_logps_and_entropies(
-                self.model, ids, mask, width, batch_size=size
-            )[0]
 
     def _generate(self, prompts: list[Any]) -> tuple[Any, ...]:
         """TRL: prompts -> completions. Judging starts here, beside the log-probabilities."""
@@ -200,7 +154,6 @@ class ExecutionTraining:
         weights = self.reward_weights.to(rewards.device)
         groups = (rewards * weights).sum(dim=1).view(-1, self.num_generations)
         varied = [has_variance(group) for group in groups.tolist()]
-        self._varied = varied
         self._add("groups/wasted", 1 - sum(varied) / len(varied))
         if self._setup.resting is not None and self.model.training:
             ids = self._everywhere([row["id"] for row in inputs])[:: self.num_generations]
@@ -213,11 +166,11 @@ class ExecutionTraining:
             completions, [row["gold_sql"] for row in rows], [row["database"] for row in rows]
         )
 
-    def _everywhere(self, own: list[Any]) -> list[Any]:
-        """What all processes have, in their order."""
+    def _everywhere(self, ids: list[str]) -> list[str]:
+        """The ids of all processes, in their order."""
         from accelerate.utils import gather_object
 
-        return gather_object(own)
+        return gather_object(ids)
 
     def _add(self, name: str, value: float) -> None:
         """A figure of this process, averaged over the steps between two logs."""

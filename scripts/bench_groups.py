@@ -1,7 +1,7 @@
 """Compare GRPO runs by the rollouts they needed for an execution accuracy.
 
     python scripts/bench_groups.py --runs runs/plain-1 runs/plain-2 \\
-        --against runs/replay-1 runs/replay-2 --level 0.9 --json groups.json
+        --against runs/resting-1 runs/resting-2 --level 0.9 --json groups.json
 
 Each run needs a validation file (`eval_strategy: steps`). The level is the accuracy that the first
 run ends with, unless one is given. `wasted` is the share of rollouts in groups whose rewards did

@@ -104,7 +104,6 @@ def test_a_run_that_is_killed_goes_on_as_if_it_had_not_been(model, shop, tmp_pat
         "validation_samples": 2,
         "rewards": ["execution", "format", "length"],
         "rest_wasted_rows": True,
-        "replay_groups": 4,
         "max_steps": 10,
         "eval_strategy": "steps",
         "eval_steps": 3,
@@ -147,11 +146,8 @@ def kill_at(folder, step, words):
     process.wait()
 
 
-def test_ranks_that_are_killed_go_on_and_stored_groups_come_back(model, shop, tmp_path):
-    """Two ranks with half a group each under ZeRO-3, against one process that was not killed.
-
-    Every second row has the same reward four times, so that a stored group takes its place.
-    """
+def test_ranks_that_are_killed_go_on_as_one_process_that_was_not(model, shop, tmp_path):
+    """Two ranks with half a group each under ZeRO-3."""
     rows = write_rows(tmp_path / "rows.jsonl", shop, 8)
     right, wrong = think("SELECT name FROM item"), think("SELECT 2")
     texts = {f"q{n}": [right if n % 2 else wrong, wrong, wrong, wrong] for n in range(8)}
@@ -160,7 +156,6 @@ def test_ranks_that_are_killed_go_on_and_stored_groups_come_back(model, shop, tm
         "model_name_or_path": str(model),
         "train_file": str(rows),
         "completions": str(tmp_path / "completions.json"),
-        "replay_groups": 2,
         "max_steps": 6,
         "save_strategy": "steps",
         "save_steps": 2,
@@ -178,9 +173,8 @@ def test_ranks_that_are_killed_go_on_and_stored_groups_come_back(model, shop, tm
         (one["step"], one["id"], one["completion"]) for one in rollouts(whole)
     )
     expected, found = history(whole), history(killed)
-    assert {log["groups/replayed"] for log in expected.values()} == {0, 1}
     for step, log in expected.items():
-        for figure in ("loss", "grad_norm", "reward", "groups/wasted", "groups/replayed"):
+        for figure in ("loss", "grad_norm", "reward", "groups/wasted"):
             assert found[step][figure] == pytest.approx(log[figure], rel=1e-3, abs=1e-5), step
 
 
