@@ -11,7 +11,8 @@ measures on the same pairs, in one run and with as many processes each:
 - one reward call: 64 questions with 16 completions each;
 - how long a runaway statement holds its worker, and the memory of a worker.
 
-Other work on the machine disturbs it: the ratios of one run say more than its numbers.
+Machines change their pace from minute to minute, so the contenders take turns in `--rounds` rounds;
+figures are medians, and a ratio is the median of the rounds' ratios.
 """
 
 import multiprocessing
@@ -19,8 +20,10 @@ import resource
 import sqlite3
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 
 from slmsql.config import parse
 from slmsql.errors import InputError, run_program
@@ -38,8 +41,13 @@ SINGLE_INSTRUCTION = (
 Figures = dict[str, float]
 
 
+@dataclass(kw_only=True)
+class Options(OfficialOptions):
+    rounds: int = field(default=3, metadata={"help": "turns of each contender"})
+
+
 def main() -> None:
-    options = parse(OfficialOptions, about=__doc__)
+    options = parse(Options, about=__doc__)
     sets = _prediction_sets(options)
     pairs = [pair for one in sets for pair in one]
     figures: Figures = {
@@ -49,20 +57,45 @@ def main() -> None:
         "processes": options.processes,
     }
     print(f"{len(pairs)} pairs, {len(set(pairs))} of them distinct", file=sys.stderr)
-    for name, measure in (
-        ("ours", lambda: _measure_ours(pairs, options, figures)),
-        ("bare loop", lambda: _measure_bare_loop(pairs, options, figures)),
-        ("official evaluators", lambda: _measure_officials(pairs, options, figures)),
-        ("reward call", lambda: _measure_reward_call(sets, options, figures)),
-        ("runaways", lambda: _measure_runaways(pairs[0].database, figures)),
-    ):
-        print(f"{name}: {_seconds(measure):.1f} s", file=sys.stderr)
-    _print(figures)
+    rounds = [_round(pairs, options, number) for number in range(options.rounds)]
+    figures |= {name: median(one[name] for one in rounds) for name in rounds[0]}
+    _measure_reward_call(sets, options, figures)
+    _measure_runaways(pairs[0].database, figures)
+    figures |= _ratios(rounds)
+    for name, value in figures.items():
+        print(f"{name:32} {value:12,.3f}" if value < 100 else f"{name:32} {value:12,.0f}")
     if options.json:
         write_json(options.json, figures)
 
 
-def _prediction_sets(options: OfficialOptions) -> list[list[Pair]]:
+def _round(pairs: list[Pair], options: Options, number: int) -> Figures:
+    """Each contender once, on all pairs."""
+    figures: Figures = {}
+    for name, measure in (
+        ("ours", _measure_ours),
+        ("bare loop", _measure_bare_loop),
+        ("official evaluators", _measure_officials),
+    ):
+        seconds = _seconds(lambda m=measure: m(pairs, options, figures))
+        print(f"round {number + 1} of {options.rounds}, {name}: {seconds:.1f} s", file=sys.stderr)
+    return figures
+
+
+def _ratios(rounds: Sequence[Figures]) -> Figures:
+    """How much faster ours is, each beside the contender of its own round."""
+    contenders = {
+        "bird / BIRD's evaluator": ("ours_bird_per_s", "bird_evaluator_per_s"),
+        "spider / test-suite evaluator": ("ours_spider_per_s", "test_suite_evaluator_per_s"),
+        "bird / bare loop": ("ours_bird_per_s", "bare_loop_per_s"),
+    }
+    return {
+        name: median(one[ours] / one[theirs] for one in rounds)
+        for name, (ours, theirs) in contenders.items()
+        if theirs in rounds[0]
+    }
+
+
+def _prediction_sets(options: Options) -> list[list[Pair]]:
     """The pairs of each file, of the questions that all files answer."""
     questions, sets = options.read()
     asked = [question for question in questions if all(question.id in one for one in sets)]
@@ -71,7 +104,7 @@ def _prediction_sets(options: OfficialOptions) -> list[list[Pair]]:
     return [list(pairs_of(asked, one)) for one in sets]
 
 
-def _measure_ours(pairs: list[Pair], options: OfficialOptions, figures: Figures) -> None:
+def _measure_ours(pairs: list[Pair], options: Options, figures: Figures) -> None:
     for match in Match:
         before = _processor_time()
         with Executor(workers=options.processes) as executor:
@@ -84,7 +117,7 @@ def _measure_ours(pairs: list[Pair], options: OfficialOptions, figures: Figures)
     figures["worker_memory_mb"] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
 
 
-def _measure_bare_loop(pairs: list[Pair], options: OfficialOptions, figures: Figures) -> None:
+def _measure_bare_loop(pairs: list[Pair], options: Options, figures: Figures) -> None:
     share = [pairs[n :: options.processes] for n in range(options.processes)]
     with multiprocessing.get_context("fork").Pool(options.processes) as pool:
         pool.map(_bare_loop, [pairs[:1]] * options.processes)
@@ -111,7 +144,7 @@ def _bare_loop(pairs: list[Pair]) -> int:
     return correct
 
 
-def _measure_officials(pairs: list[Pair], options: OfficialOptions, figures: Figures) -> None:
+def _measure_officials(pairs: list[Pair], options: Options, figures: Figures) -> None:
     for evaluator, checkout in (
         (Evaluator.BIRD, options.bird),
         (Evaluator.TEST_SUITE, options.test_suite),
@@ -123,9 +156,7 @@ def _measure_officials(pairs: list[Pair], options: OfficialOptions, figures: Fig
             figures[f"{evaluator.replace('-', '_')}_evaluator_per_s"] = len(pairs) / seconds
 
 
-def _measure_reward_call(
-    sets: list[list[Pair]], options: OfficialOptions, figures: Figures
-) -> None:
+def _measure_reward_call(sets: list[list[Pair]], options: Options, figures: Figures) -> None:
     """Groups as GRPO has them: the same question many times, with many wrong and equal answers."""
     completions = [sets[n % len(sets)] for n in range(COMPLETIONS)]
     rollouts = [one[n] for n in range(min(PROMPTS, len(sets[0]))) for one in completions]
@@ -150,19 +181,6 @@ def _measure_runaways(database: Path, figures: Figures) -> None:
             executor.run([Statement(database, "SELECT 1")])
             runaway = Statement(database, sql)
             figures[name] = _seconds(lambda e=executor, r=runaway: e.run([r]))
-
-
-def _print(figures: Figures) -> None:
-    for name, value in figures.items():
-        print(f"{name:28} {value:12,.3f}" if value < 10 else f"{name:28} {value:12,.0f}")
-    ratios = {
-        "bird / BIRD's evaluator": ("ours_bird_per_s", "bird_evaluator_per_s"),
-        "spider / test-suite evaluator": ("ours_spider_per_s", "test_suite_evaluator_per_s"),
-        "bird / bare loop": ("ours_bird_per_s", "bare_loop_per_s"),
-    }
-    for name, (ours, theirs) in ratios.items():
-        if theirs in figures:
-            print(f"{name:40} {figures[ours] / figures[theirs]:6.1f}")
 
 
 def _seconds(work: Callable[[], object]) -> float:

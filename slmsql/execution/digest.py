@@ -8,16 +8,11 @@ Row = tuple[Hashable, ...]
 
 def digest(rows: Set[Row]) -> str:
     """16 bytes in hex; 1 and 1.0 are one value, text and blobs are not."""
-    lines = sorted(map(_line, rows))
-    return hashlib.blake2b("\n".join(lines).encode("ascii"), digest_size=16).hexdigest()
-
-
-def _line(row: Row) -> str:
     # ascii() tells the types apart, escapes line ends and gives each float its own digits.
-    for value in row:
-        if type(value) is float:
-            return ascii(tuple(map(_whole, row)))
-    return ascii(row)
+    lines = sorted(
+        [ascii(tuple(map(_whole, row)) if float in map(type, row) else row) for row in rows]
+    )
+    return hashlib.blake2b("\n".join(lines).encode("ascii"), digest_size=16).hexdigest()
 
 
 def _whole(value: Hashable) -> Hashable:

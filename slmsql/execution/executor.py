@@ -108,6 +108,8 @@ class Executor:
             for part in _parts(distinct, self._chunk(len(new)))
         ]
         self._live().finish(batch, jobs)
+        for (place, text), execution in batch.executions.items():
+            self._memory.keep_execution(place, text, 0, execution)
         for place, predicted, gold in new:
             known[place, predicted, gold] = self._settle(batch, place, predicted, gold, match)
         return [verdict for verdict in map(known.get, keys) if verdict is not None]
@@ -117,8 +119,6 @@ class Executor:
     ) -> Verdict:
         mine, theirs = batch.executions[place, predicted], batch.executions[place, gold]
         verdict = _verdict(batch.verdicts[place, predicted, gold], mine, theirs)
-        self._memory.keep_execution(place, predicted, 0, mine)
-        self._memory.keep_execution(place, gold, 0, theirs)
         if not mine.volatile and not theirs.volatile and mine.kind != INFRASTRUCTURE:
             self._memory.keep_verdict(place, predicted, gold, match, verdict)
         return verdict

@@ -153,7 +153,7 @@ class _Task:
         assert self.match is not None
         try:
             if self.match is Match.BIRD:
-                return predicted.row_set == gold.row_set
+                return _same_set(predicted, gold)
             return same_result(
                 predicted.rows,
                 gold.rows,
@@ -165,6 +165,14 @@ class _Task:
             if not self.request["fresh"]:
                 os._exit(EXIT_FRESH)
             return None
+
+
+def _same_set(predicted: Result, gold: Result) -> bool:
+    """Equal sets have equal digests, so that most predictions need none of their own."""
+    if predicted.row_set != gold.row_set:
+        return False
+    predicted.digest = gold.digest
+    return True
 
 
 def _fields(result: Result, preview: int) -> Message:

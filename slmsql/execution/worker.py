@@ -5,6 +5,7 @@ runs out, and may be killed at any moment: it holds nothing that somebody else n
 stands in a shared page, so that its parent knows which statement to blame.
 """
 
+import gc
 import mmap
 import os
 import resource
@@ -23,6 +24,7 @@ from slmsql.execution.wire import decode, encode, read_frame
 def main(limits: Limits, cache: str, shared: int) -> None:
     """Answer frames on standard input until it ends."""
     _become_a_worker(limits)
+    gc.set_threshold(100_000)  # rows are many objects and no cycles
     sys.setrecursionlimit(10_000)  # the search for a column order goes one deeper per column
     session = Session(
         limits,
