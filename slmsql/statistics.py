@@ -5,8 +5,10 @@ Everything is deterministic: the same outcomes give the same figures everywhere.
 
 import math
 import random
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 LEVEL = 0.95
 RESAMPLES = 1000
@@ -73,10 +75,16 @@ def mean_interval(values: Sequence[float], resamples: int = RESAMPLES) -> Interv
         raise ValueError("no values")
     if min(values) == max(values):
         return Interval(values[0], values[0])
-    chance = random.Random(SEED)
     n = len(values)
-    means = sorted(sum(chance.choices(values, k=n)) / n for _ in range(resamples))
-    return _percentiles(means)
+    drawn = _resampled(n, resamples)
+    return _percentiles(sorted(sum(map(values.__getitem__, one)) / n for one in drawn))
+
+
+@lru_cache(maxsize=2)
+def _resampled(n: int, resamples: int) -> list[Sequence[int]]:
+    """Places drawn with replacement, the same for every mean of n values: metrics stay paired."""
+    chance = random.Random(SEED)
+    return [array("i", chance.choices(range(n), k=n)) for _ in range(resamples)]
 
 
 def compare(first: Sequence[bool], second: Sequence[bool]) -> Comparison:

@@ -42,7 +42,7 @@ def normalised(sql: str) -> str | None:
         identifier.set("quoted", False)
     for join in tree.find_all(exp.Join):
         join.set("kind", None if join.args.get("kind") in ("INNER", "CROSS") else join.kind)
-    return tree.sql(dialect="sqlite", normalize_functions="upper", comments=False)
+    return tree.sql(dialect="sqlite", normalize_functions="upper", comments=False, copy=False)
 
 
 def _is_quoted_text(column: exp.Column) -> bool:

@@ -49,9 +49,10 @@ def _shared_by_others(left: list[Row], right: list[Row]) -> int:
         return 0
     if len(left) * len(right) > MOST_PAIRS:
         pairs = zip(sorted(left, key=repr), sorted(right, key=repr), strict=False)
-        return sum(_overlap(a, b) for a, b in pairs)
+        return sum(_common(Counter(a), Counter(b)) for a, b in pairs)
+    mine, theirs = list(map(Counter, left)), list(map(Counter, right))
     candidates = sorted(
-        ((_overlap(a, b), i, j) for i, a in enumerate(left) for j, b in enumerate(right)),
+        ((_common(a, b), i, j) for i, a in enumerate(mine) for j, b in enumerate(theirs)),
         key=lambda found: (-found[0], found[1], found[2]),
     )
     total, used_left, used_right = 0, set[int](), set[int]()
@@ -63,5 +64,6 @@ def _shared_by_others(left: list[Row], right: list[Row]) -> int:
     return total
 
 
-def _overlap(left: Row, right: Row) -> int:
-    return (Counter(left) & Counter(right)).total()
+def _common(left: Counter[Hashable], right: Counter[Hashable]) -> int:
+    """Cells that two rows share, wherever they stand."""
+    return sum(min(count, right[value]) for value, count in left.items() if value in right)
