@@ -18,7 +18,7 @@ from slmsql.execution import Executor, Pair
 from slmsql.files import Record, read_json, read_jsonl, write_json
 from slmsql.match import Match
 from slmsql.question import Question, read_questions
-from slmsql.statistics import Interval, mean_interval
+from slmsql.statistics import Interval, mean_interval, share_interval
 
 # Second minus first, in the order of the page.
 GAINS = (
@@ -138,7 +138,7 @@ def _figure(row: Row) -> Record:
         "name": row.name,
         "value": round(100 * _mean(row.scores), 2),
         "n": len(row.scores),
-        "interval": _percent(mean_interval(row.scores)),
+        "interval": _interval(row.scores),
     }
 
 
@@ -148,6 +148,14 @@ def _gain(first: Row, second: Row) -> Record:
         "difference": round(100 * _mean(differences), 2),
         "interval": _percent(mean_interval(differences)),
     }
+
+
+def _interval(scores: Sequence[float]) -> list[float]:
+    """As evaluate.py has it where a question is right or wrong, else of a mean."""
+    if set(scores) <= {0.0, 1.0}:
+        interval = share_interval(sum(map(int, scores)), len(scores))
+        return [round(interval.low, 2), round(interval.high, 2)]
+    return _percent(mean_interval(scores))
 
 
 def _percent(interval: Interval) -> list[float]:
