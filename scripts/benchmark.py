@@ -31,6 +31,7 @@ from slmsql.question import Question, read_questions, with_databases
 ROOT = Path(__file__).parent.parent
 SAMPLING = (
     "template",
+    "examples",
     "values",
     "schema_tokens",
     "n",
@@ -51,6 +52,7 @@ class Options(SourceOptions):
     limit: int = field(default=0, metadata={"help": "only the first questions; 0: all"})
     match: Match = field(default=Match.BIRD, metadata={"help": "when two results agree"})
     template: str = field(default="think", metadata={"help": "prompt template, name or path"})
+    examples: int = field(default=2, metadata={"help": "values shown of each column"})
     values: bool = field(default=False, metadata={"help": "search values for the question"})
     schema_tokens: int = field(default=0, metadata={"help": "budget of the schema; 0: none"})
     n: int = field(default=8, metadata={"help": "candidates of each question"})
@@ -151,7 +153,7 @@ def _revision(options: Options, folder: Path) -> list[str]:
         *("--candidates", str(folder / "candidates.jsonl")),
         *("--output", str(folder / "predictions.jsonl")),
         *("--n", str(options.merge_n), "--merge_template", options.merge_template),
-        *("--merge_values", str(options.merge_values)),
+        *("--merge_values", str(options.merge_values), "--merge_examples", str(options.examples)),
         *("--temperature", str(options.temperature), "--max_tokens", str(options.max_tokens)),
         *("--seed", str(options.seed)),
         *_means(options),
