@@ -27,7 +27,7 @@ from slmsql.config import parse_with_trainer
 from slmsql.errors import run_program
 from slmsql.execution import Executor
 from slmsql.files import Record
-from slmsql.gloo import wait_for_gloo
+from slmsql.gloo import end_together
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -102,9 +102,7 @@ def train(run: Run, **more: Any) -> None:
     trainer.save_model()
     trainer.save_state()  # the log history, for plots
     run.judge.close()
-    trainer.accelerator.wait_for_everyone()
-    trainer.accelerator.end_training()
-    wait_for_gloo()
+    end_together(trainer.accelerator)
 
 
 def _leave_out_long_prompts(run: Run, tokenizer: "PreTrainedTokenizerBase") -> None:

@@ -19,7 +19,7 @@ from sft.plan import GPUS, SHARE
 from slmsql.config import parse_with_trainer
 from slmsql.errors import InputError, run_program
 from slmsql.files import Record, write_text
-from slmsql.gloo import wait_for_gloo
+from slmsql.gloo import end_together
 from slmsql.match import Match
 
 if TYPE_CHECKING:
@@ -89,9 +89,7 @@ def train(options: Options, training: "SFTConfig", model: "ModelConfig") -> None
     fit(trainer, start)
     trainer.save_model()
     trainer.save_state()  # the log history, which scripts/report.py plots
-    trainer.accelerator.wait_for_everyone()
-    trainer.accelerator.end_training()  # the others end here; a push may take longer than they wait
-    wait_for_gloo()
+    end_together(trainer.accelerator)  # the others end here; a push may take longer than they wait
     if trainer.is_world_process_zero():
         finish(trainer, record, training, is_pushed=is_pushed)
 

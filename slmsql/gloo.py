@@ -8,10 +8,21 @@ for its threads only where nobody refers to the group any more; DeepSpeed's para
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 NAME = "pt_gloo_runloop"
 LOOKS = 3  # that find all threads at rest: one may wait for Python's lock for a moment
 PAUSE = 0.01  # seconds between looks; long enough for a waiting thread to take the lock
+
+
+def end_together(accelerator: "Accelerator") -> None:
+    """The last thing that all processes of a training do: no operation may follow."""
+    accelerator.wait_for_everyone()
+    accelerator.end_training()
+    wait_for_gloo()
 
 
 def wait_for_gloo(timeout: float = 60.0) -> None:
