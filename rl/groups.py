@@ -6,12 +6,15 @@ first such group, one epoch more for each further one in a row. In its place com
 does not rest. This happens before anything is sampled, so that a step costs as many rollouts as it
 does without; resampling afterwards, as in DAPO, pays for the wasted groups first.
 
-Everything follows from the rewards so far and the seed: every process decides alike, and a resumed
-run decides as the killed one did.
+In the first epoch nothing is known of a row unless it comes with a pass rate, the share of earlier
+samples that were right. Where that is 0 or 1 the row rests from the start, as after one such group.
+
+Everything follows from the pass rates, the rewards so far and the seed: every process decides
+alike, and a resumed run decides as the killed one did.
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 
@@ -38,6 +41,10 @@ class Resting:
             streak = 0 if has_variance else self._wasted.get(identity, 0) + 1
             self._wasted[identity] = streak
             self._until[identity] = step + (streak + 0.5) * epoch if streak else step
+
+    def expect(self, pass_rates: Mapping[str, float]) -> None:
+        """Note before the first step which rows were always or never solved."""
+        self.learn(0, list(pass_rates), [0 < rate < 1 for rate in pass_rates.values()])
 
     def rests(self, identity: str, step: int) -> bool:
         return step < self._until.get(identity, 0)

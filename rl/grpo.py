@@ -20,7 +20,7 @@ from rl.model import check_tokenizer, fitting
 from rl.options import Options, check, held_out
 from rl.record import check_databases, write_run
 from rl.rollouts import RolloutLog, groups_of, rewind
-from rl.rows import running
+from rl.rows import pass_rates, running
 from rl.training import ExecutionTraining, Setup
 from rl.validation import ExecutionValidation
 from slmsql.config import parse_with_trainer
@@ -44,6 +44,7 @@ class Run:
     judge: Judge
     rows: list[Record]
     validation: list[Record]
+    pass_rates: dict[str, float]
 
     @property
     def folder(self) -> Path:
@@ -80,7 +81,8 @@ def check_run(options: Options, training: "GRPOConfig", model: "ModelConfig") ->
     for file, found in checked.items():
         PartialState().print(f"{file}: {found.summary()}")
     kept = [found.rows for found in checked.values()]
-    return Run(options, training, model, judge, kept[0], kept[1] if len(kept) > 1 else [])
+    held = kept[1] if len(kept) > 1 else []
+    return Run(options, training, model, judge, kept[0], held, pass_rates(rows))
 
 
 def train(run: Run, **more: Any) -> None:
@@ -164,12 +166,13 @@ def _setup(run: Run, rank: int) -> Setup:
 
 
 def _resting(run: Run, folder: Path) -> Resting:
-    """What is known of the rows from the rollouts so far, the same on every process."""
+    """What is known of the rows from before and from the rollouts, the same on every process."""
     from accelerate.utils import broadcast_object_list
 
     training = run.training
     groups = training.generation_batch_size // training.num_generations
     resting = Resting([row["id"] for row in run.rows], groups, training.seed)
+    resting.expect(run.pass_rates)
     (known,) = broadcast_object_list([groups_of(folder)])
     for step, varied in known:
         resting.learn(step, list(varied), list(varied.values()))

@@ -47,7 +47,11 @@ class Options:
         default=0, metadata={"help": "samples of each that vote; 0: greedy alone"}
     )
     rest_wasted_rows: bool = field(
-        default=False, metadata={"help": "rows whose group taught nothing sit out for a while"}
+        default=False,
+        metadata={
+            "help": "rows whose group taught nothing, or that a `pass_rate` of 0 or 1 says will "
+            "teach nothing, sit out for a while"
+        },
     )
     alarms: list[str] = field(
         default_factory=list, metadata={"help": "thresholds of your own: watch/empty=0.5 ..."}

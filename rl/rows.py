@@ -1,6 +1,9 @@
 """GRPO rows: read and checked before a model is loaded.
 
 {"id": ..., "prompt": [{"role": "user", "content": ...}], "gold_sql": ..., "database": ...}
+
+A `pass_rate` may stand beside them: the share of samples of the model to be trained that were right
+(scripts/prepare_rl.py --candidates).
 """
 
 from collections import Counter
@@ -17,6 +20,7 @@ from slmsql.prompt import Layout
 
 TEXTS = ("id", "gold_sql", "database")
 KEPT = (*TEXTS, "prompt")
+OPTIONAL = ("fingerprint", "layout", "pass_rate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,11 @@ def running(rows: Sequence[Record], executor: Executor, match: Match) -> Checked
     return Checked(kept, left_out)
 
 
+def pass_rates(rows: Sequence[Record]) -> dict[str, float]:
+    """The pass rates of the rows that have one, by id."""
+    return {row["id"]: row["pass_rate"] for row in rows if "pass_rate" in row}
+
+
 def _check_fingerprints(rows: Sequence[Record]) -> None:
     expected = {row["database"]: row["fingerprint"] for row in rows if "fingerprint" in row}
     for database, known in expected.items():
@@ -105,7 +114,10 @@ def _row(record: Record, where: str) -> Record:
         raise InputError(f"{where}: 'prompt' must be a list of messages, got {prompt!r:.60}")
     row = {name: record[name] for name in TEXTS}
     row["prompt"] = [_message(message, where) for message in prompt]
-    return row | {name: record[name] for name in ("fingerprint", "layout") if name in record}
+    rate = record.get("pass_rate", 0)
+    if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate <= 1:
+        raise InputError(f"{where}: 'pass_rate' must be a number from 0 to 1, got {rate!r:.60}")
+    return row | {name: record[name] for name in OPTIONAL if name in record}
 
 
 def _message(message: object, where: str) -> dict[str, str]:

@@ -17,6 +17,7 @@ from statistics import mean
 from slmsql.config import parse
 from slmsql.errors import InputError, run_program
 from slmsql.files import read_json, read_jsonl, write_json
+from slmsql.statistics import mean_interval
 
 
 @dataclass
@@ -81,14 +82,19 @@ def table(curves: Sequence[Curve], level: float) -> str:
 
 
 def comparison(curves: Sequence[Curve], others: Sequence[Curve], level: float) -> str:
-    """The mean rollouts until the level, of both settings and pair by pair."""
+    """The mean rollouts until the level, of both settings and pair by pair.
+
+    From five pairs on with an interval of the mean ratio; a bootstrap of fewer is too narrow.
+    """
     first, second = (
         [one.spent_until(level) or one.rollouts[-1] for one in side] for side in (curves, others)
     )
-    pairs = ", ".join(f"{b / a:.2f}" for a, b in zip(first, second, strict=True))
+    ratios = [b / a for a, b in zip(first, second, strict=True)]
+    whole = mean_interval(ratios)
+    interval = f" [{whole.low:.2f}, {whole.high:.2f}]" if len(ratios) >= 5 else ""
     return (
         f"until {level:.1%}: {mean(first):.0f} rollouts against {mean(second):.0f}, "
-        f"ratio {sum(second) / sum(first):.2f} ({pairs})"
+        f"ratio {mean(ratios):.2f}{interval} ({', '.join(f'{ratio:.2f}' for ratio in ratios)})"
     )
 
 

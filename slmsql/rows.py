@@ -19,12 +19,16 @@ def sft_row(question: Question, prompt: Messages, completion: str) -> Record:
     }
 
 
-def grpo_row(question: Question, prompt: Messages, layout: Layout) -> Record:
+def grpo_row(
+    question: Question, prompt: Messages, layout: Layout, pass_rate: float | None = None
+) -> Record:
     """A row for GRPO: rewards run `gold_sql` on `database`.
 
     `layout` and `fingerprint` let the trainer find out, before it starts, that a format could never
-    be earned or that a database is not the one the row was made from.
+    be earned or that a database is not the one the row was made from. `pass_rate` is the share of
+    the model's samples that were right, where it is known.
     """
+    known = {} if pass_rate is None else {"pass_rate": pass_rate}
     return {
         "id": question.id,
         "prompt": prompt,
@@ -37,4 +41,5 @@ def grpo_row(question: Question, prompt: Messages, layout: Layout) -> Record:
         "question": question.text,
         "evidence": question.evidence,
         "difficulty": question.difficulty,
+        **known,
     }

@@ -81,6 +81,8 @@ def test_a_run_does_not_go_on_with_another_database(singers, tmp_path):
         ({"prompt": "Who?"}, r"row 2: 'prompt' must be a list of messages, got 'Who\?'"),
         ({"prompt": [{"role": "user"}]}, r"row 2: expected a role and a content"),
         ({"id": "q0"}, r"row 2: the id 'q0' occurs twice"),
+        ({"pass_rate": 4}, r"row 2: 'pass_rate' must be a number from 0 to 1, got 4"),
+        ({"pass_rate": None}, r"row 2: 'pass_rate' must be a number from 0 to 1, got None"),
     ],
 )
 def test_malformed_rows_are_refused_with_their_position(singers, tmp_path, change, message):
@@ -210,6 +212,17 @@ def test_rows_that_rest_are_replaced_by_others_the_same_on_every_process():
     for chosen in runs[0]:
         assert chosen[1] == "c"
         assert chosen[0] in set("defgh")
+
+
+def test_rows_with_a_pass_rate_of_0_or_1_rest_from_the_start():
+    resting = Resting(ids=list("abcdefgh"), groups=2)  # an epoch has four steps
+    resting.expect({"a": 0.0, "b": 1, "c": 0.25})
+    assert [row for row in "abcd" if resting.rests(row, 1)] == ["a", "b"]
+    assert set(resting.choose(1, ["a", "b"])) < set("cdefgh")
+    assert not resting.rests("a", 6)
+    resting.learn(7, ["a", "b"], [False, True])
+    assert resting.rests("a", 7 + 9)  # the second such group in a row, the samples being the first
+    assert not resting.rests("b", 8)
 
 
 def test_where_all_rows_rest_the_drawn_ones_stay():

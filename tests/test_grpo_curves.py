@@ -35,6 +35,9 @@ def test_runs_are_compared_by_the_rollouts_until_a_level(tmp_path):
     assert comparison([plain], [better], 0.4) == (
         "until 40.0%: 12 rollouts against 4, ratio 0.33 (0.33)"
     )
+    assert comparison([plain] * 5, [better] * 4 + [plain], 0.4) == (
+        "until 40.0%: 12 rollouts against 6, ratio 0.47 [0.33, 0.73] (0.33, 0.33, 0.33, 0.33, 1.00)"
+    )
 
 
 def test_a_run_without_validation_is_refused(tmp_path):

@@ -91,6 +91,11 @@ def test_questions_always_or_never_solved_can_be_left_out(singers, tmp_path):
     )
     assert [row["id"] for row in rows] == ["q1"]
     assert card["left_out"] == {"solved too often": 1, "solved too rarely": 1}
+    rows, _ = made(
+        *("prepare_rl", tmp_path / "all.jsonl", "--questions", file, "--candidates", sampled),
+        *("--pass_above", "-1", "--pass_below", "2"),
+    )
+    assert {row["id"]: row["pass_rate"] for row in rows} == {"q0": 1, "q1": 0.5, "q2": 0}
 
 
 def test_sft_rows_take_the_thoughts_that_come_with_questions(singers, tmp_path):
@@ -194,6 +199,27 @@ def test_validation_rows_are_over_other_databases_than_training_rows(benchmarks,
     assert validation
     assert not trained & {row["database"] for row in validation}
     assert len(rows) + len(validation) == 732 - sum(card["left_out"].values())
+
+
+def test_validation_rows_are_not_filtered_by_pass_rate(benchmarks, tmp_path):
+    bird = ["--questions", benchmarks / "bird/train/train.json"]
+    bird += ["--databases", benchmarks / "bird/train/train_databases"]
+    golds = {row["id"]: row["gold_sql"] for row in made("prepare_rl", tmp_path / "a", *bird)[0]}
+    sampled = candidates(
+        tmp_path,
+        {key: [think(sql), think("SELECT 1")] if n % 2 else [think(sql)] * 2
+         for n, (key, sql) in enumerate(golds.items())},
+    )  # fmt: skip
+    held = tmp_path / "held.jsonl"
+    rows, card = made(
+        "prepare_rl", tmp_path / "rl.jsonl", *bird, "--held_out_output", held, "--held_out", "0.2",
+        "--candidates", sampled,
+    )  # fmt: skip
+    validation = list(read_jsonl(held))
+    assert {row["pass_rate"] for row in rows} == {0.5}
+    assert not any("pass_rate" in row for row in validation)
+    assert len(rows) + card["left_out"]["solved too often"] + len(validation) == len(golds)
+    assert not {row["database"] for row in rows} & {row["database"] for row in validation}
 
 
 def test_one_database_alone_cannot_be_split(questions, tmp_path):

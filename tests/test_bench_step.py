@@ -1,0 +1,82 @@
+"""The measure of where the time of a GRPO step goes."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scripts.bench_step import texts_by_prompt
+from slmsql.answer import parse
+from slmsql.execution import create_database
+from slmsql.files import read_json, read_jsonl, write_jsonl
+from tests.tiny_model import tiny_model
+
+ROOT = Path(__file__).parent.parent
+
+
+def row(number, database, sql):
+    prompt = [{"role": "user", "content": f"<think></think><answer></answer> Question {number}?"}]
+    return {"id": f"q{number}", "prompt": prompt, "database": str(database), "gold_sql": sql}
+
+
+def queries(texts):
+    return [parse(text).sql for text in texts]
+
+
+def test_a_group_is_the_gold_query_and_others_of_its_database():
+    rows = [row(n, "a.sqlite", f"SELECT {n}") for n in range(4)] + [row(4, "b.sqlite", "SELECT 4")]
+    groups = list(texts_by_prompt(rows, 4, seed=1).values())
+    for number in range(4):
+        assert queries(groups[number])[0] == f"SELECT {number}"
+        assert set(queries(groups[number])) == {f"SELECT {n}" for n in range(4)}
+    assert queries(groups[4]) == ["SELECT 4"] * 4  # its database has no other query
+
+
+def test_a_group_larger_than_the_queries_of_its_database_repeats_them():
+    rows = [row(n, "a.sqlite", f"SELECT {n}") for n in range(3)]
+    group = queries(next(iter(texts_by_prompt(rows, 8, seed=1).values())))
+    assert len(group) == 8
+    assert group.count("SELECT 0") == 1
+
+
+@pytest.mark.slow
+def test_a_real_training_samples_and_is_paid_for_the_queries_in_their_place(tmp_path):
+    shop = tmp_path / "shop.sqlite"
+    create_database(shop, "CREATE TABLE item (id INTEGER); INSERT INTO item VALUES (1), (2);")
+    sql = ["SELECT id FROM item", "SELECT count(*) FROM item", "SELECT 7"]
+    write_jsonl(tmp_path / "rows.jsonl", [row(n, shop, text) for n, text in enumerate(sql)])
+    options = {
+        "model_name_or_path": tiny_model(tmp_path / "model"),
+        "train_file": tmp_path / "rows.jsonl",
+        "output_dir": tmp_path / "run",
+        "per_device_train_batch_size": 6,
+        "num_generations": 3,
+        "max_steps": 2,
+    }
+    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    ended = subprocess.run(
+        [
+            sys.executable,
+            "scripts/bench_step.py",
+            "--config",
+            "configs/quickstart/grpo.yaml",
+            *words,
+        ],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=500,
+    )
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    assert ended.stdout.splitlines()[-3].split()[0] == "1"
+    assert ended.stdout.splitlines()[-1].startswith("later")
+    for step in read_json(tmp_path / "run" / "step_times.json"):
+        whole = step["rollout"] + step["reward"] + step["update"]
+        assert step["reward_share"] == pytest.approx(step["reward"] / whole, rel=0.05)
+        assert min(step["rollout"], step["update"]) > 0
+    made = list(read_jsonl(tmp_path / "run" / "rollouts" / "rank-00000.jsonl"))
+    assert [one["rewards"]["execution"] for one in made] == [1, 0, 0] * 4
+    assert {one["sql"] for one in made} == set(sql)
