@@ -65,6 +65,7 @@ class Options(SourceOptions):
     merge_n: int = field(default=8, metadata={"help": "revisions of a question"})
     merge_template: str = field(default="merge", metadata={"help": "prompt of the revision"})
     merge_values: bool = field(default=False, metadata={"help": "search values for it too"})
+    merge_rows: int = field(default=20, metadata={"help": "rows shown of each draft's result"})
     sampler: str = field(default="auto", metadata={"help": "auto, vllm, transformers, endpoint"})
     endpoints: list[str] = field(
         default_factory=list, metadata={"help": "OpenAI-compatible servers"}
@@ -154,6 +155,7 @@ def _revision(options: Options, folder: Path) -> list[str]:
         *("--output", str(folder / "predictions.jsonl")),
         *("--n", str(options.merge_n), "--merge_template", options.merge_template),
         *("--merge_values", str(options.merge_values), "--merge_examples", str(options.examples)),
+        *("--rows", str(options.merge_rows)),
         *("--temperature", str(options.temperature), "--max_tokens", str(options.max_tokens)),
         *("--seed", str(options.seed)),
         *_means(options),

@@ -106,10 +106,15 @@ def by_soft_f1(outcomes: Sequence[Outcome], checkout: Path, options: Options) ->
     differences = [
         Difference("soft-f1", answer.value, ours, about(outcome), why(outcome))
         for outcome, answer in zip(outcomes, answers, strict=True)
-        if abs((ours := outcome.scores["soft_f1_official"]) - (answer.value or 0)) > 1e-9
+        if differ(answer.value, ours := outcome.scores["soft_f1_official"])
     ]
     said("soft-f1", differences, len(outcomes), seconds)
     return differences
+
+
+def differ(official: float | None, ours: float) -> bool:
+    """The script itself counts a query that fails as 0; None is no answer at all."""
+    return official is None or abs(ours - official) > 1e-9
 
 
 def why(outcome: Outcome) -> str:

@@ -58,7 +58,7 @@ def arguments(server, singers, tmp_path):
 
 @pytest.mark.slow
 def test_an_endpoint_runs_through_every_stage_and_the_run_resumes(arguments, tmp_path):
-    first = benchmark(*arguments, "--revise", "true")
+    first = benchmark(*arguments, "--revise", "true", "--merge_rows", "3")
     assert first.returncode == 0, first.stdout + first.stderr
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert {stage: figures["execution_accuracy"] for stage, figures in summary.items()} == {
@@ -68,6 +68,7 @@ def test_an_endpoint_runs_through_every_stage_and_the_run_resumes(arguments, tmp
     report = json.loads((tmp_path / "run" / "vote" / "report.json").read_text())
     assert report["sampling"]["pass_at_k"]["2"]["value"] == 50.0
     assert report["usage"]["dollars_per_question"] > 0
+    assert "--rows 3" in first.stdout
     assert "unknown release" in first.stdout
     assert (tmp_path / "run" / "report.html").is_file()
     bird = json.loads((tmp_path / "run" / "predict_bird.json").read_text())

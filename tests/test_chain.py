@@ -68,3 +68,25 @@ def test_a_second_call_reuses_everything_and_shows_the_same_table(finished):
     assert "done in" not in again
     table = first.index("95 % interval")
     assert first[table:].splitlines()[:8] == again[again.index("95 % interval") :].splitlines()[:8]
+
+
+@pytest.mark.slow
+def test_runs_with_and_without_resting_rows_are_compared_on_its_samples(finished, tmp_path):
+    folder, _ = finished
+    words = ["--quickstart", folder, "--output", tmp_path / "resting", "--max_steps", 2]
+    words += ["--seeds", 3, "--groups", 2, "--levels", 0]
+    ended = subprocess.run(
+        [sys.executable, "scripts/bench_resting.py", *map(str, words)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert ended.returncode == 0, ended.stdout[-5000:]
+    rates = {record["pass_rate"] for record in read_jsonl(tmp_path / "resting" / "rl.jsonl")}
+    assert {0, 1} & rates
+    assert rates - {0, 1}
+    assert ended.stdout.splitlines()[-2] == (
+        "until 0.0%: 32 rollouts against 32, ratio 1.00 (1.00)"
+    )
+    assert read_json(tmp_path / "resting" / "resting-3" / "run.json")["options"]["rest_wasted_rows"]

@@ -9,7 +9,7 @@ from typing import Literal
 
 import pytest
 
-from slmsql.config import _underscored, as_arguments, load_config, parse
+from slmsql.config import as_arguments, load_config, parse
 from slmsql.errors import InputError, run_program
 
 
@@ -74,10 +74,14 @@ def test_a_wrong_value_in_the_file_is_one_line(tmp_path, capsys, text, message):
 
 
 def test_dashes_in_an_option_are_as_good_as_underscores():
-    words = ["--conformance-mode", "--given-name=a-b", "--", "x-y", "-n"]
-    assert list(map(_underscored, words)) == [
-        "--conformance_mode", "--given_name=a-b", "--", "x-y", "-n"
-    ]  # fmt: skip
+    @dataclass
+    class Names:
+        given_name: str
+        last_names: list[str]
+
+    words = ["--given-name=a-b_c", "--last-names", "x-y", "x_y", "-1"]
+    for argv in (words, [word.replace("--last-names", "--last_names") for word in words]):
+        assert parse(Names, about=None, argv=argv) == Names("a-b_c", ["x-y", "x_y", "-1"])
 
 
 def test_options_are_not_abbreviated(tmp_path, capsys):
