@@ -16,6 +16,17 @@ alike, and a resumed run decides as the killed one did.
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from trl import GRPOConfig
+
+
+def groups_of_update(training: "GRPOConfig") -> float:
+    """New groups of one update; below those of a generation that serves several updates."""
+    micro_steps = training.steps_per_generation * training.num_iterations  # of one generation
+    groups = training.generation_batch_size / training.num_generations
+    return groups * training.gradient_accumulation_steps / micro_steps
 
 
 @dataclass
@@ -24,12 +35,12 @@ class Resting:
 
     Args:
         ids: all rows, in their order.
-        groups: groups of one step; an epoch is `len(ids) / groups` steps.
+        groups: new groups of one update; an epoch is `len(ids) / groups` updates.
         seed: of the choice of replacements.
     """
 
     ids: Sequence[str]
-    groups: int
+    groups: float
     seed: int = 0
     _until: dict[str, float] = field(default_factory=dict)
     _wasted: dict[str, int] = field(default_factory=dict)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from rewards import Judge, make_rewards
 from rewards.watch import with_thresholds
 from rl.checkpoint import last_checkpoint, step_of
-from rl.groups import Resting
+from rl.groups import Resting, groups_of_update
 from rl.model import check_tokenizer, fitting
 from rl.options import Options, check, held_out
 from rl.record import check_databases, write_run
@@ -169,9 +169,8 @@ def _resting(run: Run, folder: Path) -> Resting:
     """What is known of the rows from before and from the rollouts, the same on every process."""
     from accelerate.utils import broadcast_object_list
 
-    training = run.training
-    groups = training.generation_batch_size // training.num_generations
-    resting = Resting([row["id"] for row in run.rows], groups, training.seed)
+    groups = groups_of_update(run.training)
+    resting = Resting([row["id"] for row in run.rows], groups, run.training.seed)
     resting.expect(run.pass_rates)
     (known,) = broadcast_object_list([groups_of(folder)])
     for step, varied in known:

@@ -4,11 +4,12 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from trl import GRPOConfig
 
 from rewards import Judge
 from rewards.watch import ALARMS, Alarm, Watched, figures, is_constant, raised, with_thresholds
 from rl.checkpoint import last_checkpoint, step_of
-from rl.groups import Resting
+from rl.groups import Resting, groups_of_update
 from rl.model import check_tokenizer
 from rl.options import Options, check, held_out
 from rl.record import check_databases
@@ -212,6 +213,23 @@ def test_rows_that_rest_are_replaced_by_others_the_same_on_every_process():
     for chosen in runs[0]:
         assert chosen[1] == "c"
         assert chosen[0] in set("defgh")
+
+
+@pytest.mark.parametrize(
+    ("more", "groups"),
+    [
+        ({}, 8),  # one generation for each update: 4 micro-batches of 16
+        ({"num_iterations": 2}, 4),
+        ({"steps_per_generation": 8}, 8),  # twice as many groups, for two updates
+        ({"generation_batch_size": 32}, 8),  # two generations for each update
+    ],
+)
+def test_the_groups_of_an_update_are_those_generated_for_it(more, groups):
+    config = GRPOConfig(
+        per_device_train_batch_size=16, gradient_accumulation_steps=4, num_generations=8,
+        use_cpu=True, bf16=False, **more,
+    )  # fmt: skip
+    assert groups_of_update(config) == groups
 
 
 def test_rows_with_a_pass_rate_of_0_or_1_rest_from_the_start():
