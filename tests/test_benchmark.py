@@ -58,7 +58,8 @@ def arguments(server, singers, tmp_path):
 
 @pytest.mark.slow
 def test_an_endpoint_runs_through_every_stage_and_the_run_resumes(arguments, tmp_path):
-    first = benchmark(*arguments, "--revise", "true", "--merge_rows", "3")
+    revising = ["--revise", "true", "--merge_rows", "3"]
+    first = benchmark(*arguments, *revising)
     assert first.returncode == 0, first.stdout + first.stderr
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert {stage: figures["execution_accuracy"] for stage, figures in summary.items()} == {
@@ -73,7 +74,7 @@ def test_an_endpoint_runs_through_every_stage_and_the_run_resumes(arguments, tmp
     assert (tmp_path / "run" / "report.html").is_file()
     bird = json.loads((tmp_path / "run" / "predict_bird.json").read_text())
     assert bird["0"] == "SELECT name FROM singer\t----- bird -----\tsingers"
-    assert benchmark(*arguments, "--revise", "true").returncode == 0
+    assert benchmark(*arguments, *revising).returncode == 0
     changed = benchmark(*arguments, "--limit", "1")
     assert (changed.returncode, "other questions" in changed.stderr) == (2, True)
 
