@@ -14,7 +14,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "sft": {"slmsql"},
     "rl": {"slmsql", "rewards"},
     "inference": {"slmsql"},
-    "scripts": {"slmsql", "rewards", "inference"},  # rescore.py and benchmarks
+    "scripts": {"slmsql", "rewards", "rl", "inference"},  # rescore.py and benchmarks
 }
 HEAVY = {"torch", "transformers", "trl", "datasets", "vllm", "deepspeed", "peft", "accelerate"}
 
