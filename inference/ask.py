@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from inference.reply import EXPLAINED, table_text
-from inference.service import Reply, Service, ServiceOptions, question_of
-from slmsql.config import parse
+from inference.server.reply import EXPLAINED, table_text
+from inference.server.service import Reply, Service, ServiceOptions, question_of
+from slmsql.cli.config import parse
 from slmsql.errors import InputError, run_program
 from slmsql.execution import connect
 

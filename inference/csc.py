@@ -19,8 +19,8 @@ from typing import Any
 
 from inference import generate, revise, vote
 from inference.inputs import RevisionOptions, VoteOptions
-from inference.samplers.options import check_sampler, sampler_when_needed
-from slmsql.config import as_arguments, parse
+from inference.sampling.options import check_sampler, sampler_when_needed
+from slmsql.cli.config import as_arguments, parse
 from slmsql.errors import run_program
 
 FOLDER = Path(__file__).parent

@@ -3,30 +3,30 @@
     python inference/generate.py --model MODEL --questions FILE --output runs/NAME/candidates.jsonl
 
 Each question's candidates are on disk as soon as they are done; the same command after a kill goes
-on. With --round and --confidence a question stops as soon as its vote is decided.
+on. With --round_size and --confidence a question stops as soon as its vote is decided.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from inference.drawing import Plan, Task, draw
 from inference.inputs import QuestionOptions
-from inference.journal import Journal
-from inference.progress import Progress
-from inference.samplers import Sampler
-from inference.samplers.options import (
+from inference.sampling.journal import Journal
+from inference.sampling.options import (
     SamplerOptions,
     SamplingOptions,
     model_identity,
     sampler_when_needed,
     sampling_for,
 )
-from slmsql.config import parse
+from inference.sampling.progress import Progress
+from inference.sampling.sampler import Sampler
+from inference.sampling.scheduler import SamplingPlan, Task, draw
+from slmsql.cli.config import parse
 from slmsql.errors import InputError, run_program
 from slmsql.execution import Executor
-from slmsql.prompt import Prompting, build_prompt
-from slmsql.question import Question
+from slmsql.prompt.build import PromptSettings, build_prompt
+from slmsql.questions.question import Question
 
 
 @dataclass(kw_only=True)
@@ -34,12 +34,12 @@ class PlanOptions(SamplingOptions):
     """How a question is put and how many candidates it gets."""
 
     template: str = field(default="think", metadata={"help": "prompt template: name or path"})
-    examples: int = field(default=2, metadata={"help": "values shown of each column"})
-    values: bool = field(
+    sample_values: int = field(default=2, metadata={"help": "values shown of each column"})
+    retrieve_values: bool = field(
         default=False, metadata={"help": "search the database for values the question speaks of"}
     )
     schema_tokens: int = field(default=0, metadata={"help": "budget of the schema's text; 0: none"})
-    round: int = field(default=0, metadata={"help": "candidates of a round; 0: all at once"})
+    round_size: int = field(default=0, metadata={"help": "candidates of a round; 0: all at once"})
     confidence: float = field(
         default=1.0, metadata={"help": "stop a question whose vote is this sure; 0.9 is good"}
     )
@@ -51,19 +51,21 @@ class PlanOptions(SamplingOptions):
         SamplingOptions.__post_init__(self)
         if not 0.5 < self.confidence <= 1:
             raise ValueError(f"--confidence must be above 0.5, at most 1; got {self.confidence}")
-        if self.confidence < 1 and not self.round:
-            self.round = 1
+        if self.confidence < 1 and not self.round_size:
+            self.round_size = 1
 
     @property
-    def prompting(self) -> Prompting:
-        return Prompting(self.template, self.examples, self.values, self.schema_tokens)
+    def prompt_settings(self) -> PromptSettings:
+        return PromptSettings(
+            self.template, self.sample_values, self.retrieve_values, self.schema_tokens
+        )
 
     @property
-    def plan(self) -> Plan:
-        return Plan(
+    def plan(self) -> SamplingPlan:
+        return SamplingPlan(
             sampling=sampling_for(self, self.template),
             n=self.n,
-            round=self.round,
+            round_size=self.round_size,
             confidence=self.confidence,
             repair=self.repair,
             seed=self.seed,
@@ -86,7 +88,7 @@ class Options(QuestionOptions, PlanOptions, SamplerOptions):
             "questions": self.file_hash(),
             "limit": self.limit,
             "shard": self.shard,
-            **asdict(self.prompting),
+            **asdict(self.prompt_settings),
             **asdict(self.plan),
         }
 
@@ -157,7 +159,7 @@ def summary(journal: Journal, options: SamplerOptions) -> str:
 def _tasks(questions: Sequence[Question], options: Options) -> Iterator[Task]:
     """Prompts are built as they are needed: reading schemas overlaps sampling."""
     for question in questions:
-        yield Task(question, build_prompt(question, options.prompting), options.plan)
+        yield Task(question, build_prompt(question, options.prompt_settings), options.plan)
 
 
 if __name__ == "__main__":

@@ -5,15 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from slmsql.candidates import CandidateSet
+from slmsql.cli.options import SourceOptions
+from slmsql.consistency.candidates import CandidateSet
+from slmsql.consistency.revision import RevisionSettings
+from slmsql.consistency.source_weights import source_weights
+from slmsql.consistency.voting import Rules, Weight
 from slmsql.errors import InputError
 from slmsql.files import file_hash
 from slmsql.match import Match
-from slmsql.options import SourceOptions
-from slmsql.question import Question, with_databases
-from slmsql.revision import Revising
-from slmsql.sources import source_weights
-from slmsql.voting import Rules, Weight
+from slmsql.questions.question import Question, with_databases
 
 
 @dataclass(kw_only=True)
@@ -76,18 +76,18 @@ class RevisionOptions:
     merge_template: str = field(
         default="merge", metadata={"help": "revision's prompt template: name or path"}
     )
-    merge_examples: int = field(default=2, metadata={"help": "values shown of each column"})
-    merge_values: bool = field(
+    merge_sample_values: int = field(default=2, metadata={"help": "values shown of each column"})
+    merge_retrieve_values: bool = field(
         default=False, metadata={"help": "search values for the revision's prompt too"}
     )
     drafts: int = field(default=2, metadata={"help": "groups that the model sees"})
-    rows: int = field(default=20, metadata={"help": "rows shown of a draft's result"})
+    max_rows: int = field(default=20, metadata={"help": "rows shown of a draft's result"})
     result_tokens: int = field(default=300, metadata={"help": "bound of a result's text"})
     show_votes: bool = field(default=False, metadata={"help": "tell the drafts' votes"})
-    gate: float = field(
+    consensus: float = field(
         default=1.0, metadata={"help": "leave a leader with this share of the votes as it is"}
     )
-    first_stage: float = field(
+    first_vote_weight: float = field(
         default=1.0,
         metadata={"help": "what the first vote's shares count in the second; 0: nothing"},
     )
@@ -95,21 +95,21 @@ class RevisionOptions:
     def __post_init__(self) -> None:
         if self.drafts < 2:
             raise ValueError(f"--drafts must be at least 2, got {self.drafts}")
-        if not 0 < self.gate <= 1:
-            raise ValueError(f"--gate must be above 0 and at most 1, got {self.gate}")
+        if not 0 < self.consensus <= 1:
+            raise ValueError(f"--consensus must be above 0 and at most 1, got {self.consensus}")
 
     @property
-    def revising(self) -> Revising:
-        return Revising(
+    def revision_settings(self) -> RevisionSettings:
+        return RevisionSettings(
             template=self.merge_template,
             drafts=self.drafts,
-            examples=self.merge_examples,
-            values=self.merge_values,
-            rows=self.rows,
+            sample_values=self.merge_sample_values,
+            retrieve_values=self.merge_retrieve_values,
+            max_rows=self.max_rows,
             result_tokens=self.result_tokens,
             show_votes=self.show_votes,
-            gate=self.gate,
-            first_stage=self.first_stage,
+            consensus=self.consensus,
+            first_vote_weight=self.first_vote_weight,
         )
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from inference.inputs import QuestionOptions
-from slmsql.candidates import read_candidates
-from slmsql.config import parse
+from slmsql.cli.config import parse
+from slmsql.consistency.candidates import read_candidates
 from slmsql.errors import run_program
 from slmsql.files import read_jsonl, write_jsonl
 

@@ -12,27 +12,27 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from inference.drawing import Plan
 from inference.inputs import QuestionOptions, RevisionOptions, VoteOptions
-from inference.journal import Journal
-from inference.samplers import Sampler
-from inference.samplers.options import (
+from inference.sampling.journal import Journal
+from inference.sampling.options import (
     SamplerOptions,
     SamplingOptions,
     model_identity,
     sampler_when_needed,
     sampling_for,
 )
+from inference.sampling.sampler import Sampler
+from inference.sampling.scheduler import SamplingPlan
 from inference.second_stage import FirstVote, first_vote, revise, second_votes
-from slmsql.candidates import read_candidates, run_candidates
-from slmsql.config import parse
+from slmsql.cli.config import parse
+from slmsql.consistency.candidates import read_candidates, run_candidates
+from slmsql.consistency.prediction import DecidedBy, Prediction
+from slmsql.consistency.upper_bounds import UpperBounds, judge_predictions, measure
+from slmsql.consistency.voting import Rules
 from slmsql.errors import run_program
 from slmsql.execution import Executor
 from slmsql.files import file_hash, write_json, write_jsonl
-from slmsql.headroom import Headroom, judge_predictions, measure
-from slmsql.prediction import DecidedBy, Prediction
-from slmsql.question import Question
-from slmsql.voting import Rules
+from slmsql.questions.question import Question
 
 
 @dataclass(kw_only=True)
@@ -55,9 +55,9 @@ class Options(QuestionOptions, SamplerOptions, SamplingOptions, VoteOptions, Rev
         return self.revisions or self.output.with_name("revisions.jsonl")
 
     @property
-    def plan(self) -> Plan:
+    def plan(self) -> SamplingPlan:
         sampling = sampling_for(self, self.merge_template)
-        return Plan(sampling=sampling, n=self.n, seed=self.seed)
+        return SamplingPlan(sampling=sampling, n=self.n, seed=self.seed)
 
     def settings(self) -> dict[str, object]:
         """What decides the revisions: a resumed run must agree with it."""
@@ -70,7 +70,7 @@ class Options(QuestionOptions, SamplerOptions, SamplingOptions, VoteOptions, Rev
             "limit": self.limit,
             "shard": self.shard,
             **asdict(self.plan),
-            **asdict(self.revising),
+            **asdict(self.revision_settings),
             "weight": self.weight,
             "empty_votes": self.empty_votes,
         }
@@ -90,13 +90,15 @@ def run(options: Options, sampler: Callable[[], Sampler]) -> None:
     with Executor(workers=options.workers or None) as executor:
         sets = run_candidates(sets, executor)
         rules = options.rules_for(sets)
-        first = first_vote(questions, sets, options.revising, rules)
+        first = first_vote(questions, sets, options.revision_settings, rules)
         with Journal(options.journal, options.settings()) as journal:
             missing = [one for name, one in first.doubtful.items() if name not in journal.records]
             if missing:
-                revise(missing, sampler(), executor, journal, options.revising, options.plan)
+                revise(
+                    missing, sampler(), executor, journal, options.revision_settings, options.plan
+                )
             journal.finish(list(first.doubtful))
-        predictions = second_votes(first, journal, options.revising)
+        predictions = second_votes(first, journal, options.revision_settings)
         write_jsonl(options.output, (one.as_record() for one in predictions))
         print(f"{options.output}: {decisions(predictions)}")
         if options.json:
@@ -121,19 +123,19 @@ def measured(
 ) -> dict[str, object]:
     """The figures of both stages where gold is known; prints them too."""
     gold = {question.id: question.gold_sql for question in questions}
-    headroom = measure(first.sets, gold, executor, rules=rules, match=options.match)
-    print(headroom.line())
+    upper_bounds = measure(first.sets, gold, executor, rules=rules, match=options.match)
+    print(upper_bounds.line())
     before = judge_predictions(first.predictions, questions, executor, options.match)
     after = judge_predictions(predictions, questions, executor, options.match)
-    return asdict(headroom) | _change(headroom, before, after)
+    return asdict(upper_bounds) | _change(upper_bounds, before, after)
 
 
 def _change(
-    headroom: Headroom, before: dict[str, bool], after: dict[str, bool]
+    upper_bounds: UpperBounds, before: dict[str, bool], after: dict[str, bool]
 ) -> dict[str, object]:
     mended = sum(after[name] and not before[name] for name in after)
     broken = sum(before[name] and not after[name] for name in after)
-    corrective = 100 * sum(after.values()) / max(headroom.n, 1)
+    corrective = 100 * sum(after.values()) / max(upper_bounds.n, 1)
     print(f"corrective {corrective:.1f} ({mended} mended, {broken} broken)")
     return {"corrective": corrective, "mended": mended, "broken": broken}
 

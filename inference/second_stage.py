@@ -3,17 +3,23 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from inference.drawing import Plan, Task, draw
-from inference.journal import Journal
-from inference.progress import Progress
-from inference.samplers import Sampler
-from slmsql.candidates import CandidateSet, read_record
+from inference.sampling.journal import Journal
+from inference.sampling.progress import Progress
+from inference.sampling.sampler import Sampler
+from inference.sampling.scheduler import SamplingPlan, Task, draw
+from slmsql.consistency.candidates import CandidateSet, read_record
+from slmsql.consistency.prediction import Prediction
+from slmsql.consistency.revision import (
+    Revision,
+    RevisionSettings,
+    needs_revision,
+    revision_prompts,
+    second_vote,
+)
+from slmsql.consistency.voting import COUNTING, Rules, group_by_result, vote
 from slmsql.errors import InputError
 from slmsql.execution import Executor
-from slmsql.prediction import Prediction
-from slmsql.question import Question
-from slmsql.revision import Revising, Revision, needs_revision, revision_prompts, second_vote
-from slmsql.voting import COUNTING, Rules, group_by_result, vote
+from slmsql.questions.question import Question
 
 BATCH = 64  # questions whose drafts are run together for their prompts
 
@@ -28,13 +34,16 @@ class FirstVote:
 
 
 def first_vote(
-    questions: Sequence[Question], sets: Sequence[CandidateSet], revising: Revising, rules: Rules
+    questions: Sequence[Question],
+    sets: Sequence[CandidateSet],
+    revision_settings: RevisionSettings,
+    rules: Rules,
 ) -> FirstVote:
     """Vote on candidates that have run."""
     doubtful = {}
     for question, found in zip(questions, sets, strict=True):
         groups = group_by_result(found.candidates, rules)
-        if needs_revision(groups, revising):
+        if needs_revision(groups, revision_settings):
             doubtful[question.id] = Revision(question, groups)
     return FirstVote(sets, [vote(found, rules) for found in sets], doubtful)
 
@@ -44,8 +53,8 @@ def revise(
     sampler: Sampler,
     executor: Executor,
     journal: Journal,
-    revising: Revising,
-    plan: Plan,
+    revision_settings: RevisionSettings,
+    plan: SamplingPlan,
 ) -> None:
     """Draw the merge model's answers into the journal.
 
@@ -54,7 +63,7 @@ def revise(
     """
     progress = Progress("revise", len(revisions) + len(journal.records), len(journal.records))
     failed: list[str] = []
-    for drawn in draw(_tasks(revisions, executor, revising, plan), sampler, executor):
+    for drawn in draw(_tasks(revisions, executor, revision_settings, plan), sampler, executor):
         progress.step(drawn.tokens)
         if drawn.error:
             failed.append(f"{drawn.candidates.id}: {drawn.error}")
@@ -69,28 +78,33 @@ def revise(
 
 
 def second_votes(
-    first: FirstVote, journal: Journal, revising: Revising, rules: Rules = COUNTING
+    first: FirstVote, journal: Journal, revision_settings: RevisionSettings, rules: Rules = COUNTING
 ) -> list[Prediction]:
     """The predictions of both stages, in the order of the questions."""
     return [
-        _second(first.doubtful[one.id], journal, revising, rules)
+        _second(first.doubtful[one.id], journal, revision_settings, rules)
         if one.id in first.doubtful
         else one
         for one in first.predictions
     ]
 
 
-def _second(revision: Revision, journal: Journal, revising: Revising, rules: Rules) -> Prediction:
+def _second(
+    revision: Revision, journal: Journal, revision_settings: RevisionSettings, rules: Rules
+) -> Prediction:
     identity = revision.question.id
     revised = read_record(journal.records[identity], f"{journal.output}, {identity}")
-    return second_vote(identity, revision.groups, revised.candidates, revising, rules)
+    return second_vote(identity, revision.groups, revised.candidates, revision_settings, rules)
 
 
 def _tasks(
-    revisions: Sequence[Revision], executor: Executor, revising: Revising, plan: Plan
+    revisions: Sequence[Revision],
+    executor: Executor,
+    revision_settings: RevisionSettings,
+    plan: SamplingPlan,
 ) -> Iterator[Task]:
     for start in range(0, len(revisions), BATCH):
         part = revisions[start : start + BATCH]
-        prompts = revision_prompts(part, executor, revising)
+        prompts = revision_prompts(part, executor, revision_settings)
         for revision, messages in zip(part, prompts, strict=True):
             yield Task(revision.question, messages, plan)

@@ -14,8 +14,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from inference.service import Service, ServiceOptions
-from slmsql.config import parse
+from inference.server.service import Service, ServiceOptions
+from slmsql.cli.config import parse
 from slmsql.errors import InputError, run_program
 from slmsql.execution import connect
 
@@ -48,10 +48,10 @@ def _serve(service: Service, databases: dict[str, Path], uploads: Path, options:
     import uvicorn
     from fastapi import FastAPI
 
-    from inference.gate import Gate
-    from inference.web import Site, build_app, server_key
+    from inference.server.admission import Admission
+    from inference.server.routes import Site, build_app, server_key
 
-    gate = Gate(
+    gate = Admission(
         concurrent=options.concurrent, waiting=options.waiting, seconds=options.answer_seconds
     )
 

@@ -12,15 +12,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from inference.inputs import QuestionOptions, VoteOptions
-from slmsql.candidates import CandidateSet, read_candidates, run_candidates
-from slmsql.config import parse
+from slmsql.cli.config import parse
+from slmsql.consistency.candidates import CandidateSet, read_candidates, run_candidates
+from slmsql.consistency.prediction import DecidedBy, Prediction
+from slmsql.consistency.upper_bounds import UpperBounds, measure
+from slmsql.consistency.voting import Rules, vote
 from slmsql.errors import InputError, run_program
 from slmsql.execution import Executor
 from slmsql.files import write_json, write_jsonl
-from slmsql.headroom import Headroom, measure
-from slmsql.prediction import DecidedBy, Prediction
-from slmsql.question import Question
-from slmsql.voting import Rules, vote
+from slmsql.questions.question import Question
 
 
 @dataclass(kw_only=True)
@@ -43,9 +43,9 @@ def main(options: Options) -> None:
         write_jsonl(options.output, (prediction.as_record() for prediction in predictions))
         print(f"{options.output}: {_decisions(predictions)}")
         if options.json:
-            headroom = _measured(sets, questions, executor, rules, options)
-            write_json(options.json, asdict(headroom) | {"rules": asdict(rules)})
-            print(headroom.line())
+            upper_bounds = _measured(sets, questions, executor, rules, options)
+            write_json(options.json, asdict(upper_bounds) | {"rules": asdict(rules)})
+            print(upper_bounds.line())
 
 
 def _measured(
@@ -54,7 +54,7 @@ def _measured(
     executor: Executor,
     rules: Rules,
     options: Options,
-) -> Headroom:
+) -> UpperBounds:
     if not any(question.gold_sql for question in questions):
         raise InputError("--json measures against gold SQL, and no question has any")
     gold = {question.id: question.gold_sql for question in questions}

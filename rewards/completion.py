@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from slmsql.answer import parse
 from slmsql.execution import Pair
+from slmsql.prompt.answer import parse
 
 Completion = str | list[dict[str, str]]
 

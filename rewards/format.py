@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rewards.completion import Completion, text_of
-from slmsql.answer import parse
+from slmsql.prompt.answer import parse
 
 
 def format_reward(completions: Sequence[Completion], **_: Any) -> list[float | None]:

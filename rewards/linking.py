@@ -9,12 +9,11 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
-import sqlglot
 from sqlglot import exp
-from sqlglot.errors import SqlglotError
 
 from rewards.completion import Completion, text_of
-from slmsql.answer import parse
+from slmsql.prompt.answer import parse
+from slmsql.sql.parsing import parse_query
 
 CLAUSES = ("expressions", "from_", "joins", "where", "group", "having", "order", "limit")
 LONGEST = 20_000  # characters of SQL that are read; sqlglot's time grows with the square at times
@@ -125,7 +124,4 @@ def _pieces(clause: Any) -> Iterable[exp.Expr]:
 def _tree(sql: str | None) -> exp.Expr | None:
     if sql is None or len(sql) > LONGEST:
         return None
-    try:
-        return sqlglot.parse_one(sql, dialect="sqlite")
-    except (SqlglotError, RecursionError):
-        return None
+    return parse_query(sql)

@@ -8,16 +8,16 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from slmsql.answer import parse
 from slmsql.errors import InputError
 from slmsql.execution import Status, Verdict
+from slmsql.prompt.answer import parse
 
 NOT_CODE = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"", re.DOTALL)
 FROM = re.compile(r"\bfrom\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class JudgedCompletion:
     """A completion and what the judge says of it."""
 
     text: str
@@ -44,11 +44,13 @@ ALARMS = (
     Alarm("watch/lenient", 0.1, "right by the reward's rule, wrong by the strict one"),
     Alarm("watch/format_only", 0.9, "the format is kept and the answer is wrong"),
     Alarm("watch/no_sql", 0.5, "completions without SQL, often cut off: see max_completion_length"),
-    Alarm("groups/wasted", 0.9, "groups whose rewards are all the same, which teach nothing"),
+    Alarm(
+        "groups/zero_variance", 0.9, "groups whose rewards are all the same, which teach nothing"
+    ),
 )
 
 
-def figures(watched: Sequence[Watched]) -> dict[str, float]:
+def figures(watched: Sequence[JudgedCompletion]) -> dict[str, float]:
     """The shares of a step, and the mean length of SQL in characters."""
     if not watched:
         return {}
@@ -96,24 +98,24 @@ def _threshold(word: str) -> tuple[str, float]:
         raise InputError(f"an alarm is given as NAME=NUMBER, got {word!r}") from error
 
 
-def _has(status: Status) -> Callable[[Watched], bool]:
+def _has(status: Status) -> Callable[[JudgedCompletion], bool]:
     return lambda one: one.verdict.predicted.status is status
 
 
-def _is_empty(one: Watched) -> bool:
+def _is_empty(one: JudgedCompletion) -> bool:
     mine, gold = one.verdict.predicted, one.verdict.gold
     return mine.ok and not mine.row_count and gold.row_count > 0
 
 
-def _is_lenient(one: Watched) -> bool:
+def _is_lenient(one: JudgedCompletion) -> bool:
     return one.verdict.correct is True and one.strictly.correct is False
 
 
-def _is_format_only(one: Watched) -> bool:
+def _is_format_only(one: JudgedCompletion) -> bool:
     return one.verdict.correct is False and parse(one.text).well_formed
 
 
-SIGNS: dict[str, Callable[[Watched], bool]] = {
+SIGNS: dict[str, Callable[[JudgedCompletion], bool]] = {
     "executable": _has(Status.OK),
     "refused": _has(Status.REFUSED),
     "timeout": _has(Status.TIMEOUT),

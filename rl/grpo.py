@@ -23,11 +23,11 @@ from rl.rollouts import RolloutLog, groups_of, rewind
 from rl.rows import pass_rates, running
 from rl.training import ExecutionTraining, Setup
 from rl.validation import ExecutionValidation
-from slmsql.config import parse_with_trainer
+from slmsql.cli.config import parse_with_trainer
 from slmsql.errors import run_program
 from slmsql.execution import Executor
 from slmsql.files import Record
-from slmsql.gloo import end_together
+from slmsql.training.shutdown import end_together
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -161,7 +161,7 @@ def _setup(run: Run, rank: int) -> Setup:
         rollouts=RolloutLog(folder, rank),
         alarms=with_thresholds(options.alarms),
         rows=run.rows,
-        resting=_resting(run, folder) if options.rest_wasted_rows else None,
+        resting=_resting(run, folder) if options.skip_zero_variance else None,
     )
 
 

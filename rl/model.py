@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from slmsql.errors import InputError
 from slmsql.files import Record
-from slmsql.prompt import Layout, target
+from slmsql.prompt.build import Layout, target
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -12,7 +12,7 @@ from rl.rows import check_layout, read_rows
 from slmsql.errors import InputError
 from slmsql.files import Record
 from slmsql.match import Match
-from slmsql.models import check_model
+from slmsql.training.model_check import check_model
 
 if TYPE_CHECKING:
     from trl import GRPOConfig, ModelConfig
@@ -46,7 +46,7 @@ class Options:
     validation_samples: int = field(
         default=0, metadata={"help": "samples of each that vote; 0: greedy alone"}
     )
-    rest_wasted_rows: bool = field(
+    skip_zero_variance: bool = field(
         default=False,
         metadata={
             "help": "rows whose group taught nothing, or that a `pass_rate` of 0 or 1 says will "

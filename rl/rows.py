@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from slmsql.answer import TAGS
 from slmsql.errors import InputError
 from slmsql.execution import Executor, Pair, fingerprint
 from slmsql.files import Record, read_jsonl
 from slmsql.match import Match
-from slmsql.prompt import Layout
+from slmsql.prompt.answer import TAGS
+from slmsql.prompt.build import Layout
 
 TEXTS = ("id", "gold_sql", "database")
 KEPT = (*TEXTS, "prompt")

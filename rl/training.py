@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from rewards import Judge
 from rewards.completion import pairs_of, text_of
-from rewards.watch import Alarm, Watched, figures, raised
+from rewards.watch import Alarm, JudgedCompletion, figures, raised
 from rl.groups import Resting
 from rl.rollouts import RolloutLog
-from slmsql.answer import parse
 from slmsql.execution import Pair
 from slmsql.files import Record
 from slmsql.match import Match
+from slmsql.prompt.answer import parse
 
 if TYPE_CHECKING:
     import torch
@@ -131,7 +131,7 @@ class ExecutionTraining:
         verdicts = setup.judge.verdicts(pairs, setup.match)
         strictly = setup.judge.verdicts(pairs, Match.STRICT)
         texts = [text_of(completion) for completion in completions]
-        watched = [Watched(*one) for one in zip(texts, verdicts, strictly, strict=True)]
+        watched = [JudgedCompletion(*one) for one in zip(texts, verdicts, strictly, strict=True)]
         for name, value in figures(watched).items():
             self._log_metric(name, value)
         self._log_completion_extra("id", [row["id"] for row in inputs])
@@ -154,7 +154,7 @@ class ExecutionTraining:
         weights = self.reward_weights.to(rewards.device)
         groups = (rewards * weights).sum(dim=1).view(-1, self.num_generations)
         varied = [has_variance(group) for group in groups.tolist()]
-        self._add("groups/wasted", 1 - sum(varied) / len(varied))
+        self._add("groups/zero_variance", 1 - sum(varied) / len(varied))
         if self._setup.resting is not None and self.model.training:
             ids = self._everywhere([row["id"] for row in inputs])[:: self.num_generations]
             self._setup.resting.learn(self.state.global_step + 1, ids, varied)
@@ -183,7 +183,7 @@ def has_variance(rewards: Sequence[float]) -> bool:
     return bool(judged) and max(judged) - min(judged) > 1e-6
 
 
-def _record(row: Record, watched: Watched) -> Record:
+def _record(row: Record, watched: JudgedCompletion) -> Record:
     predicted = watched.verdict.predicted
     return {
         "id": row["id"],

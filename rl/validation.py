@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from rewards import Judge
-from slmsql.answer import parse
-from slmsql.candidates import Candidate, CandidateSet, with_execution
+from slmsql.consistency.candidates import Candidate, CandidateSet, with_execution
+from slmsql.consistency.voting import vote
 from slmsql.execution import Execution, Pair
 from slmsql.files import Record
 from slmsql.match import Match
-from slmsql.voting import vote
+from slmsql.prompt.answer import parse
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,14 +20,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from slmsql.audit import Audited, Finding, audit, clean_questions, not_correct_by_themselves
-from slmsql.config import parse
+from slmsql.cli.config import parse
+from slmsql.cli.options import SourceOptions
 from slmsql.errors import run_program
 from slmsql.execution import Executor, Limits
 from slmsql.files import write_json, write_jsonl
 from slmsql.match import Match
-from slmsql.options import SourceOptions
-from slmsql.question import Question
+from slmsql.questions.gold_audit import (
+    Audited,
+    Finding,
+    audit,
+    clean_questions,
+    not_correct_by_themselves,
+)
+from slmsql.questions.question import Question
 
 
 @dataclass(kw_only=True)

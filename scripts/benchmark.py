@@ -17,22 +17,22 @@ from pathlib import Path
 
 import yaml
 
-from slmsql.config import parse
+from slmsql.cli.config import parse
+from slmsql.cli.options import SourceOptions
+from slmsql.consistency.prediction import read_predictions
 from slmsql.errors import InputError, run_program
 from slmsql.evaluation.releases import release
 from slmsql.evaluation.submission import write_submission
 from slmsql.files import Record, file_hash, read_json, write_json, write_jsonl
 from slmsql.match import Match
-from slmsql.models import check_model
-from slmsql.options import SourceOptions
-from slmsql.prediction import read_predictions
-from slmsql.question import Question, read_questions, with_databases
+from slmsql.questions.question import Question, read_questions, with_databases
+from slmsql.training.model_check import check_model
 
 ROOT = Path(__file__).parent.parent
 SAMPLING = (
     "template",
-    "examples",
-    "values",
+    "sample_values",
+    "retrieve_values",
     "schema_tokens",
     "n",
     "temperature",
@@ -52,8 +52,10 @@ class Options(SourceOptions):
     limit: int = field(default=0, metadata={"help": "only the first questions; 0: all"})
     match: Match = field(default=Match.BIRD, metadata={"help": "when two results agree"})
     template: str = field(default="think", metadata={"help": "prompt template, name or path"})
-    examples: int = field(default=2, metadata={"help": "values shown of each column"})
-    values: bool = field(default=False, metadata={"help": "search values for the question"})
+    sample_values: int = field(default=2, metadata={"help": "values shown of each column"})
+    retrieve_values: bool = field(
+        default=False, metadata={"help": "search values for the question"}
+    )
     schema_tokens: int = field(default=0, metadata={"help": "budget of the schema; 0: none"})
     n: int = field(default=8, metadata={"help": "candidates of each question"})
     temperature: float = field(default=0.8, metadata={"help": "0: one greedy candidate"})
@@ -64,8 +66,10 @@ class Options(SourceOptions):
     merge_model: str = field(default="", metadata={"help": "model that revises"})
     merge_n: int = field(default=8, metadata={"help": "revisions of a question"})
     merge_template: str = field(default="merge", metadata={"help": "prompt of the revision"})
-    merge_values: bool = field(default=False, metadata={"help": "search values for it too"})
-    merge_rows: int = field(default=20, metadata={"help": "rows shown of each draft's result"})
+    merge_retrieve_values: bool = field(
+        default=False, metadata={"help": "search values for it too"}
+    )
+    merge_max_rows: int = field(default=20, metadata={"help": "rows shown of each draft's result"})
     sampler: str = field(default="auto", metadata={"help": "auto, vllm, transformers, endpoint"})
     endpoints: list[str] = field(
         default_factory=list, metadata={"help": "OpenAI-compatible servers"}
@@ -154,8 +158,13 @@ def _revision(options: Options, folder: Path) -> list[str]:
         *("--candidates", str(folder / "candidates.jsonl")),
         *("--output", str(folder / "predictions.jsonl")),
         *("--n", str(options.merge_n), "--merge_template", options.merge_template),
-        *("--merge_values", str(options.merge_values), "--merge_examples", str(options.examples)),
-        *("--rows", str(options.merge_rows)),
+        *(
+            "--merge_retrieve_values",
+            str(options.merge_retrieve_values),
+            "--merge_sample_values",
+            str(options.sample_values),
+        ),
+        *("--max_rows", str(options.merge_max_rows)),
         *("--temperature", str(options.temperature), "--max_tokens", str(options.max_tokens)),
         *("--seed", str(options.seed)),
         *_means(options),

@@ -9,11 +9,11 @@ are near-duplicates (also with synonyms in them, as in Spider-Syn).
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from slmsql.config import parse
+from slmsql.cli.config import parse
 from slmsql.errors import run_program
 from slmsql.files import write_json
-from slmsql.guards import overlap
-from slmsql.question import Question, read_questions
+from slmsql.questions.leakage import overlap
+from slmsql.questions.question import Question, read_questions
 
 
 @dataclass

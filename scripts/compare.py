@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from slmsql.config import parse
+from slmsql.cli.config import parse
 from slmsql.errors import InputError, run_program
+from slmsql.evaluation.statistics import Comparison, compare, mean_interval
 from slmsql.files import Record, write_json, write_text
 from slmsql.page import page
 from slmsql.page.reading import Run, read_run, verdicts
 from slmsql.page.runs import run_sections
-from slmsql.statistics import Comparison, compare, mean_interval
 
 
 @dataclass

@@ -14,8 +14,10 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
-from slmsql.candidates import read_candidates
-from slmsql.config import parse
+from slmsql.cli.config import parse
+from slmsql.cli.options import SourceOptions
+from slmsql.consistency.candidates import read_candidates
+from slmsql.consistency.prediction import match_ids, read_predictions
 from slmsql.errors import InputError, run_program
 from slmsql.evaluation import Evaluation, Extras, as_record, as_table, evaluate
 from slmsql.evaluation.provenance import data_record
@@ -24,9 +26,7 @@ from slmsql.evaluation.sampling import Price, usage, with_candidates
 from slmsql.execution import Executor
 from slmsql.files import Record, write_json, write_jsonl
 from slmsql.match import Match
-from slmsql.options import SourceOptions
-from slmsql.prediction import match_ids, read_predictions
-from slmsql.question import Question, with_databases
+from slmsql.questions.question import Question, with_databases
 from slmsql.spider import Catalogs, read_foreign_keys, with_levels
 
 

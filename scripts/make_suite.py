@@ -16,12 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from slmsql.config import parse
+from slmsql.cli.config import parse
 from slmsql.errors import run_program
 from slmsql.evaluation.constructs import constructs
 from slmsql.execution import Executor
 from slmsql.files import write_json
-from slmsql.question import Question, read_questions
+from slmsql.questions.question import Question, read_questions
 from slmsql.suites import LABORATORY, SHOP, check, make
 
 SUITES = {suite.name: suite for suite in (SHOP, LABORATORY)}

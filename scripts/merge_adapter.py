@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from slmsql.config import parse
+from slmsql.cli.config import parse
 from slmsql.errors import InputError, run_program
 from slmsql.files import write_json
 

@@ -11,20 +11,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from slmsql.candidates import CandidateSet, read_candidates, run_candidates
-from slmsql.card import Tally, write_card
-from slmsql.config import parse
+from slmsql.cli.config import parse
+from slmsql.cli.options import DataOptions, GuardOptions
+from slmsql.consistency.candidates import CandidateSet, read_candidates, run_candidates
+from slmsql.consistency.revision import RevisionSettings, revision_prompts
 from slmsql.errors import InputError, run_program
 from slmsql.execution import Executor, Statement
 from slmsql.files import Record, write_json, write_jsonl
-from slmsql.merge_rows import Case, Neither, Settled, settle
-from slmsql.options import DataOptions, GuardOptions
-from slmsql.prompt import Layout, Messages, read_template, target
-from slmsql.question import Question, with_databases
-from slmsql.revision import Revising, revision_prompts
-from slmsql.rows import grpo_row, sft_row
-from slmsql.thoughts import read_thoughts
-from slmsql.training import guarded
+from slmsql.prompt.build import Layout, Messages, read_template, target
+from slmsql.questions.question import Question, with_databases
+from slmsql.rows.data_card import Tally, write_card
+from slmsql.rows.formats import grpo_row, sft_row
+from slmsql.rows.merge import Case, Neither, Settled, settle
+from slmsql.rows.selection import guarded
+from slmsql.rows.thoughts import read_thoughts
 
 CHUNK = 500  # questions that run together
 KEPT = (Case.RIGHT, Case.NEITHER)
@@ -36,10 +36,12 @@ class Options(DataOptions, GuardOptions):
     output: str = field(metadata={"help": "SFT rows to write, JSON Lines"})
     rl_output: str = field(default="", metadata={"help": "GRPO rows to write, JSON Lines"})
     template: str = field(default="merge", metadata={"help": "prompt template, name or path"})
-    examples: int = field(default=2, metadata={"help": "values shown of each column"})
-    values: bool = field(default=False, metadata={"help": "search values for the question"})
+    sample_values: int = field(default=2, metadata={"help": "values shown of each column"})
+    retrieve_values: bool = field(
+        default=False, metadata={"help": "search values for the question"}
+    )
     drafts: int = field(default=2, metadata={"help": "drafts in a prompt"})
-    rows: int = field(default=20, metadata={"help": "rows shown of a draft's result"})
+    max_rows: int = field(default=20, metadata={"help": "rows shown of a draft's result"})
     result_tokens: int = field(default=300, metadata={"help": "bound of a result's text"})
     show_votes: bool = field(default=False, metadata={"help": "drafts say how many agree"})
     neither: Neither = field(
@@ -88,12 +90,12 @@ def build(
     counts: Counter[str],
 ) -> Iterator[Built]:
     """Rows in the order of the questions; how the drafts of each stood is counted."""
-    revising = Revising(
+    revision_settings = RevisionSettings(
         template=options.template,
         drafts=options.drafts,
-        examples=options.examples,
-        values=options.values,
-        rows=options.rows,
+        sample_values=options.sample_values,
+        retrieve_values=options.retrieve_values,
+        max_rows=options.max_rows,
         result_tokens=options.result_tokens,
         show_votes=options.show_votes,
     )
@@ -102,9 +104,9 @@ def build(
     with Executor() as executor:
         for start in range(0, len(pairs), CHUNK):
             part = pairs[start : start + CHUNK]
-            settled = list(_settled(part, executor, revising, options, counts))
+            settled = list(_settled(part, executor, revision_settings, options, counts))
             revisions = [one.revision for one in settled if one.revision]
-            prompts = revision_prompts(revisions, executor, revising)
+            prompts = revision_prompts(revisions, executor, revision_settings)
             for one, prompt in zip(settled, prompts, strict=True):
                 yield _rows(one, prompt, thoughts, options.template)
 
@@ -112,14 +114,14 @@ def build(
 def _settled(
     part: Sequence[tuple[Question, CandidateSet]],
     executor: Executor,
-    revising: Revising,
+    revision_settings: RevisionSettings,
     options: Options,
     counts: Counter[str],
 ) -> Iterator[Settled]:
     golds = executor.run([Statement(q.database, q.gold_sql) for q, _ in part])
     sets = run_candidates([found for _, found in part], executor)
     for (question, _), found, gold in zip(part, sets, golds, strict=True):
-        one = settle(question, found, gold, revising, options.neither, options.seed)
+        one = settle(question, found, gold, revision_settings, options.neither, options.seed)
         counts[one.case] += 1
         if one.revision:
             yield one

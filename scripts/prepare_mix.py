@@ -11,11 +11,11 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from slmsql.card import Tally, write_card
-from slmsql.config import parse
+from slmsql.cli.config import parse
 from slmsql.errors import InputError, run_program
 from slmsql.files import Record, read_jsonl, write_jsonl
-from slmsql.question import Question
+from slmsql.questions.question import Question
+from slmsql.rows.data_card import Tally, write_card
 
 
 @dataclass

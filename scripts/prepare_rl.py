@@ -5,7 +5,7 @@
 Gold that does not run would reward nothing or nonsense: it is left out and counted, as is gold that
 gives something else each time. With candidates of the model to be trained (`--candidates`), what it
 always or never solves is left out too: such questions teach GRPO nothing. With `--pass_above -1
---pass_below 2` all stay, and rl/grpo.py --rest_wasted_rows begins with the others. Each row then
+--pass_below 2` all stay, and rl/grpo.py --skip_zero_variance begins with the others. Each row then
 has its `pass_rate`. Questions of some of the databases can go to a file of their own, for
 validation during training (`--held_out`).
 """
@@ -15,19 +15,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from slmsql.candidates import read_candidates
-from slmsql.card import Tally, write_card
-from slmsql.config import parse
+from slmsql.cli.config import parse
+from slmsql.cli.options import GuardOptions, PromptOptions
+from slmsql.consistency.candidates import read_candidates
 from slmsql.errors import InputError, run_program
 from slmsql.execution import Execution, Executor, Pair, Statement
 from slmsql.files import Record, read_jsonl, write_jsonl
-from slmsql.guards import split_by_database
 from slmsql.match import Match
-from slmsql.options import GuardOptions, PromptOptions
-from slmsql.prompt import compose, read_template
-from slmsql.question import Question, with_databases
-from slmsql.rows import grpo_row
-from slmsql.training import guarded
+from slmsql.prompt.build import compose, read_template
+from slmsql.questions.leakage import split_by_database
+from slmsql.questions.question import Question, with_databases
+from slmsql.rows.data_card import Tally, write_card
+from slmsql.rows.formats import grpo_row
+from slmsql.rows.selection import guarded
 
 
 @dataclass(kw_only=True)
@@ -186,10 +186,10 @@ def write(part: Part, options: Options, report: Record) -> None:
 
 
 def rows(part: Part, options: Options, tally: Tally) -> Iterator[Record]:
-    prompting = options.prompting()
+    prompt_settings = options.prompt_settings()
     layout = read_template(options.template).layout
     for question in part.questions:
-        prompt = compose(question, prompting)
+        prompt = compose(question, prompt_settings)
         row = grpo_row(question, prompt.messages, layout, part.rates.get(question.id))
         if prompt.left_out:
             row["columns_left_out"] = prompt.left_out

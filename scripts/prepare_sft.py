@@ -13,17 +13,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from slmsql.card import Tally, write_card
-from slmsql.config import parse
+from slmsql.cli.config import parse
+from slmsql.cli.options import GuardOptions, PromptOptions
 from slmsql.errors import InputError, run_program
 from slmsql.execution import Executor, Statement
 from slmsql.files import Record, write_jsonl
-from slmsql.options import GuardOptions, PromptOptions
-from slmsql.prompt import Layout, compose, read_template, target
-from slmsql.question import Question, with_databases
-from slmsql.rows import sft_row
-from slmsql.thoughts import read_thoughts
-from slmsql.training import guarded
+from slmsql.prompt.build import Layout, compose, read_template, target
+from slmsql.questions.question import Question, with_databases
+from slmsql.rows.data_card import Tally, write_card
+from slmsql.rows.formats import sft_row
+from slmsql.rows.selection import guarded
+from slmsql.rows.thoughts import read_thoughts
 
 
 @dataclass(kw_only=True)
@@ -89,10 +89,10 @@ def needed_thoughts(file: str, questions: Sequence[Question], template: str) -> 
 def rows(
     questions: Sequence[Question], thoughts: Mapping[str, str], options: Options, tally: Tally
 ) -> Iterator[Record]:
-    prompting = options.prompting()
+    prompt_settings = options.prompt_settings()
     layout = read_template(options.template).layout
     for question in questions:
-        prompt = compose(question, prompting)
+        prompt = compose(question, prompt_settings)
         completion = target(thoughts.get(question.id, ""), question.gold_sql or "", layout)
         row = sft_row(question, prompt.messages, completion)
         if prompt.left_out:

@@ -20,16 +20,16 @@ from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from slmsql.card import Tally, write_card
-from slmsql.config import parse
-from slmsql.ddl import create_missing
+from slmsql.cli.config import parse
 from slmsql.errors import InputError, run_program
 from slmsql.files import Record
-from slmsql.parts import Parts
-from slmsql.prompt import Prompting, read_template
-from slmsql.synsql import Reason, SynRecord, fingerprint, read_synsql
-from slmsql.think_rows import ThinkRows
-from slmsql.tokens import count_tokens
+from slmsql.prompt.build import PromptSettings, read_template
+from slmsql.prompt.tokens import count_tokens
+from slmsql.questions.ddl import create_missing
+from slmsql.questions.synsql import Reason, SynRecord, fingerprint, read_synsql
+from slmsql.rows.data_card import Tally, write_card
+from slmsql.rows.parts import Parts
+from slmsql.rows.think import ThinkRows
 
 CHUNK = 1000  # records of a part; part of the parts' meaning, so no option
 
@@ -41,8 +41,10 @@ class Options:
     output: str = field(metadata={"help": "JSON Lines to write"})
     ddl: str = field(default="", metadata={"help": "tables.json: create missing databases"})
     template: str = field(default="think", metadata={"help": "prompt template, name or path"})
-    examples: int = field(default=2, metadata={"help": "values shown of each column"})
-    values: bool = field(default=False, metadata={"help": "search values for the question"})
+    sample_values: int = field(default=2, metadata={"help": "values shown of each column"})
+    retrieve_values: bool = field(
+        default=False, metadata={"help": "search values for the question"}
+    )
     schema_tokens: int = field(default=0, metadata={"help": "budget of the schema; 0: none"})
     thinning: bool = field(default=False, metadata={"help": "show a random part of each schema"})
     tokenizer: str = field(default="", metadata={"help": "counts tokens; without: an estimate"})
@@ -95,10 +97,12 @@ def _builder(options: Options) -> ThinkRows:
     read_template(options.template)
     if options.tokenizer:
         count_tokens([{"role": "user", "content": ""}], options.tokenizer)
-    prompting = Prompting(options.template, options.examples, options.values, options.schema_tokens)
+    prompt_settings = PromptSettings(
+        options.template, options.sample_values, options.retrieve_values, options.schema_tokens
+    )
     return ThinkRows(
         databases,
-        prompting,
+        prompt_settings,
         options.tokenizer,
         options.max_tokens,
         options.thinning,

@@ -14,9 +14,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from scripts.demo_stages import stages
+from scripts.demo.stages import stages
 from scripts.stage import ROOT, Done, run_chain
-from slmsql.config import parse
+from slmsql.cli.config import parse
 from slmsql.errors import run_program
 from slmsql.files import read_json, write_json
 
@@ -41,7 +41,7 @@ def main() -> None:
 def _finish(output: Path, options: Options, done: list[Done]) -> None:
     """The table and the page; quick, so always made anew."""
     print()
-    _python("scripts/demo_scores.py", "--folder", str(output))
+    _python("scripts/demo/scores.py", "--folder", str(output))
     report = ROOT / output / "report.json"
     content = read_json(report) | {
         "seed": options.seed,

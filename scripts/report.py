@@ -19,7 +19,7 @@ A curve is NAME=FILE, FILE a trainer_state.json of TRL or transformers.
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from slmsql.config import parse
+from slmsql.cli.config import parse
 from slmsql.errors import InputError, run_program
 from slmsql.files import Record, read_json, write_text
 from slmsql.page import page, section

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rewards import REWARDS, Judge, Reward, make_rewards
 from rewards.select import check_names
-from slmsql.config import parse
+from slmsql.cli.config import parse
 from slmsql.errors import InputError, run_program
 from slmsql.files import Record, read_jsonl, write_json, write_jsonl
 from slmsql.match import Match

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from slmsql.config import parse
+from slmsql.cli.config import parse
+from slmsql.cli.options import SourceOptions
+from slmsql.consistency.prediction import match_ids, read_predictions
 from slmsql.errors import run_program
 from slmsql.evaluation import Evaluation, Extras, Metric, evaluate
 from slmsql.evaluation.provenance import databases_hash, questions_hash
@@ -16,9 +18,7 @@ from slmsql.evaluation.report import metrics
 from slmsql.execution import Executor
 from slmsql.files import write_json, write_text
 from slmsql.match import Match
-from slmsql.options import SourceOptions
-from slmsql.prediction import match_ids, read_predictions
-from slmsql.question import Question, with_databases
+from slmsql.questions.question import Question, with_databases
 from slmsql.spider import Catalogs, read_foreign_keys
 
 NAMES = {

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sft.encoding import Encoder, end_token, read_turn
-from slmsql import models
+from slmsql.training import model_check
 from slmsql.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def check_model(model: "ModelConfig") -> "PretrainedConfig":
     from transformers import AutoConfig
 
     name = base_of(model.model_name_or_path or "") or model.model_name_or_path
-    models.check_model(name, revision=model.model_revision)
+    model_check.check_model(name, revision=model.model_revision)
     try:
         return AutoConfig.from_pretrained(name, revision=model.model_revision)
     except (OSError, ValueError) as error:

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sft.samples import show
-from slmsql.answer import parse
 from slmsql.errors import InputError
 from slmsql.execution import Executor, Pair, Verdict
 from slmsql.files import Record, json_line, read_jsonl
 from slmsql.match import Match
+from slmsql.prompt.answer import parse
 
 if TYPE_CHECKING:
     from trl import SFTTrainer

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from sft.checkpoints import check_can_resume, is_full_disk, latest_complete
 from sft.plan import GPUS, SHARE
-from slmsql.config import parse_with_trainer
+from slmsql.cli.config import parse_with_trainer
 from slmsql.errors import InputError, run_program
 from slmsql.files import Record, write_text
-from slmsql.gloo import end_together
 from slmsql.match import Match
+from slmsql.training.shutdown import end_together
 
 if TYPE_CHECKING:
     from trl import ModelConfig, SFTConfig, SFTTrainer

@@ -1,9 +1,12 @@
-"""Words of questions and of database values, brought into a form in which they can be compared."""
+"""Words of a text, normalised for comparison, and an estimate of its tokens."""
 
 import re
 import unicodedata
 
 WORD = re.compile(r"[^\W_]+")
+# Estimate of tokens without a tokenizer: four letters, one digit or one sign each. Byte-level BPE
+# needs about that or less, so a text cut by it stays within its budget for the models in use.
+TOKEN_ESTIMATE = re.compile(r"[^\W\d_]{1,4}|\d|[^\w\s]|_")
 POSSESSIVE = re.compile(r"['’]s\b")
 STOP = """
     a about above after all also am an and any are as at be been before being below between both
@@ -23,6 +26,11 @@ def words(text: str) -> list[str]:
     if not plain.isascii():
         plain = "".join(c for c in unicodedata.normalize("NFKD", plain) if not combining(c))
     return [singular(word) for word in WORD.findall(plain)]
+
+
+def estimate_tokens(text: str) -> int:
+    """About how many tokens a text has."""
+    return len(TOKEN_ESTIMATE.findall(text))
 
 
 def combining(character: str) -> bool:

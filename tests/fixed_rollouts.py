@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rl.grpo import check_run, train
 from rl.options import Options
-from slmsql.config import parse_with_trainer
+from slmsql.cli.config import parse_with_trainer
 from slmsql.errors import run_program
 from slmsql.files import read_json
 

@@ -5,10 +5,10 @@ import sys
 
 import pytest
 
-from inference.reply import cell, table_text
+from inference.server.reply import cell, table_text
 from slmsql.execution import Executor, Statement
 from tests.stand_in import Server
-from tests.test_serve import ANSWERS, ROOT, answer
+from tests.test_server import ANSWERS, ROOT, answer
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from scripts.bench_step import texts_by_prompt
-from slmsql.answer import parse
+from scripts.bench.step import texts_by_prompt
 from slmsql.execution import create_database
 from slmsql.files import read_json, read_jsonl, write_jsonl
+from slmsql.prompt.answer import parse
 from tests.tiny_model import tiny_model
 
 ROOT = Path(__file__).parent.parent
@@ -59,7 +59,7 @@ def test_a_real_training_samples_and_is_paid_for_the_queries_in_their_place(tmp_
     ended = subprocess.run(
         [
             sys.executable,
-            "scripts/bench_step.py",
+            "scripts/bench/step.py",
             "--config",
             "configs/quickstart/grpo.yaml",
             *words,

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from scripts.benchmark import Options
-from slmsql.config import as_arguments, load_config, parse
+from slmsql.cli.config import as_arguments, load_config, parse
 from slmsql.evaluation.submission import one_line, write_submission
 from slmsql.page.published import read_published
-from slmsql.question import Question
+from slmsql.questions.question import Question
 from tests.stand_in import Server, choice
 
 ROOT = Path(__file__).parent.parent
@@ -58,8 +58,8 @@ def arguments(server, singers, tmp_path):
 
 @pytest.mark.slow
 def test_an_endpoint_runs_through_every_stage_and_the_run_resumes(arguments, tmp_path):
-    revising = ["--revise", "true", "--merge_rows", "3"]
-    first = benchmark(*arguments, *revising)
+    revision_settings = ["--revise", "true", "--merge_max_rows", "3"]
+    first = benchmark(*arguments, *revision_settings)
     assert first.returncode == 0, first.stdout + first.stderr
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert {stage: figures["execution_accuracy"] for stage, figures in summary.items()} == {
@@ -69,12 +69,12 @@ def test_an_endpoint_runs_through_every_stage_and_the_run_resumes(arguments, tmp
     report = json.loads((tmp_path / "run" / "vote" / "report.json").read_text())
     assert report["sampling"]["pass_at_k"]["2"]["value"] == 50.0
     assert report["usage"]["dollars_per_question"] > 0
-    assert "--rows 3" in first.stdout
+    assert "--max_rows 3" in first.stdout
     assert "unknown release" in first.stdout
     assert (tmp_path / "run" / "report.html").is_file()
     bird = json.loads((tmp_path / "run" / "predict_bird.json").read_text())
     assert bird["0"] == "SELECT name FROM singer\t----- bird -----\tsingers"
-    assert benchmark(*arguments, *revising).returncode == 0
+    assert benchmark(*arguments, *revision_settings).returncode == 0
     changed = benchmark(*arguments, "--limit", "1")
     assert (changed.returncode, "other questions" in changed.stderr) == (2, True)
 

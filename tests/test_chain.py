@@ -76,7 +76,7 @@ def test_runs_with_and_without_resting_rows_are_compared_on_its_samples(finished
     words = ["--quickstart", folder, "--output", tmp_path / "resting", "--max_steps", 2]
     words += ["--seeds", 3, "--groups", 2, "--levels", 0]
     ended = subprocess.run(
-        [sys.executable, "scripts/bench_resting.py", *map(str, words)],
+        [sys.executable, "scripts/bench/zero_variance.py", *map(str, words)],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -89,4 +89,6 @@ def test_runs_with_and_without_resting_rows_are_compared_on_its_samples(finished
     assert ended.stdout.splitlines()[-2] == (
         "until 0.0%: 32 rollouts against 32, ratio 1.00 (1.00)"
     )
-    assert read_json(tmp_path / "resting" / "resting-3" / "run.json")["options"]["rest_wasted_rows"]
+    assert read_json(tmp_path / "resting" / "resting-3" / "run.json")["options"][
+        "skip_zero_variance"
+    ]

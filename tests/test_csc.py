@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from inference import generate
-from inference.samplers.options import sampler_when_needed
-from slmsql.config import parse
+from inference.sampling.options import sampler_when_needed
+from slmsql.cli.config import parse
 from slmsql.execution import create_database
 from slmsql.files import read_jsonl, write_jsonl
 from tests.talking_model import talking_model

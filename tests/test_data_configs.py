@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from slmsql.config import load_config, parse
-from slmsql.prompt import read_template
+from slmsql.cli.config import load_config, parse
+from slmsql.prompt.build import read_template
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = sorted((ROOT / "configs" / "data").glob("*.yaml"))

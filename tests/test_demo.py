@@ -8,13 +8,13 @@ from random import Random
 
 import pytest
 
-from scripts.demo_domains import DOMAINS, create_domain
-from scripts.demo_forms import FORMS, fill
-from slmsql.answer import parse
+from scripts.demo.domains import DOMAINS, create_domain
+from scripts.demo.forms import FORMS, fill
 from slmsql.execution import Executor, Pair, Statement
 from slmsql.files import read_json, read_jsonl
 from slmsql.match import Match
-from slmsql.question import read_questions
+from slmsql.prompt.answer import parse
+from slmsql.questions.question import read_questions
 
 ROOT = Path(__file__).parent.parent
 TEMPLATES = ROOT / "configs" / "quickstart"
@@ -23,7 +23,7 @@ TEMPLATES = ROOT / "configs" / "quickstart"
 def make_demo(output: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [
-            *(sys.executable, "scripts/make_demo.py", "--output", str(output)),
+            *(sys.executable, "scripts/demo/make_data.py", "--output", str(output)),
             *("--template", str(TEMPLATES / "think.txt")),
             *("--merge_template", str(TEMPLATES / "merge.txt"), *words),
         ],
@@ -142,7 +142,12 @@ def test_the_tiny_model_is_loaded_with_the_tokenizer_it_was_made_with(demo, tmp_
 
     subprocess.run(
         [
-            *(sys.executable, "scripts/make_tiny_model.py", "--corpus", str(demo / "sft.jsonl")),
+            *(
+                sys.executable,
+                "scripts/demo/make_tiny_model.py",
+                "--corpus",
+                str(demo / "sft.jsonl"),
+            ),
             *("--output", str(tmp_path), "--width", "32", "--heads", "2", "--layers", "1"),
             *("--key_value_heads", "1"),
         ],

@@ -2,15 +2,15 @@ import json
 
 import pytest
 
-from slmsql.candidates import Candidate, CandidateSet
+from slmsql.consistency.candidates import Candidate, CandidateSet
 from slmsql.evaluation import ErrorClass, Extras, as_record, as_table, efficiency, evaluate, soft_f1
 from slmsql.evaluation.constructs import constructs
-from slmsql.evaluation.parsed import normalised
 from slmsql.evaluation.report import outcome_record
 from slmsql.evaluation.sampling import Price, usage, with_candidates
 from slmsql.execution import Executor, create_database
 from slmsql.match import Match
-from slmsql.question import Question
+from slmsql.questions.question import Question
+from slmsql.sql.parsing import normalised
 
 NAMES = "SELECT name FROM singer"
 

@@ -300,7 +300,7 @@ def test_a_runaway_ends_at_its_steps_wherever_it_runs(singers):
 
 
 def test_a_step_bounded_runaway_stops_within_a_thousand_steps_of_its_budget(singers):
-    """A thousand take some 20 microseconds; `scripts/bench_judge.py` measures the time."""
+    """A thousand take some 20 microseconds; `scripts/bench/judge.py` measures the time."""
     for steps in (1_000, 50_000, 3_000_000):
         with Executor(workers=1, limits=Limits(steps=steps)) as executor:
             execution = executor.run([Statement(singers, ENDLESS)])[0]

@@ -7,7 +7,15 @@ import pytest
 from trl import GRPOConfig
 
 from rewards import Judge
-from rewards.watch import ALARMS, Alarm, Watched, figures, is_constant, raised, with_thresholds
+from rewards.watch import (
+    ALARMS,
+    Alarm,
+    JudgedCompletion,
+    figures,
+    is_constant,
+    raised,
+    with_thresholds,
+)
 from rl.checkpoint import last_checkpoint, step_of
 from rl.groups import Resting, groups_of_update
 from rl.model import check_tokenizer
@@ -21,9 +29,9 @@ from slmsql.errors import InputError
 from slmsql.execution import Executor, create_database, fingerprint
 from slmsql.files import read_jsonl, write_json, write_jsonl
 from slmsql.match import Match
-from slmsql.prompt import Prompting, build_prompt, read_template
-from slmsql.question import Question
-from slmsql.rows import grpo_row
+from slmsql.prompt.build import PromptSettings, build_prompt, read_template
+from slmsql.questions.question import Question
+from slmsql.rows.formats import grpo_row
 
 GOLD = "SELECT name FROM singer WHERE age = 30"
 
@@ -34,7 +42,7 @@ def think(sql):
 
 def row(database, identity="q0", gold=GOLD, template="think"):
     question = Question(identity, "Who is 30?", "singers", database, gold_sql=gold)
-    prompt = build_prompt(question, Prompting(template=template))
+    prompt = build_prompt(question, PromptSettings(template=template))
     return grpo_row(question, prompt, read_template(template).layout)
 
 
@@ -265,7 +273,7 @@ def watched(database, *sql, gold=GOLD):
     pairs = [Pair(database, text, gold) for text in sql]
     with Executor(workers=1) as executor:
         by_mode = [executor.judge(pairs, match=match) for match in (Match.BIRD, Match.STRICT)]
-    return [Watched(think(text), *both) for text, *both in zip(sql, *by_mode, strict=True)]
+    return [JudgedCompletion(think(text), *both) for text, *both in zip(sql, *by_mode, strict=True)]
 
 
 def test_each_way_to_game_the_reward_has_its_figure(singers):

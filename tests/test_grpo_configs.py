@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from rl.options import Options
-from slmsql.config import load_config, parse_with_trainer
+from slmsql.cli.config import load_config, parse_with_trainer
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = sorted((ROOT / "configs" / "rl").glob("*.yaml"))
@@ -42,7 +42,7 @@ def test_published_settings_are_the_published_ones(path):
     assert (training.lr_scheduler_type, training.warmup_steps) == ("cosine", 0.1)
     assert (options.max_prompt_length, training.max_completion_length) == (8192, 1024)
     assert (training.beta, training.temperature, training.loss_type) == (0.04, 0.9, "bnpo")
-    assert not options.rest_wasted_rows
+    assert not options.skip_zero_variance
     assert (training.num_train_epochs == 3) == path.stem.endswith("_merge")
 
 

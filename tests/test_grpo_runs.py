@@ -15,9 +15,9 @@ import yaml
 
 from slmsql.execution import create_database, fingerprint
 from slmsql.files import read_jsonl, write_json, write_jsonl
-from slmsql.prompt import Layout, Prompting, build_prompt
-from slmsql.question import Question, read_benchmark
-from slmsql.rows import grpo_row
+from slmsql.prompt.build import Layout, PromptSettings, build_prompt
+from slmsql.questions.question import Question, read_benchmark
+from slmsql.rows.formats import grpo_row
 from tests.tiny_model import tiny_model
 
 ROOT = Path(__file__).parent.parent
@@ -57,7 +57,9 @@ def write_rows(path, database, count, prefix="q"):
         )
         for n in range(count)
     ]
-    write_jsonl(path, [grpo_row(q, build_prompt(q, Prompting()), Layout.THINK) for q in questions])
+    write_jsonl(
+        path, [grpo_row(q, build_prompt(q, PromptSettings()), Layout.THINK) for q in questions]
+    )
     return path
 
 
@@ -103,7 +105,7 @@ def test_a_run_that_is_killed_goes_on_as_if_it_had_not_been(model, shop, tmp_pat
         "validation_file": str(write_rows(tmp_path / "held.jsonl", shop, 4, "h")),
         "validation_samples": 2,
         "rewards": ["execution", "format", "length"],
-        "rest_wasted_rows": True,
+        "skip_zero_variance": True,
         "max_steps": 10,
         "eval_strategy": "steps",
         "eval_steps": 3,
@@ -174,7 +176,7 @@ def test_ranks_that_are_killed_go_on_as_one_process_that_was_not(model, shop, tm
     )
     expected, found = history(whole), history(killed)
     for step, log in expected.items():
-        for figure in ("loss", "grad_norm", "reward", "groups/wasted"):
+        for figure in ("loss", "grad_norm", "reward", "groups/zero_variance"):
             assert found[step][figure] == pytest.approx(log[figure], rel=1e-3, abs=1e-5), step
 
 
@@ -186,7 +188,7 @@ def think(sql):
 def given(tmp_path, benchmarks):
     """The 732 rows of BIRD train, and completions for each: right, wrong, broken, not asked for."""
     questions = read_benchmark("bird", benchmarks / "bird", "train")
-    rows = [grpo_row(one, build_prompt(one, Prompting()), Layout.THINK) for one in questions]
+    rows = [grpo_row(one, build_prompt(one, PromptSettings()), Layout.THINK) for one in questions]
     write_jsonl(tmp_path / "rows.jsonl", rows)
     texts = {
         row["id"]: [
@@ -229,7 +231,7 @@ def test_one_process_and_two_under_zero_2_and_3_do_the_same(model, given):
     for name in ("cpu_zero2", "cpu_zero3"):
         for step, log in logs["one"].items():
             assert log["reward"] == pytest.approx((1.1 + 1.0 + 0.1) / 4)
-            for figure in ("loss", "grad_norm", "reward", "reward_std", "groups/wasted"):
+            for figure in ("loss", "grad_norm", "reward", "reward_std", "groups/zero_variance"):
                 assert logs[name][step][figure] == pytest.approx(log[figure], rel=1e-3, abs=1e-5)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from inference import ask, csc
-from slmsql.config import parse
+from slmsql.cli.config import parse
 
 FOLDER = Path(__file__).parent.parent / "configs" / "inference"
 PROGRAMS = {
@@ -27,6 +27,6 @@ def test_the_published_settings_are_those_of_the_paper():
     file = FOLDER / "slm_sql_bird.yaml"
     options = parse(csc.Options, about=None, argv=["--config", str(file)])
     assert (options.n, options.merge_n, options.temperature) == (64, 8, 0.8)
-    assert options.revising.first_stage == 0
+    assert options.revision_settings.first_vote_weight == 0
     assert options.first().plan.n == 64
     assert options.second().plan.n == 8

@@ -209,7 +209,7 @@ def test_conformance_lists_each_disagreement_with_its_reason(inputs, bird_checko
     before = (tmp_path / "databases" / "band" / "band.sqlite").read_bytes()
     report = tmp_path / "report.json"
     done = program(
-        "conformance", *inputs, "--predictions", file, "--bird", bird_checkout, "--json", report
+        "bench/conformance", *inputs, "--predictions", file, "--bird", bird_checkout, "--json", report
     )
     assert "bird: 1 of 4 pairs differ" in done.stdout
     (only,) = json.loads(report.read_text())["disagreements"]
@@ -222,7 +222,7 @@ def test_a_disagreement_without_a_reason_is_a_fault(inputs, bird_checkout, tmp_p
     evaluation = bird_checkout / "evaluation" / "evaluation_ex.py"
     evaluation.write_text(EVALUATION_EX.replace("int(right)", "int(not right)"))
     file = predictions(tmp_path, count="SELECT 3")
-    done = program("conformance", *inputs, "--predictions", file, "--bird", bird_checkout, status=1)
+    done = program("bench/conformance", *inputs, "--predictions", file, "--bird", bird_checkout, status=1)
     assert "unknown: official False, ours True" in done.stdout
 
 
@@ -231,7 +231,7 @@ def test_conformance_of_metrics_tells_known_differences_from_faults(
 ):
     file = predictions(tmp_path, count="SELECT 3", empty=";", view="SELECT 'other'")
     report = tmp_path / "report.json"
-    command = ["conformance_metrics", *inputs, "--predictions", file, "--bird", bird_checkout]
+    command = ["bench/conformance_metrics", *inputs, "--predictions", file, "--bird", bird_checkout]
     done = program(*command, "--series", "40", "--json", report, status=1)
     assert "soft-f1: 1 of 3 differ" in done.stdout
     assert "no query at all, scored by its empty result" in done.stdout
@@ -244,7 +244,7 @@ def test_conformance_of_metrics_tells_known_differences_from_faults(
 def test_the_benchmark_writes_its_figures(inputs, bird_checkout, tmp_path):
     file = predictions(tmp_path, count="SELECT 3", view="SELECT name FROM singer")
     figures = tmp_path / "figures.json"
-    program("bench_judge", *inputs, "--predictions", file, "--bird", bird_checkout,
+    program("bench/judge", *inputs, "--predictions", file, "--bird", bird_checkout,
             "--json", figures)  # fmt: skip
     written = json.loads(figures.read_text())
     for name in ("ours_bird_per_s", "bare_loop_per_s", "bird_evaluator_per_s", "reward_call_s"):
@@ -252,7 +252,7 @@ def test_the_benchmark_writes_its_figures(inputs, bird_checkout, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["audit_gold", "conformance", "conformance_metrics", "bench_judge"]
+    "name", ["audit_gold", "bench/conformance", "bench/conformance_metrics", "bench/judge"]
 )
 def test_help_shows_a_command(name):
     assert f"python scripts/{name}.py --questions" in program(name, "--help").stdout
@@ -262,15 +262,15 @@ def test_help_shows_a_command(name):
     ("name", "arguments", "message"),
     [
         ("audit_gold", ["--questions", "nowhere.json"], "nowhere.json"),
-        ("conformance", ["--questions", "a", "--predictions", "b"], "nothing to compare with"),
+        ("bench/conformance", ["--questions", "a", "--predictions", "b"], "nothing to compare with"),
         (
-            "conformance",
+            "bench/conformance",
             ["--questions", "nowhere.json", "--predictions", "b", "--bird", "c"],
             "nowhere.json",
         ),
-        ("bench_judge", ["--questions", "nowhere.json", "--predictions", "b"], "nowhere.json"),
+        ("bench/judge", ["--questions", "nowhere.json", "--predictions", "b"], "nowhere.json"),
         (
-            "conformance_metrics",
+            "bench/conformance_metrics",
             ["--questions", "a", "--predictions", "b", "--test-suite", "c"],
             "exact-set match needs --tables",
         ),
@@ -284,6 +284,6 @@ def test_a_wrong_path_is_one_line(name, arguments, message):
 
 def test_a_folder_that_is_no_checkout_is_one_line(inputs, tmp_path):
     file = predictions(tmp_path, count="SELECT 3")
-    done = program("conformance", *inputs, "--predictions", file, "--bird", tmp_path / "databases",
+    done = program("bench/conformance", *inputs, "--predictions", file, "--bird", tmp_path / "databases",
                    status=2)  # fmt: skip
     assert "no evaluation_ex.py" in done.stderr

@@ -8,7 +8,7 @@ import pytest
 
 from slmsql.execution import Executor, Limits, Pair
 from slmsql.match import Match
-from slmsql.question import read_questions, with_databases
+from slmsql.questions.question import read_questions, with_databases
 
 GOLD = [
     # questions, databases, how many have a database, gold queries that do not run

@@ -1,8 +1,9 @@
-"""Who may import whom: a module below never names one above."""
+"""Who may import whom: arrows point one way, and nothing goes round in a circle."""
 
 import ast
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -14,53 +15,116 @@ MAY_IMPORT: dict[str, set[str]] = {
     "sft": {"slmsql"},
     "rl": {"slmsql", "rewards"},
     "inference": {"slmsql"},
-    "scripts": {"slmsql", "rewards", "rl", "inference"},  # rescore.py and benchmarks
+    "scripts": {"slmsql", "rewards", "rl", "inference"},  # rescore.py, benchmark.py, scripts/bench
 }
+# A room of the library may import those before it, never one behind it.
+ROOMS = [
+    *("errors", "files", "words", "sql", "match", "execution", "questions", "schema", "values"),
+    *("prompt", "cli", "consistency", "rows", "training", "spider", "evaluation", "official"),
+    *("suites", "page"),
+]
 HEAVY = {"torch", "transformers", "trl", "datasets", "vllm", "deepspeed", "peft", "accelerate"}
+PROGRAMS = ["sft", "rl", "inference", "scripts", "scripts/bench", "scripts/demo"]
 
 
 def imported(nodes):
+    """Full names of the modules that some nodes import."""
     names = set()
     for node in nodes:
         if isinstance(node, ast.Import):
-            names |= {alias.name.split(".")[0] for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and not node.level:
-            names.add(node.module.split(".")[0])
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
     return names
+
+
+def packages(nodes):
+    return {name.split(".")[0] for name in imported(nodes)}
 
 
 def trees(folder):
     return {file: ast.parse(file.read_text()) for file in (ROOT / folder).rglob("*.py")}
 
 
+def module_name(file):
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def all_modules():
+    return {
+        module_name(file): imported(ast.walk(tree))
+        for folder in MAY_IMPORT
+        for file, tree in trees(folder).items()
+    }
+
+
 @pytest.mark.parametrize("folder", MAY_IMPORT)
-def test_imports_point_down(folder):
+def test_folders_import_only_what_stands_below_them(folder):
     may = MAY_IMPORT[folder] | {folder}
     for file, tree in trees(folder).items():
-        assert imported(ast.walk(tree)) & set(MAY_IMPORT) <= may, file
+        assert packages(ast.walk(tree)) & set(MAY_IMPORT) <= may, file
+
+
+def test_the_library_has_the_rooms_that_are_listed_and_at_most_twenty():
+    found = {path.stem for path in (ROOT / "slmsql").iterdir() if path.stem[0] not in "_."}
+    assert found - {"py"} == set(ROOMS)  # py.typed
+    assert len(ROOMS) <= 20
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_imports_only_rooms_before_it(room):
+    before = set(ROOMS[: ROOMS.index(room) + 1])
+    place = ROOT / "slmsql" / room
+    for file in place.rglob("*.py") if place.is_dir() else [place.with_suffix(".py")]:
+        names = imported(ast.walk(ast.parse(file.read_text())))
+        rooms = {name.split(".")[1] for name in names if name.startswith("slmsql.")}
+        assert rooms <= before, file
+
+
+def test_no_modules_import_each_other_in_a_circle_not_even_for_types():
+    modules = all_modules()
+
+    def module_of(name):
+        return name if name in modules else name.rpartition(".")[0]
+
+    graph = {
+        module: {module_of(name) for name in names if module_of(name) in modules} - {module}
+        for module, names in modules.items()
+    }
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+def test_the_search_for_circles_finds_one():
+    with pytest.raises(CycleError):
+        TopologicalSorter({"a": {"b"}, "b": {"a"}}).prepare()
+    assert imported(ast.walk(ast.parse("if TYPE_CHECKING:\n    from a import b"))) == {"a.b"}
 
 
 @pytest.mark.parametrize("folder", MAY_IMPORT)
 def test_no_module_imports_the_gpu_stack_when_it_is_loaded(folder):
     for file, tree in trees(folder).items():
-        assert not imported(tree.body) & HEAVY, file
+        assert not packages(tree.body) & HEAVY, file
 
 
 def test_rl_never_imports_vllm_and_inference_never_imports_trl():
     for folder, foreign in (("rl", "vllm"), ("inference", "trl")):
         for file, tree in trees(folder).items():
-            assert foreign not in imported(ast.walk(tree)), file
+            assert foreign not in packages(ast.walk(tree)), file
 
 
 def test_only_the_execution_room_opens_databases():
     for folder in MAY_IMPORT:
         for file, tree in trees(folder).items():
-            if "execution" not in file.relative_to(ROOT).parts[1]:
+            if (ROOT / "slmsql" / "execution") not in file.parents:
                 calls = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
                 assert not [c for c in calls if ast.unparse(c) == "sqlite3.connect"], file
 
 
-@pytest.mark.parametrize("folder", ["sft", "rl", "inference", "scripts"])
+@pytest.mark.parametrize("folder", PROGRAMS)
 def test_no_program_has_a_neighbour_that_hides_an_import(folder):
     """`python rl/grpo.py` puts rl/ first on the path: rl/rewards.py would hide rewards/."""
     names = {file.stem for file in (ROOT / folder).glob("*.py")}

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from slmsql.answer import parse
 from slmsql.execution import create_database
 from slmsql.files import read_jsonl, write_jsonl
+from slmsql.prompt.answer import parse
 
 ROOT = Path(__file__).parent.parent
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from slmsql.answer import parse
 from slmsql.files import read_jsonl
-from slmsql.prompt import Prompting, build_prompt
-from slmsql.question import Question
+from slmsql.prompt.answer import parse
+from slmsql.prompt.build import PromptSettings, build_prompt
+from slmsql.questions.question import Question
 
 ROOT = Path(__file__).parent.parent
 
@@ -54,7 +54,7 @@ def test_a_row_has_the_prompt_that_inference_would_send(sample):
         question = Question(
             "", record["question"], "", Path(row["database"]), record["external_knowledge"]
         )
-        assert row["prompt"] == build_prompt(question, Prompting())
+        assert row["prompt"] == build_prompt(question, PromptSettings())
         answer = parse(row["completion"][0]["content"])
         assert answer.well_formed
         assert answer.sql == record["sql"].rstrip("; \n") == row["gold_sql"].rstrip("; \n")

@@ -223,7 +223,7 @@ def test_two_shards_joined_equal_one_run(tmp_path, server, questions):
 
 def test_adaptive_sampling_says_how_many_samples_each_question_took(tmp_path, server, questions):
     output = tmp_path / "c.jsonl"
-    words = ("--n", 16, "--round", 4, "--confidence", 0.9, "--output", output)
+    words = ("--n", 16, "--round_size", 4, "--confidence", 0.9, "--output", output)
     out = run("generate", *common(server, questions), *words)
     records = list(read_jsonl(output))
     assert {record["samples"] for record in records} <= {4, 8, 12, 16}
@@ -263,13 +263,13 @@ def test_the_merge_model_is_trained_on_the_prompts_that_it_gets(
     write_jsonl(questions, [{"id": f"q{n}", **about, **right} for n in range(3)])
     sampled = [{"sql": sql} for sql in drafts]
     write_jsonl(candidates, [{"id": f"q{n}", "candidates": sampled} for n in range(3)])
-    both = ("--questions", questions, "--candidates", candidates, "--rows", 2)
+    both = ("--questions", questions, "--candidates", candidates, "--max_rows", 2)
     rows = tmp_path / "rl.jsonl"
-    words = ("--rl_output", rows, "--output", tmp_path / "m.jsonl", "--examples", 1)
-    command = ["scripts/prepare_merge.py", *both, *words, "--values", values]
+    words = ("--rl_output", rows, "--output", tmp_path / "m.jsonl", "--sample_values", 1)
+    command = ["scripts/prepare_merge.py", *both, *words, "--retrieve_values", values]
     subprocess.run([sys.executable, *map(str, command)], cwd=ROOT, check=True)
     words = ("--endpoints", server.url, "--model", "m", "--output", tmp_path / "p.jsonl")
-    run("revise", *both, *words, "--merge_examples", 1, "--merge_values", values)
+    run("revise", *both, *words, "--merge_sample_values", 1, "--merge_retrieve_values", values)
     asked = [body["messages"] for _, _, body in server.seen]
     assert asked == [row["prompt"] for row in read_jsonl(rows)]
     assert ("example: 'Cid'" in asked[0][-1]["content"]) is (values == "true")

@@ -3,18 +3,18 @@
 import pytest
 
 from slmsql.errors import InputError
-from slmsql.prompt import (
+from slmsql.prompt.build import (
     FOLDER,
     Draft,
     Layout,
-    Prompting,
+    PromptSettings,
     build_prompt,
     compose,
     read_template,
     revision_prompt,
     target,
 )
-from slmsql.question import Question
+from slmsql.questions.question import Question
 
 SHIPPED = sorted(file.stem for file in FOLDER.glob("*.txt"))
 
@@ -31,7 +31,7 @@ def test_each_shipped_template_makes_a_prompt(question, name):
         messages = revision_prompt(question, "SCHEMA", [Draft("SELECT 1", "1 row")], template)
         assert "Draft 1:\nSELECT 1\n" in messages[1]["content"]
     else:
-        messages = build_prompt(question, Prompting(name))
+        messages = build_prompt(question, PromptSettings(name))
         has_schema = any("CREATE TABLE singer" in message["content"] for message in messages)
         assert has_schema == (name != "no_schema")
     assert [message["role"] for message in messages] == ["system", "user"]
@@ -40,14 +40,14 @@ def test_each_shipped_template_makes_a_prompt(question, name):
 
 
 def test_plain_and_composed_prompts_are_the_same(question):
-    prompting = Prompting(schema_tokens=100_000)
-    assert compose(question, prompting).messages == build_prompt(question, Prompting())
+    prompt_settings = PromptSettings(schema_tokens=100_000)
+    assert compose(question, prompt_settings).messages == build_prompt(question, PromptSettings())
 
 
 def test_a_template_of_ones_own_is_read_from_a_path(question, tmp_path):
     own = tmp_path / "own.txt"
     own.write_text("layout: sql\n## user\n$question over $schema")
-    [message] = build_prompt(question, Prompting(str(own)))
+    [message] = build_prompt(question, PromptSettings(str(own)))
     assert message["role"] == "user"
     assert message["content"].startswith("Who costs $5 or ${x}? over CREATE TABLE")
 
@@ -66,7 +66,7 @@ def test_a_template_that_cannot_be_used_says_why(question, tmp_path, content, me
     own = tmp_path / "own.txt"
     own.write_text(content)
     with pytest.raises(InputError, match=message):
-        build_prompt(question, Prompting(str(own)))
+        build_prompt(question, PromptSettings(str(own)))
 
 
 def test_an_unknown_template_is_named_with_those_there_are():

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.demo_scores import Row, as_report, as_stages, as_table
-from scripts.demo_stages import stages
+from scripts.demo.scores import Row, as_report, as_stages, as_table
+from scripts.demo.stages import stages
 from scripts.stage import ROOT, Stage, run_chain
 from slmsql.errors import InputError
 
@@ -115,7 +115,7 @@ def test_no_stage_of_training_reads_the_held_out_questions():
 @pytest.mark.slow
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
 def test_each_config_is_understood_by_its_program(config):
-    from slmsql.config import parse_with_trainer
+    from slmsql.cli.config import parse_with_trainer
 
     if "grpo" in config.stem:
         from rl.grpo import Options

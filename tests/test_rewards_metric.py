@@ -3,11 +3,11 @@
 import pytest
 
 from rewards import Judge, make_rewards
+from slmsql.consistency.prediction import read_predictions
 from slmsql.evaluation import evaluate
 from slmsql.execution import Executor
 from slmsql.match import Match
-from slmsql.prediction import read_predictions
-from slmsql.question import read_benchmark, with_databases
+from slmsql.questions.question import read_benchmark, with_databases
 
 RUNS = {
     "spider": ("codes-1b", "codes-15b"),  # 972 questions each

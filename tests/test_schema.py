@@ -2,13 +2,15 @@
 
 import pytest
 
-from slmsql.budget import fit, key_columns
 from slmsql.errors import InputError
 from slmsql.execution import connect, create_database
-from slmsql.prompt import Prompting, compose
-from slmsql.question import Question
-from slmsql.schema import plain_text, quote, read_schema, shown_values
-from slmsql.thinning import MOST_COLUMNS, thin
+from slmsql.prompt.build import PromptSettings, compose
+from slmsql.questions.question import Question
+from slmsql.schema.budget import fit, key_columns
+from slmsql.schema.model import shown_values
+from slmsql.schema.random_subset import MOST_COLUMNS, thin
+from slmsql.schema.reading import plain_text, read_schema
+from slmsql.sql.quoting import quote_if_needed
 
 ODD = ["select", 'with "quotes"', "with space", "emoji 😀", "1st", "back`tick", "[bracket]", "ünï"]
 
@@ -34,7 +36,7 @@ def test_odd_names_of_tables_and_columns_come_out_as_sql_that_runs(tmp_path, nam
 
 
 def test_the_text_is_a_script_that_makes_the_same_schema(singers, tmp_path):
-    text = read_schema(singers, examples=0).text()
+    text = read_schema(singers, sample_values=0).text()
     assert read_schema(database(tmp_path, text, "again")).text() == text
 
 
@@ -76,14 +78,14 @@ def test_blobs_nulls_and_empty_texts_are_no_examples(tmp_path):
     path = database(
         tmp_path, "CREATE TABLE t (a); INSERT INTO t VALUES (NULL), (''), (x'00ff'), (7), (7.0)"
     )
-    assert read_schema(path).tables[0].columns[0].examples == (7,)
+    assert read_schema(path).tables[0].columns[0].sample_values == (7,)
 
 
 def test_a_column_empty_in_the_first_rows_still_has_examples(tmp_path):
     script = "CREATE TABLE t (id INTEGER PRIMARY KEY, late TEXT);"
     rows = ", ".join(f"({n}, {'NULL' if n < 300 else repr(f'v{n}')})" for n in range(302))
     path = database(tmp_path, f"{script} INSERT INTO t VALUES {rows}")
-    assert read_schema(path).tables[0].columns[1].examples == ("v300", "v301")
+    assert read_schema(path).tables[0].columns[1].sample_values == ("v300", "v301")
 
 
 def test_text_that_is_not_utf8_is_shown_all_the_same(tmp_path):
@@ -139,8 +141,8 @@ def test_the_budget_holds_where_keys_leave_room(singers):
 
 def test_a_prompt_says_how_many_columns_it_left_out(singers):
     question = Question("q", "all titles", "singers", singers)
-    assert compose(question, Prompting()).left_out == 0
-    assert compose(question, Prompting(schema_tokens=105)).left_out == 2
+    assert compose(question, PromptSettings()).left_out == 0
+    assert compose(question, PromptSettings(schema_tokens=105)).left_out == 2
 
 
 def test_thinning_keeps_keys_and_what_the_query_uses(tmp_path):
@@ -171,7 +173,7 @@ def test_a_missing_database_is_named(tmp_path):
 
 
 def test_names_are_quoted_only_where_they_must_be():
-    assert [quote(name) for name in ("name", "order", "a b", 'x"y')] == [
+    assert [quote_if_needed(name) for name in ("name", "order", "a b", 'x"y')] == [
         "name",
         '"order"',
         '"a b"',

@@ -4,8 +4,8 @@ import pytest
 
 from sft.encoding import IGNORED, Encoder, end_token, prompt_text, read_turn
 from slmsql.errors import InputError
-from slmsql.prompt import generation_prompt, read_template, target
-from slmsql.question import Question
+from slmsql.prompt.build import generation_prompt, read_template, target
+from slmsql.questions.question import Question
 from tests.tiny_model import KINDS, tiny_tokenizer
 
 SQL = "SELECT name -- of all\nFROM singer WHERE name = '  </s> x;  '"

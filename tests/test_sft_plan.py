@@ -33,7 +33,7 @@ def words(tmp_path_factory):
 
 def parsed(words):
     from sft.train import Options
-    from slmsql.config import parse_with_trainer
+    from slmsql.cli.config import parse_with_trainer
 
     trainer = ["trl:SFTConfig", "trl:ModelConfig"]
     options, (training, model) = parse_with_trainer(Options, trainer, about="", argv=words)

@@ -270,7 +270,7 @@ def test_real_synsql_rows_give_the_same_losses_on_one_and_on_two_processes(
 
 
 def test_several_processes_that_do_not_see_each_other_are_refused(config, monkeypatch):
-    from slmsql.config import parse_with_trainer
+    from slmsql.cli.config import parse_with_trainer
 
     words = ["--config", str(config())]
     trainer = ["trl:SFTConfig", "trl:ModelConfig"]

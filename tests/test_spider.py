@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from slmsql.question import read_benchmark, with_databases
+from slmsql.questions.question import read_benchmark, with_databases
 from slmsql.spider import (
     Catalog,
     Catalogs,

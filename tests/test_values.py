@@ -3,11 +3,11 @@
 import pytest
 
 from slmsql.execution import create_database
-from slmsql.literals import TextLiteral, text_literals
-from slmsql.prompt import Prompting, build_prompt
-from slmsql.question import Question
-from slmsql.schema import read_schema
-from slmsql.values import find_values
+from slmsql.prompt.build import PromptSettings, build_prompt
+from slmsql.questions.question import Question
+from slmsql.schema.literals import TextLiteral, text_literals
+from slmsql.schema.reading import read_schema
+from slmsql.values.finding import find_values
 from slmsql.words import words
 
 CITIES = (
@@ -98,7 +98,9 @@ def test_odd_names_and_texts_that_are_not_utf8_are_indexed(tmp_path):
 def test_prompts_show_the_values_only_when_asked(places, tmp_path, monkeypatch):
     monkeypatch.setenv("SLMSQL_CACHE", str(tmp_path / "cache"))
     question = Question("q", "cities in Russia", "places", places)
-    plain, searched = (build_prompt(question, Prompting(values=on))[1]["content"] for on in (0, 1))
+    plain, searched = (
+        build_prompt(question, PromptSettings(retrieve_values=on))[1]["content"] for on in (0, 1)
+    )
     assert "Russian Federation" not in plain
     assert "example: 'Russian Federation'" in searched
 

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from sqlglot import exp
 
-from slmsql.evaluation.parsed import parsed
+from slmsql.sql.parsing import parsed
 
 T = TypeVar("T", bound=exp.Expr)
 DATES = ("date", "strftime", "julianday", "datetime", "time")

@@ -10,8 +10,8 @@ from enum import StrEnum
 
 from sqlglot import exp
 
-from slmsql.evaluation.parsed import parsed
 from slmsql.execution import Execution, Status
+from slmsql.sql.parsing import parsed
 
 
 class ErrorClass(StrEnum):

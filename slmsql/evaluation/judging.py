@@ -14,7 +14,7 @@ from slmsql.evaluation.outcome import Evaluation, Outcome
 from slmsql.evaluation.scores import query_scores, result_scores, timing_scores
 from slmsql.execution import Execution, Executor, Pair, Statement, Status, Verdict
 from slmsql.match import Match, as_executed
-from slmsql.question import Question, with_databases
+from slmsql.questions.question import Question, with_databases
 from slmsql.spider import Catalogs
 
 PREVIEW = 20  # rows of each result that an outcome keeps

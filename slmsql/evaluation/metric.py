@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from slmsql.evaluation.statistics import Interval, mean_interval, share_interval
 from slmsql.files import Record
-from slmsql.statistics import Interval, mean_interval, share_interval
 
 
 @dataclass(frozen=True, slots=True)

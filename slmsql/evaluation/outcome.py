@@ -9,7 +9,7 @@ from slmsql.evaluation.diagnosis import ErrorClass
 from slmsql.evaluation.metric import Metric, share
 from slmsql.execution import Execution
 from slmsql.match import Match
-from slmsql.question import Question
+from slmsql.questions.question import Question
 
 
 @dataclass(frozen=True, slots=True)

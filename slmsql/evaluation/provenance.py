@@ -7,7 +7,7 @@ from pathlib import Path
 from slmsql.evaluation.outcome import Evaluation
 from slmsql.execution import fingerprint
 from slmsql.files import Record, file_hash
-from slmsql.question import Question
+from slmsql.questions.question import Question
 
 
 def data_record(evaluation: Evaluation, predictions: Path) -> Record:

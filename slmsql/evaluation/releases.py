@@ -10,7 +10,7 @@ from importlib.resources import files
 import yaml
 
 from slmsql.evaluation.provenance import questions_hash
-from slmsql.question import Question
+from slmsql.questions.question import Question
 
 
 def release(questions: Sequence[Question]) -> str:

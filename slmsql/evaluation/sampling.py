@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
-from slmsql.candidates import CandidateSet, run_candidates
+from slmsql.consistency.candidates import CandidateSet, run_candidates
+from slmsql.consistency.voting import group_by_result
 from slmsql.evaluation.metric import Metric, mean, share
 from slmsql.evaluation.outcome import Evaluation, Group, Outcome
+from slmsql.evaluation.statistics import pass_at_k, percentile
 from slmsql.execution import Executor, Pair
 from slmsql.files import Record, read_jsonl
-from slmsql.statistics import pass_at_k, percentile
-from slmsql.voting import group_by_result
 
 MARGINS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)  # bounds of the shares by which a vote is won
 

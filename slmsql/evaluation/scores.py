@@ -4,10 +4,10 @@ import statistics
 
 from slmsql.evaluation import efficiency, soft_f1
 from slmsql.evaluation.outcome import Outcome
-from slmsql.evaluation.parsed import normalised
 from slmsql.execution import Execution
 from slmsql.match import Match
 from slmsql.spider import Catalog, same_sets
+from slmsql.sql.parsing import normalised
 
 Scores = dict[str, bool | float]
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from slmsql.files import write_json, write_text
-from slmsql.match.text import tokens
-from slmsql.question import Question
+from slmsql.questions.question import Question
+from slmsql.sql.tokens import tokens
 
 SEPARATOR = "\t----- bird -----\t"
 NOTHING = "SELECT 1"  # for a question without an answer: the formats have no place for none

@@ -6,7 +6,7 @@ PRAGMA changes what LIKE means for everything that runs afterwards.
 
 import sqlite3
 
-from slmsql.match.text import meaningful
+from slmsql.sql.tokens import meaningful
 
 # Everything SQLite documents for queries. Left out on purpose: load_extension, fts3_tokenizer
 # (a pointer into the process), sqlite_log, rtreecheck and optimize (run SQL of their own).

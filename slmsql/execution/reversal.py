@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from slmsql.errors import InputError
 from slmsql.execution.database import check
+from slmsql.sql.quoting import quote_identifier
 
 Table = tuple[str, str]  # name and the statement that made it
 
@@ -61,12 +62,12 @@ def _made(connection: sqlite3.Connection, kind: str) -> list[Table]:
 
 
 def _copy(connection: sqlite3.Connection, name: str, made_by: str) -> None:
-    table = _quoted(name)
+    table = quote_identifier(name)
     columns = connection.execute(f"PRAGMA source.table_xinfo({table})").fetchall()
     if "collate" in made_by.lower():  # collations are not listed: take the table as it was made
         connection.execute(made_by)
     else:
-        declared = ", ".join(f"{_quoted(column[1])} {column[2]}" for column in columns)
+        declared = ", ".join(f"{quote_identifier(column[1])} {column[2]}" for column in columns)
         connection.execute(f"CREATE TABLE main.{table} ({declared})")
     order = "1" if "without rowid" in " ".join(made_by.lower().split()) else _row_id(columns)
     connection.execute(
@@ -78,7 +79,3 @@ def _row_id(columns: list[tuple[int, str]]) -> str:
     """A name of the row number that no column hides."""
     names = {str(column[1]).lower() for column in columns}
     return next(name for name in ("rowid", "_rowid_", "oid", "1") if name not in names)
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

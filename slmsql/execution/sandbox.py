@@ -11,7 +11,7 @@ from slmsql.execution.database import open_immutable
 from slmsql.execution.digest import digest
 from slmsql.execution.errors import classify
 from slmsql.execution.types import Limits, Row, Status
-from slmsql.match.text import first_word
+from slmsql.sql.tokens import first_word
 
 STRIDE = 1000  # instructions between two calls of the progress handler
 CHUNK = 512  # values fetched at once, so that a result over the limit is noticed early

@@ -21,7 +21,7 @@ from enum import StrEnum
 
 from slmsql.match.columns import same_bag_in_some_column_order, same_bag_of_columns
 from slmsql.match.numbers import with_near_numbers_merged
-from slmsql.match.text import for_spider, orders_rows
+from slmsql.sql.tokens import for_spider, orders_rows
 
 __all__ = ["Match", "as_executed", "orders_rows", "same_result"]
 

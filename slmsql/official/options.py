@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from slmsql.consistency.prediction import read_predictions
 from slmsql.execution import Pair
-from slmsql.prediction import read_predictions
-from slmsql.question import Question, read_questions, with_databases
+from slmsql.questions.question import Question, read_questions, with_databases
 
 
 @dataclass(kw_only=True)

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from slmsql.evaluation.statistics import compare
 from slmsql.files import Record
 from slmsql.page.curves import Curve, line_charts
 from slmsql.page.document import section
@@ -11,7 +12,6 @@ from slmsql.page.markup import Html, element, joined, table, text
 from slmsql.page.published import published_section
 from slmsql.page.questions import question_list
 from slmsql.page.reading import Run, verdicts
-from slmsql.statistics import compare
 
 KEYS = ("mean", "p50", "p90", "p99")
 LABELS = {

@@ -7,8 +7,8 @@ them; unlike it, it does not care about spaces around `=` and other marks.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from slmsql.match.text import meaningful
 from slmsql.spider.catalog import Catalog
+from slmsql.sql.tokens import meaningful
 
 CLAUSES = frozenset(
     ("select", "from", "where", "group", "order", "limit", "intersect", "union", "except")

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from slmsql.question import Question
+from slmsql.questions.question import Question
 from slmsql.spider.catalog import Catalog, read_catalog
 from slmsql.spider.hardness import hardness
 

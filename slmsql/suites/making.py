@@ -7,10 +7,10 @@ from pathlib import Path
 
 from slmsql.errors import InputError
 from slmsql.evaluation.diagnosis import tie_query
-from slmsql.evaluation.parsed import normalised
 from slmsql.execution import Execution, Executor, Statement, create_database
 from slmsql.files import Record, write_jsonl
-from slmsql.question import Question
+from slmsql.questions.question import Question
+from slmsql.sql.parsing import normalised
 from slmsql.suites.dialect import to_sqlite
 from slmsql.suites.forms import Form, Item, in_turn
 

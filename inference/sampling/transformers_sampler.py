@@ -1,0 +1,116 @@
+"""transformers in this process: the sampler that runs anywhere, for small models and tests."""
+
+import time
+from collections import deque
+from typing import Any
+
+from inference.sampling.options import SamplerOptions
+from inference.sampling.prompt_ids import prompt_tokens
+from inference.sampling.sampler import Completed, Request, Sample, SamplingParams
+from slmsql.errors import InputError
+
+
+class TransformersSampler:
+    """One request at a time, its completions as one batch: what is drawn depends on its seed."""
+
+    def __init__(self, options: SamplerOptions) -> None:
+        self._waiting: deque[Request] = deque()
+        self._tokenizer, self._model = _load(options)
+        self._room = options.max_model_len or self._model.config.max_position_embeddings
+
+    def submit(self, request: Request) -> None:
+        self._waiting.append(request)
+
+    def completed(self) -> list[Completed]:
+        return [self._complete(self._waiting.popleft())] if self._waiting else []
+
+    def close(self) -> None:
+        del self._model
+
+    def _complete(self, request: Request) -> Completed:
+        import torch
+        from transformers import set_seed
+
+        ids = prompt_tokens(self._tokenizer, request.messages)
+        if len(ids) >= self._room:
+            text = f"the prompt has {len(ids)} tokens, the model takes {self._room - 1}"
+            return Completed(request.key, (), len(ids), error=text)
+        start = time.monotonic()
+        set_seed(request.seed)
+        with torch.inference_mode():
+            output = self._model.generate(
+                torch.tensor([ids], device=self._model.device),
+                tokenizer=self._tokenizer,
+                return_dict_in_generate=True,
+                output_logits=request.sampling.logprobs,
+                **self._settings(request, self._room - len(ids)),
+            )
+        rows = output.sequences[:, len(ids) :]
+        chances = _chances(output.logits, rows) if request.sampling.logprobs else None
+        samples = [
+            self._sample(row.tolist(), request.sampling, None if chances is None else chances[i])
+            for i, row in enumerate(rows)
+        ]
+        return Completed(request.key, samples, len(ids), time.monotonic() - start)
+
+    def _settings(self, request: Request, room: int) -> dict[str, Any]:
+        sampling = request.sampling
+        drawn = sampling.temperature > 0
+        settings: dict[str, Any] = {
+            "max_new_tokens": min(sampling.max_tokens, room),
+            "num_return_sequences": request.n,
+            "do_sample": drawn,
+            "pad_token_id": self._tokenizer.pad_token_id or self._tokenizer.eos_token_id,
+        }
+        if sampling.stop:
+            settings["stop_strings"] = list(sampling.stop)
+        if drawn:
+            settings |= {
+                "temperature": sampling.temperature,
+                "top_p": sampling.top_p,
+                "top_k": 0,  # a model's own generation settings may cut the tail otherwise
+            }
+        return settings
+
+    def _sample(self, ids: list[int], sampling: SamplingParams, chances: Any) -> Sample:
+        ids = self._until_end(ids)
+        text = self._tokenizer.decode(ids, skip_special_tokens=True)
+        for stop in sampling.stop:  # a stop found late leaves a few tokens behind it
+            head, found, _ = text.partition(stop)
+            text = head + found
+        mean = None if chances is None else float(chances[: len(ids)].mean())
+        return Sample(text, len(ids), mean)
+
+    def _until_end(self, ids: list[int]) -> list[int]:
+        """Without the padding that fills a row up to the longest of its batch."""
+        end = self._tokenizer.eos_token_id
+        return ids[: ids.index(end) + 1] if end in ids else ids
+
+
+def _chances(logits: Any, rows: Any) -> Any:
+    """Log-probability of each token, before temperature, as vLLM reports it."""
+    import torch
+
+    steps = torch.stack(logits, dim=1).float().log_softmax(-1)
+    return steps.gather(-1, rows.unsqueeze(-1)).squeeze(-1)
+
+
+def _load(options: SamplerOptions) -> tuple[Any, Any]:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(options.model)
+        model: Any = AutoModelForCausalLM.from_pretrained(options.model, dtype=options.dtype)
+    except (ValueError, OSError) as error:
+        raise InputError(f"cannot load {options.model}: {' '.join(str(error).split())}") from error
+    if options.adapter:
+        from peft import PeftModel
+
+        model = PeftModel.from_pretrained(model, options.adapter)
+    return tokenizer, model.to(_device()).eval()
+
+
+def _device() -> str:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"

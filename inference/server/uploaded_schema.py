@@ -1,0 +1,105 @@
+"""Databases for schemas that a client sends as text: what counts is read, nothing of it is run.
+
+The text is parsed, and from the tables found in it a script of our own is written. Whatever else
+it says (ATTACH, triggers, inserts, expressions) never reaches SQLite.
+"""
+
+import re
+from collections.abc import Iterator
+from hashlib import blake2b
+from pathlib import Path
+
+from sqlglot import exp
+
+from slmsql.errors import InputError
+from slmsql.execution import create_database
+from slmsql.schema.model import Column, ForeignKey, Schema, Table
+from slmsql.sql.parsing import parse_statements
+
+MOST_TABLES = 200
+MOST_COLUMNS = 2000  # in all tables together; SQLite itself takes 2,000 in one
+MOST_FILES = 500  # schemas kept; far more than are asked about at one time
+NAME_LENGTH = 100
+TYPE = re.compile(r"[A-Za-z][A-Za-z0-9_ ]*(\([0-9, ]*\))?")
+
+
+def database_from_ddl(ddl: str, folder: Path) -> Path:
+    """An empty database with the tables of the text; the same text gives the same file.
+
+    Raises:
+        InputError: the text cannot be parsed, has no table, or is too large.
+    """
+    path = folder / f"{blake2b(ddl.encode(errors='replace'), digest_size=12).hexdigest()}.sqlite"
+    if not path.exists():
+        create_database(path, Schema(tuple(_tables(ddl))).text())
+        _remove_oldest(folder)
+    return path
+
+
+def _remove_oldest(folder: Path) -> None:
+    files = sorted(folder.glob("*.sqlite"), key=lambda file: file.stat().st_mtime_ns)
+    for file in files[:-MOST_FILES]:
+        file.unlink(missing_ok=True)
+
+
+def _tables(ddl: str) -> list[Table]:
+    statements = parse_statements(ddl)
+    if statements is None:
+        raise InputError("the schema cannot be parsed as CREATE TABLE statements")
+    tables = {
+        table.name.lower(): table
+        for statement in statements
+        if isinstance(statement, exp.Create) and statement.kind == "TABLE"
+        for table in _table(statement)
+    }
+    if not tables:
+        raise InputError("the schema has no CREATE TABLE with columns")
+    if len(tables) > MOST_TABLES or sum(len(t.columns) for t in tables.values()) > MOST_COLUMNS:
+        raise InputError(
+            f"the schema is too large; at most {MOST_TABLES} tables and {MOST_COLUMNS} columns"
+        )
+    return list(tables.values())
+
+
+def _table(statement: exp.Create) -> Iterator[Table]:
+    schema = statement.this
+    if not isinstance(schema, exp.Schema) or not isinstance(schema.this, exp.Table):
+        return
+    # A column without a type is a bare name to the parser.
+    kinds = (exp.ColumnDef, exp.Identifier)
+    definitions = [item for item in schema.expressions if isinstance(item, kinds)]
+    columns = {item.name.lower(): Column(_name(item.name), _type(item)) for item in definitions}
+    if columns:
+        primary = [item.name for item in definitions if item.find(exp.PrimaryKeyColumnConstraint)]
+        for key in schema.find_all(exp.PrimaryKey):
+            primary = [part.name for part in key.expressions]
+        known = tuple(name for name in primary if name.lower() in columns)
+        keys = tuple(_foreign_keys(schema))
+        yield Table(_name(schema.this.name), tuple(columns.values()), known, keys)
+
+
+def _foreign_keys(schema: exp.Schema) -> Iterator[ForeignKey]:
+    for item in schema.expressions:
+        if isinstance(item, exp.ColumnDef) and (reference := item.find(exp.Reference)):
+            yield from _foreign_key([item.name], reference)
+        elif (key := item.find(exp.ForeignKey)) and (reference := key.args.get("reference")):
+            yield from _foreign_key([part.name for part in key.expressions], reference)
+
+
+def _foreign_key(columns: list[str], reference: exp.Expr) -> Iterator[ForeignKey]:
+    target = reference.this
+    if isinstance(target, exp.Schema):
+        parts = [part.name for part in target.expressions]
+        yield ForeignKey(tuple(map(_name, columns)), _name(target.this.name), tuple(parts))
+
+
+def _name(name: str) -> str:
+    if not name or len(name) > NAME_LENGTH or not name.isprintable():
+        raise InputError(f"{name!r:.80} is no name for a table or column")
+    return name
+
+
+def _type(column: exp.Expr) -> str:
+    kind = column.args.get("kind")
+    text = kind.sql(dialect="sqlite") if kind else ""
+    return text if TYPE.fullmatch(text) and len(text) <= 40 else ""

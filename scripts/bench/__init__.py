@@ -1,0 +1,1 @@
+"""Measurements: how fast, how exact, how much better. Each prints what it measured on what."""

@@ -1,0 +1,138 @@
+"""Predictions: one SQL per question, in our JSON Lines or in the benchmarks' own formats."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from slmsql.errors import InputError
+from slmsql.files import Record, read_json, read_jsonl
+from slmsql.questions.question import Question
+
+SEPARATORS = ("\t----- bird -----\t", "\t----- SQL-EVAL -----\t")
+
+
+class DecidedBy(StrEnum):
+    """How a prediction came about."""
+
+    ONLY = "only"  # one candidate, nothing to decide
+    UNANIMOUS = "unanimous"  # every candidate that ran has the same result
+    MAJORITY = "majority"  # the largest group won the vote
+    REVISED = "revised"  # the merge model's answer won the second vote
+    FALLBACK = "fallback"  # no revision ran, so the first vote stands
+    NONE = "none"  # no candidate ran; the first one is given as it is
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The SQL chosen for a question. `votes` counts the candidates of its group."""
+
+    id: str
+    sql: str
+    votes: int = 0
+    candidates: int = 0
+    decided_by: DecidedBy = DecidedBy.ONLY
+
+    def as_record(self) -> Record:
+        return asdict(self)
+
+
+def read_predictions(file: Path, questions: Sequence[Question]) -> dict[str, str]:
+    """Read SQL by question id.
+
+    Takes JSON Lines of `id, sql`; BIRD's `{"0": "SQL\\t----- bird -----\\tdb_id"}`, keyed by
+    question id or position; Spider's text file with one SQL a line in the order of the questions.
+
+    Raises:
+        InputError: a malformed record, an id that occurs twice, or another number of lines than
+            questions.
+    """
+    if file.suffix == ".jsonl":
+        return _from_jsonl(file)
+    if file.suffix == ".json":
+        return _from_bird(file, questions)
+    return _from_lines(file, questions)
+
+
+def match_ids(predictions: dict[str, str], questions: Sequence[Question], file: Path) -> None:
+    """Refuse ids that are in the predictions and not in the questions, or the reverse."""
+    asked = {question.id for question in questions}
+    if foreign := sorted(predictions.keys() - asked):
+        raise InputError(f"{file}: {_some(foreign)} not among the questions")
+    if unanswered := sorted(asked - predictions.keys()):
+        raise InputError(f"{file}: no prediction for {_some(unanswered)}")
+
+
+def _some(ids: Sequence[str]) -> str:
+    shown = ", ".join(ids[:3])
+    return f"{shown} (and {len(ids) - 3} more)" if len(ids) > 3 else shown
+
+
+def _from_jsonl(file: Path) -> dict[str, str]:
+    predictions: dict[str, str] = {}
+    for number, record in enumerate(read_jsonl(file), start=1):
+        identity, sql = _id_and_sql(record, f"{file}, record {number}")
+        if identity in predictions:
+            raise InputError(f"{file}, record {number}: the id {identity!r} occurs twice")
+        predictions[identity] = sql
+    if not predictions:
+        raise InputError(f"{file}: no predictions in it")
+    return predictions
+
+
+def _id_and_sql(record: Record, where: str) -> tuple[str, str]:
+    for name in ("id", "sql"):
+        if name not in record:
+            raise InputError(f"{where}: no {name!r}; it has {sorted(record)}")
+    sql = record["sql"]
+    if sql is not None and not isinstance(sql, str):
+        raise InputError(f"{where}: 'sql' must be text, got {sql!r:.80}")
+    return str(record["id"]), sql or ""
+
+
+def _from_bird(file: Path, questions: Sequence[Question]) -> dict[str, str]:
+    content = read_json(file)
+    if not isinstance(content, dict):
+        raise InputError(f"{file}: expected BIRD's object of number and SQL")
+    by_number = _ids_by_number(questions)
+    predictions = {}
+    for number, sql in content.items():
+        if number not in by_number:
+            raise InputError(f"{file}: the number {number!r} is not among the questions")
+        predictions[by_number[number]] = _without_database(_text(sql, file, number))
+    return predictions
+
+
+def _ids_by_number(questions: Sequence[Question]) -> dict[str, str]:
+    """BIRD keys its predictions by position; a subset such as mini-dev by question id."""
+    own = {question.id.rpartition("_")[2]: question.id for question in questions}
+    if len(own) == len(questions) and all(number.isdigit() for number in own):
+        return own
+    return {str(position): question.id for position, question in enumerate(questions)}
+
+
+def _text(sql: Any, file: Path, number: str) -> str:
+    if not isinstance(sql, str):
+        raise InputError(f"{file}: the SQL of {number} must be text, got {sql!r:.80}")
+    return sql
+
+
+def _from_lines(file: Path, questions: Sequence[Question]) -> dict[str, str]:
+    try:
+        lines = file.read_text(encoding="utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file}: not UTF-8 at byte {error.start}") from error
+    if lines and not lines[-1]:
+        lines.pop()
+    if len(lines) != len(questions):
+        raise InputError(f"{file}: {len(lines)} lines for {len(questions)} questions")
+    return {q.id: _without_database(line) for q, line in zip(questions, lines, strict=True)}
+
+
+def _without_database(line: str) -> str:
+    for separator in SEPARATORS:
+        if separator in line:
+            return line.partition(separator)[0]
+    sql, separator, database = line.rpartition("\t")
+    return sql if separator and database.isidentifier() else line

@@ -1,0 +1,76 @@
+"""Predictions are read from our JSON Lines and from the benchmarks' own files."""
+
+from pathlib import Path
+
+import pytest
+
+from slmsql.consistency.prediction import match_ids, read_predictions
+from slmsql.errors import InputError
+from slmsql.files import write_json, write_jsonl
+from slmsql.questions.question import Question
+
+QUESTIONS = [Question(f"spider_dev_{n}", "How many?", "db", Path("db.sqlite")) for n in range(2)]
+EXPECTED = {"spider_dev_0": "SELECT 1", "spider_dev_1": "SELECT 2"}
+
+
+def test_json_lines_are_read(tmp_path):
+    write_jsonl(tmp_path / "p.jsonl", [{"id": i, "sql": sql} for i, sql in EXPECTED.items()])
+    assert read_predictions(tmp_path / "p.jsonl", QUESTIONS) == EXPECTED
+
+
+def test_birds_object_is_read(tmp_path):
+    lines = {"0": "SELECT 1\t----- bird -----\tdb", "1": "SELECT 2\t----- bird -----\tdb"}
+    write_json(tmp_path / "predict_dev.json", lines)
+    assert read_predictions(tmp_path / "predict_dev.json", QUESTIONS) == EXPECTED
+
+
+def test_birds_object_is_keyed_by_question_id_in_a_subset(tmp_path):
+    questions = [Question("bird_dev_717", "?", "db", Path("db.sqlite"))]
+    write_json(tmp_path / "p.json", {"717": "SELECT 1"})
+    assert read_predictions(tmp_path / "p.json", questions) == {"bird_dev_717": "SELECT 1"}
+
+
+@pytest.mark.parametrize("database", ["", "\tdb"])
+def test_spiders_lines_are_read(tmp_path, database):
+    (tmp_path / "pred.sql").write_text(f"SELECT 1{database}\nSELECT 2{database}\n")
+    assert read_predictions(tmp_path / "pred.sql", QUESTIONS) == EXPECTED
+
+
+def test_a_tab_inside_the_sql_is_not_taken_for_a_database(tmp_path):
+    (tmp_path / "pred.sql").write_text("SELECT 1\nSELECT\t'a b'\n")
+    assert read_predictions(tmp_path / "pred.sql", QUESTIONS)["spider_dev_1"] == "SELECT\t'a b'"
+
+
+def test_no_sql_is_an_empty_prediction(tmp_path):
+    write_jsonl(tmp_path / "p.jsonl", [{"id": "a", "sql": None}])
+    assert read_predictions(tmp_path / "p.jsonl", []) == {"a": ""}
+
+
+@pytest.mark.parametrize(
+    ("records", "message"),
+    [
+        ([{"id": "a", "sql": "x"}, {"id": "a", "sql": "y"}], "record 2: the id 'a' occurs twice"),
+        ([{"id": "a"}], "record 1: no 'sql'"),
+        ([{"sql": "x"}], "record 1: no 'id'"),
+        ([{"id": "a", "sql": ["x"]}], "'sql' must be text"),
+        ([], "no predictions"),
+    ],
+)
+def test_malformed_predictions_are_refused(tmp_path, records, message):
+    write_jsonl(tmp_path / "p.jsonl", records)
+    with pytest.raises(InputError, match=message):
+        read_predictions(tmp_path / "p.jsonl", QUESTIONS)
+
+
+def test_another_number_of_lines_than_questions_is_refused(tmp_path):
+    (tmp_path / "pred.sql").write_text("SELECT 1\n")
+    with pytest.raises(InputError, match="1 lines for 2 questions"):
+        read_predictions(tmp_path / "pred.sql", QUESTIONS)
+
+
+def test_ids_must_agree():
+    match_ids(EXPECTED, QUESTIONS, Path("p"))
+    with pytest.raises(InputError, match="no prediction for spider_dev_1"):
+        match_ids({"spider_dev_0": ""}, QUESTIONS, Path("p"))
+    with pytest.raises(InputError, match="p: x not among the questions"):
+        match_ids({**EXPECTED, "x": ""}, QUESTIONS, Path("p"))

@@ -1,0 +1,58 @@
+"""How far sources are trusted, and the room that better choosing would have."""
+
+from pathlib import Path
+
+import pytest
+
+from slmsql.consistency.candidates import Candidate, CandidateSet
+from slmsql.consistency.source_weights import source_weights
+from slmsql.consistency.upper_bounds import measure
+from slmsql.consistency.voting import Rules, Weight, vote
+from slmsql.execution import Executor, Status
+
+
+def question(**results):
+    """A question with one candidate a source; None does not run."""
+    candidates = tuple(
+        Candidate(result, status=Status.OK if result else Status.ERROR, digest=result, source=name)
+        for name, result in results.items()
+    )
+    return CandidateSet("q", "db", Path("db"), candidates)
+
+
+def test_a_source_that_agrees_with_the_others_counts_more():
+    sets = [question(a="x", b="x", c="y")] * 8 + [question(a="x", b="x", c=None)] * 2
+    weights = source_weights(sets)
+    assert weights["a"] == weights["b"] > 0
+    assert weights["c"] == 0
+
+
+def test_two_trusted_sources_win_over_three_others():
+    sets = [question(a="x", b="x", c="1", d="2", e="3")] * 20
+    doubtful = question(c="y", d="y", e="y", a="x", b="x")
+    rules = Rules(Weight.SOURCE, sources=source_weights(sets))
+    assert vote(doubtful).sql == "y"
+    assert vote(doubtful, rules).sql == "x"
+
+
+def test_the_headroom_is_measured_where_gold_runs(singers):
+    def found(identity, *numbers):
+        candidates = tuple(
+            Candidate(f"SELECT {n}", status=Status.OK, digest=str(n), row_count=1) for n in numbers
+        )
+        return CandidateSet(identity, "singers", singers, candidates)
+
+    sets = [
+        found("vote", 3, 3, 1, 2),
+        found("top2", 1, 1, 3, 2),
+        found("any", 1, 1, 2, 2, 3),
+        found("none", 1),
+        found("no gold", 3),
+        found("broken gold", 3),
+    ]
+    gold = dict.fromkeys(("vote", "top2", "any", "none"), "SELECT count(*) FROM singer")
+    with Executor(workers=1) as executor:
+        room = measure(sets, gold | {"broken gold": "SELEC"}, executor)
+    assert (room.n, room.left_out) == (4, 2)
+    assert (room.vote, room.top2_at_k, room.pass_at_k) == (25, 50, 75)
+    assert room.mean == pytest.approx(100 * (2 / 4 + 1 / 4 + 1 / 5) / 4)

@@ -1,0 +1,100 @@
+"""A completion is read as it was written; the format is one rule."""
+
+import pytest
+
+from slmsql.prompt.answer import parse
+
+
+def think(answer: str, thought: str = "join both") -> str:
+    return f"<think>\n{thought}\n</think>\n<answer>\n{answer}\n</answer>"
+
+
+def test_a_well_formed_completion_gives_thought_and_sql():
+    answer = parse(think("SELECT 1"))
+    assert (answer.thought, answer.sql, answer.well_formed) == ("join both", "SELECT 1", True)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT name -- the singer\nFROM singer",
+        "-- names\nSELECT name FROM singer",
+        "SELECT ';' || name FROM singer",
+        "SELECT 'two\nlines'",
+        "SELECT /* ; */ 1",
+        "SELECT '--not a comment;'",
+        "WITH t AS (SELECT 1)\nSELECT * FROM t",
+    ],
+)
+def test_newlines_comments_literals_and_inner_semicolons_survive(sql):
+    assert parse(think(sql)).sql == sql
+    assert parse(sql).sql == sql
+
+
+@pytest.mark.parametrize("tail", [";", " ;\n", ";;", "\n;\n"])
+def test_semicolons_at_the_end_are_dropped(tail):
+    assert parse(think("SELECT 1" + tail)).sql == "SELECT 1"
+
+
+def test_a_semicolon_in_a_closing_comment_stays():
+    assert parse(think("SELECT 1 -- done;")).sql == "SELECT 1 -- done;"
+
+
+@pytest.mark.parametrize(
+    "completion",
+    [
+        think("SELECT 1") + "\n",
+        "<think>a</think><answer>SELECT 1</answer>",
+        "<think>\na\n</think> \n\n<answer>SELECT 1</answer>",
+        think("```sql\nSELECT 1\n```"),
+    ],
+)
+def test_blank_space_and_a_fence_do_not_break_the_format(completion):
+    assert parse(completion).well_formed
+    assert parse(completion).sql == "SELECT 1"
+
+
+@pytest.mark.parametrize(
+    "completion",
+    [
+        "SELECT 1",
+        "```sql\nSELECT 1\n```",
+        "<answer>SELECT 1</answer>",
+        "<think></think><answer>SELECT 1</answer>",
+        "<think> \n </think><answer>SELECT 1</answer>",
+        "<think>a</think><answer> </answer>",
+        "<think>a</think>",
+        think("SELECT 1") + "\nAs asked.",
+        "Sure. " + think("SELECT 1"),
+        think("SELECT 1") + think("SELECT 2"),
+        "<think>a</think><answer>SELECT <answer>1</answer></answer>",
+        "<think>a <think>b</think></think><answer>SELECT 1</answer>",
+        "<think>a</think><answer>SELECT 1",
+        "",
+    ],
+)
+def test_everything_else_is_not_well_formed(completion):
+    assert not parse(completion).well_formed
+
+
+@pytest.mark.parametrize(
+    ("completion", "sql"),
+    [
+        ("Here it is:\n```sql\nSELECT 1;\n```\nDone.", "SELECT 1"),
+        ("```sql\nSELECT 1\n```\nor better\n```sql\nSELECT 2\n```", "SELECT 2"),
+        ("<think>a</think>SELECT 1", "SELECT 1"),
+        ("<think>a</think>\n<answer>SELECT 1", "SELECT 1"),
+        ("<think>SELECT 9</think><answer>SELECT 1</answer> trailing", "SELECT 1"),
+        ("<answer>SELECT 1</answer> no, <answer>SELECT 2</answer>", "SELECT 2"),
+        ("<think>SELECT 9 and then", None),
+        ("<think>a</think><answer></answer>", None),
+        (" \n ", None),
+    ],
+)
+def test_a_badly_formed_completion_still_gives_its_sql(completion, sql):
+    assert parse(completion).sql == sql
+
+
+def test_a_hostile_completion_is_read_in_time():
+    for text in ("<think>" * 20_000, "```sql" * 20_000, "<answer>" * 20_000, ";" * 100_000):
+        parse(text + " SELECT 1")

@@ -1,0 +1,196 @@
+"""The samplers on a tiny model: what each gives, and that they agree."""
+
+import math
+import os
+import socket
+import subprocess
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from importlib.util import find_spec
+from multiprocessing import get_context
+
+import httpx
+import pytest
+
+from inference.sampling.endpoint_sampler import EndpointSampler
+from inference.sampling.options import SamplerOptions, SamplingOptions, sampling_for
+from inference.sampling.sampler import Request, SamplingParams
+from inference.sampling.transformers_sampler import TransformersSampler
+from slmsql.errors import InputError
+from tests.tiny_model import tiny_model
+
+MESSAGES = [{"role": "user", "content": "How many singers are there?"}]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    # vLLM's attention on a CPU takes heads of 32 and more.
+    return tiny_model(tmp_path_factory.mktemp("model"), hidden_size=128)
+
+
+@pytest.fixture(scope="module")
+def local(model):
+    return TransformersSampler(SamplerOptions(model=str(model)))
+
+
+def complete(sampler, n=3, seed=1, messages=MESSAGES, **settings):
+    sampling = SamplingParams(**{"max_tokens": 16, **settings})
+    sampler.submit(Request("q", messages, n, seed, sampling))
+    (done,) = sampler.completed()
+    assert sampler.completed() == []
+    return done
+
+
+def test_samples_depend_on_their_seed_alone(local):
+    first, again = complete(local).samples, complete(local).samples
+    assert first == again
+    assert len({sample.text for sample in first}) == 3
+    assert complete(local, seed=2).samples != first
+
+
+def test_greedy_takes_the_likeliest(local):
+    first = complete(local, n=1, temperature=0.0)
+    assert first.samples == complete(local, n=1, seed=9, temperature=0.0).samples
+
+
+def test_log_probabilities_are_those_of_a_random_model(local):
+    found = complete(local, logprobs=True)
+    vocabulary = local._model.config.vocab_size
+    for sample in found.samples:
+        assert -2 * math.log(vocabulary) < sample.logprob < 0
+    assert complete(local).samples[0].logprob is None
+
+
+def test_a_completion_is_as_long_as_allowed(local):
+    assert {sample.tokens for sample in complete(local, max_tokens=5).samples} <= set(range(1, 6))
+
+
+def test_a_stop_text_ends_a_completion_and_stays(local):
+    letters = complete(local, max_tokens=40).samples[0].text
+    stop = next(letter for letter in letters[3:] if letter.isascii() and letter.isalpha())
+    for sample in complete(local, max_tokens=40, stop=(stop,)).samples:
+        assert sample.text.count(stop) <= 1
+        assert stop not in sample.text or sample.text.endswith(stop)
+
+
+def test_a_prompt_that_is_too_long_says_so(model):
+    sampler = TransformersSampler(SamplerOptions(model=str(model), max_model_len=10))
+    done = complete(sampler)
+    assert "the model takes 9" in done.error
+    assert not done.temporary
+
+
+def test_a_model_without_a_chat_template_is_refused(tmp_path, model):
+    copy = tmp_path / "model"
+    copy.mkdir()
+    for file in model.iterdir():
+        if file.name != "chat_template.jinja":
+            (copy / file.name).write_bytes(file.read_bytes())
+    with pytest.raises(InputError, match="has no chat template"):
+        complete(TransformersSampler(SamplerOptions(model=str(copy))))
+
+
+def test_greedy_means_one_sample():
+    assert SamplingOptions(n=8, temperature=0.0).n == 1
+
+
+def test_completions_end_with_the_answer_where_the_layout_has_one():
+    assert sampling_for(SamplingOptions(), "think").stop == ("</answer>",)
+    assert sampling_for(SamplingOptions(), "strict").stop == ()
+
+
+QUESTIONS = ("How many singers are there?", "Who is oldest?", "Which songs does Ann sing?")
+GREEDY = SamplingParams(temperature=0.0, max_tokens=24)
+DRAWN = SamplingParams(temperature=0.8, max_tokens=24)
+# Each of several engines would bind its threads to the same processors.
+ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    "VLLM_CPU_KVCACHE_SPACE": "1",
+    "VLLM_NO_USAGE_STATS": "1",
+}
+
+
+def requests(sampling, n):
+    return [
+        Request(f"q{number}", [{"role": "user", "content": text}], n, 7 + number, sampling)
+        for number, text in enumerate(QUESTIONS)
+    ]
+
+
+def texts(sampler, asked):
+    """The completions of each request, all of them under way at once."""
+    for request in asked:
+        sampler.submit(request)
+    done = {}
+    while len(done) < len(asked):
+        done |= {one.key: one for one in sampler.completed()}
+    assert not [one.error for one in done.values() if one.error]
+    return {key: [sample.text for sample in one.samples] for key, one in done.items()}
+
+
+def texts_of_vllm(model, *batches):
+    """In a process of its own: vLLM keeps threads and memory after its engine is gone."""
+    from inference.sampling.vllm_sampler import VllmSampler
+
+    os.environ.update(ENVIRONMENT)
+    sampler = VllmSampler(SamplerOptions(model=str(model), max_model_len=1024))
+    found = [texts(sampler, asked) for asked in batches]
+    sampler.close()
+    return found
+
+
+@pytest.fixture
+def server(model, tmp_path):
+    """A real vLLM server on the processor."""
+    if find_spec("vllm") is None:
+        pytest.skip("needs vllm")
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port = one.getsockname()[1]
+    words = [
+        *("--served-model-name", "tiny", "--dtype", "float32", "--enforce-eager"),
+        *("--max-model-len", "1024", "--no-enable-chunked-prefill", "--port", str(port)),
+    ]
+    with open(tmp_path / "server.log", "w") as log:
+        process = subprocess.Popen(
+            # Not `vllm serve`: that asks for a package named vllm, and ours may be vllm-cpu.
+            [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", model, *words],
+            env=os.environ | ENVIRONMENT, stdout=log, stderr=log,
+        )  # fmt: skip
+    yield f"http://127.0.0.1:{port}", process, tmp_path / "server.log"
+    process.terminate()
+    process.wait(timeout=120)
+
+
+def wait_for(url, process, log):
+    """Ten minutes: it starts in one, on a machine that does nothing else."""
+    for _ in range(1200):
+        assert process.poll() is None, log.read_text()[-3000:]
+        try:
+            if httpx.get(f"{url}/health", timeout=30).status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.5)
+    raise AssertionError(log.read_text()[-3000:])
+
+
+@pytest.mark.slow
+def test_vllm_its_server_and_transformers_agree(model, local, server):
+    greedy, drawn = requests(GREEDY, 1), requests(DRAWN, 4)
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+        inside, inside_drawn = process.submit(texts_of_vllm, model, greedy, drawn).result()
+    wait_for(*server)
+    there = EndpointSampler(SamplerOptions(model="tiny", endpoints=[server[0]]))
+    assert texts(there, greedy) == inside == texts(local, greedy)
+    assert texts(there, drawn) == inside_drawn
+    assert {len(set(found)) for found in inside_drawn.values()} == {4}
+    there.submit(greedy[0])
+    while not (done := there.completed()):
+        pass
+    assert done[0].prompt_tokens > 0
+    assert done[0].samples[0].tokens > 0
+    assert done[0].seconds > 0
+    there.close()

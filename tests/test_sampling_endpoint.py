@@ -1,0 +1,159 @@
+"""The endpoint sampler against servers that behave and servers that do not."""
+
+from collections import Counter
+
+import pytest
+
+from inference.sampling.endpoint_sampler import EndpointSampler
+from inference.sampling.options import SamplerOptions
+from inference.sampling.sampler import Request, SamplingParams
+from tests.stand_in import Server, choice, proper
+
+MESSAGES = [{"role": "user", "content": "Who?"}]
+THINK = SamplingParams(stop=("</answer>",))
+
+
+@pytest.fixture
+def serve():
+    servers = []
+
+    def start(*script, always=None):
+        servers.append(Server(script, always))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def ask(servers, *requests, **options):
+    settings = {"retries": 3, "backoff": 0.01, "timeout": 0.5} | options
+    urls = [server if isinstance(server, str) else server.url for server in servers]
+    sampler = EndpointSampler(SamplerOptions(model="m", endpoints=urls, **settings))
+    for request in requests:
+        sampler.submit(request)
+    done = {}
+    while len(done) < len(requests):
+        done |= {one.key: one for one in sampler.completed()}
+    assert sampler.completed() == []
+    sampler.close()
+    return done
+
+
+def request(key="q", n=2, seed=5, sampling=THINK):
+    return Request(key, MESSAGES, n, seed, sampling)
+
+
+def test_a_server_is_asked_for_all_samples_at_once(serve):
+    server = serve()
+    done = ask([server], request(n=3))["q"]
+    (path, _, body) = server.seen[0]
+    assert path == "/v1/chat/completions"
+    assert (body["n"], body["seed"], body["stop"]) == (3, 5, ["</answer>"])
+    assert len(done.samples) == 3
+    assert (done.error, done.prompt_tokens, done.samples[0].tokens) == (None, 7, 5)
+
+
+def test_the_stop_text_is_put_back(serve):
+    done = ask([serve()], request())["q"]
+    assert done.samples[0].text.endswith("SELECT 5\n</answer>")
+
+
+def test_a_completion_that_was_cut_off_stays_so(serve):
+    server = serve(lambda _: {"choices": [choice("<answer>SELECT na", "length")]})
+    assert ask([server], request(n=1))["q"].samples[0].text == "<answer>SELECT na"
+
+
+def test_a_thought_in_a_field_of_its_own_is_joined(serve):
+    answer = choice("<answer>SELECT 1", reasoning_content="hm")
+    text = ask([serve(lambda _: {"choices": [answer]})], request(n=1))["q"].samples[0].text
+    assert text == "<think>\nhm\n</think>\n<answer>SELECT 1</answer>"
+
+
+def test_a_server_that_gives_one_completion_a_call_is_asked_again(serve):
+    one = lambda body: proper(body, count=1)  # noqa: E731
+    server = serve(one, one, one)
+    done = ask([server], request(n=3))["q"]
+    assert [one.text.split()[5] for one in done.samples] == ["5", "6", "7"]
+    assert done.prompt_tokens == 21
+
+
+def test_log_probabilities_are_means_over_tokens(serve):
+    logprobs = {"content": [{"logprob": -1.0}, {"logprob": -3.0}]}
+    server = serve(lambda _: {"choices": [choice("SELECT 1") | {"logprobs": logprobs}]})
+    done = ask([server], request(n=1, sampling=SamplingParams(logprobs=True)))["q"]
+    assert server.seen[0][2]["logprobs"] is True
+    assert done.samples[0].logprob == -2.0
+
+
+@pytest.mark.parametrize(
+    "fault",
+    ["overloaded", "broken", "garbage", "empty", "odd", "null", "hang_up", "half", "stall"],
+)
+def test_a_fault_is_survived(serve, fault):
+    done = ask([serve(fault)], request())["q"]
+    assert done.error is None
+    assert len(done.samples) == 2
+
+
+def test_what_stays_broken_comes_back_as_to_be_asked_again(serve):
+    server = serve(always="broken")
+    done = ask([server], request())["q"]
+    assert done.temporary
+    assert "status 500" in done.error
+    assert len(server.seen) == 4
+
+
+def test_a_refusal_for_good_is_not_repeated(serve):
+    server = serve(always="unknown_model")
+    done = ask([server], request())["q"]
+    assert len(server.seen) == 1
+    assert done.temporary  # the question is not to blame
+
+
+def test_a_prompt_that_is_too_long_is_the_questions_own_failure(serve):
+    done = ask([serve(always="too_long")], request())["q"]
+    assert not done.temporary
+    assert "context length" in done.error
+
+
+def test_a_server_that_is_not_there_is_replaced_by_one_that_is(serve):
+    done = ask(["http://127.0.0.1:9", serve()], *(request(f"q{n}") for n in range(6)))
+    assert all(one.error is None for one in done.values())
+
+
+def test_a_server_that_dies_on_the_way_loses_no_question(serve):
+    dying, living = serve(always="hang_up"), serve()
+    done = ask([dying, living], *(request(f"q{n}") for n in range(40)), concurrency=8)
+    assert all(one.error is None and len(one.samples) == 2 for one in done.values())
+
+
+def test_servers_share_the_work(serve):
+    servers = [serve(), serve()]
+    ask(servers, *(request(f"q{n}") for n in range(10)))
+    assert [len(server.seen) for server in servers] == [5, 5]
+
+
+def test_a_mix_of_all_faults_gives_every_question_its_samples(serve):
+    faults = ["overloaded", "broken", "garbage", "empty", "odd", "null", "hang_up", "half"]
+    server = serve(*(faults * 3))
+    questions = [request(f"q{n}", n=3, seed=n) for n in range(50)]
+    done = ask([server], *questions, retries=8)
+    assert Counter(len(one.samples) for one in done.values()) == {3: 50}
+    for number in range(50):
+        assert f"SELECT {number}\n" in done[f"q{number}"].samples[0].text
+
+
+def test_the_key_comes_from_the_environment(serve, monkeypatch):
+    monkeypatch.setenv("MY_KEY", "secret")
+    server = serve()
+    ask([server], request(), key_env="MY_KEY")
+    assert server.seen[0][1]["Authorization"] == "Bearer secret"
+
+
+@pytest.mark.parametrize("tail", ["", "/", "/v1", "/v1/chat/completions"])
+def test_addresses_are_taken_in_each_form(serve, tail):
+    server = serve()
+    ask([server.url + tail], request())
+    assert server.seen[0][0] == "/v1/chat/completions"

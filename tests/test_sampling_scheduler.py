@@ -1,0 +1,167 @@
+"""Rounds, early stops and repairs, with a sampler that says what it is told to."""
+
+import pytest
+
+from inference.sampling.sampler import Completed, Sample, seed_of
+from inference.sampling.scheduler import SamplingPlan, Task, draw
+from slmsql.execution import Executor, Status
+from slmsql.questions.question import Question
+
+MESSAGES = [{"role": "user", "content": "?"}]
+
+
+class Scripted:
+    """A sampler that answers by request key: `id/start/...` or `id/repair/place/...`."""
+
+    def __init__(self, script):
+        self.script = script
+        self.requests = []
+        self.waiting = []
+        self.closed = False
+
+    def submit(self, request):
+        self.requests.append(request)
+        self.waiting.append(request)
+
+    def completed(self):
+        if not self.waiting:
+            return []
+        request = self.waiting.pop(0)
+        answer = self.script(request)
+        if isinstance(answer, Completed):
+            return [answer]
+        assert len(answer) == request.n
+        return [Completed(request.key, [Sample(text, 2) for text in answer], 10, 0.5)]
+
+    def close(self):
+        self.closed = True
+
+
+@pytest.fixture(scope="module")
+def executor():
+    with Executor(workers=1) as one:
+        yield one
+
+
+@pytest.fixture
+def drawn(singers, executor):
+    def run(script, *, questions=1, **plan):
+        tasks = [
+            Task(Question(f"q{n}", "?", "singers", singers), MESSAGES, SamplingPlan(**plan))
+            for n in range(questions)
+        ]
+        sampler = Scripted(script)
+        return list(draw(tasks, sampler, executor)), sampler
+
+    return run
+
+
+def same(_request):
+    return ["SELECT 1"] * _request.n
+
+
+def different(request):
+    start = int(request.key.split("/")[1])
+    return [f"SELECT {start + n}" for n in range(request.n)]
+
+
+def test_all_candidates_are_drawn_at_once_unless_told_otherwise(drawn):
+    (one,), sampler = drawn(same, n=6)
+    assert [request.n for request in sampler.requests] == [6]
+    assert [candidate.status for candidate in one.candidates.candidates] == [Status.OK] * 6
+    assert (one.prompt_tokens, one.tokens) == (10, 12)
+
+
+def test_a_question_stops_when_its_vote_is_sure(drawn):
+    (one,), sampler = drawn(same, n=16, round_size=2, confidence=0.9)
+    assert len(one.candidates.candidates) == 4  # 2 agree: 0.875, 4 agree: 0.97
+    assert len(sampler.requests) == 2
+
+
+def test_a_question_costs_what_its_rounds_cost(drawn):
+    (one,), _ = drawn(different, n=6, round_size=2)
+    record = one.as_record()
+    assert (record["prompt_tokens"], record["tokens"], record["seconds"]) == (30, 12, 1.5)
+
+
+def test_a_question_goes_on_while_its_vote_is_open(drawn):
+    (one,), _ = drawn(different, n=10, round_size=4, confidence=0.9)
+    assert [candidate.sql for candidate in one.candidates.candidates] == [
+        f"SELECT {n}" for n in range(10)
+    ]
+
+
+def test_failures_do_not_end_a_question(drawn):
+    (one,), _ = drawn(lambda request: ["SELEC"] * request.n, n=8, round_size=2, confidence=0.9)
+    assert len(one.candidates.candidates) == 8
+
+
+def test_rounds_draw_what_one_round_would_have_drawn(drawn):
+    """The seed of a candidate depends on its question and place alone."""
+    _, whole = drawn(different, n=8)
+    _, rounds = drawn(different, n=8, round_size=3)
+    seeds = [
+        [request.seed + n for request in sampler.requests for n in range(request.n)]
+        for sampler in (whole, rounds)
+    ]
+    assert seeds[0] == seeds[1]
+    assert seed_of(0, "q0") != seed_of(0, "q1") != seed_of(1, "q0")
+
+
+def test_every_question_comes_back_once(drawn):
+    done, _ = drawn(different, questions=700, n=2)
+    assert sorted(one.candidates.id for one in done) == sorted(f"q{n}" for n in range(700))
+
+
+def test_a_candidate_that_fails_is_shown_its_error_once(drawn):
+    def script(request):
+        if "repair" in request.key:
+            return ["SELECT count(*) FROM singer"]
+        return ["SELECT nam FROM singer", "SELECT 1"]
+
+    (one,), sampler = drawn(script, n=2, repair=True)
+    repair = sampler.requests[1]
+    assert repair.messages[-2] == {"role": "assistant", "content": "SELECT nam FROM singer"}
+    assert "no such column: nam" in repair.messages[-1]["content"]
+    first, second = one.candidates.candidates
+    assert (first.sql, first.repaired) == ("SELECT count(*) FROM singer", "SELECT nam FROM singer")
+    assert (first.status, second.repaired) == (Status.OK, None)
+
+
+def test_a_repair_that_fails_too_changes_nothing(drawn):
+    (one,), sampler = drawn(lambda request: ["SELEC"] * request.n, n=2, repair=True)
+    assert len(sampler.requests) == 3
+    assert [candidate.repaired for candidate in one.candidates.candidates] == [None, None]
+
+
+def test_a_completion_without_sql_is_not_repaired(drawn):
+    (one,), sampler = drawn(lambda request: ["<think>hm"] * request.n, n=2, repair=True)
+    assert len(sampler.requests) == 1
+    assert one.candidates.candidates[0].sql is None
+
+
+def test_a_prompt_that_is_too_long_is_a_failed_candidate(drawn):
+    def script(request):
+        return Completed(request.key, (), 9000, error="the prompt has 9000 tokens")
+
+    (one,), _ = drawn(script, n=4, round_size=2)
+    assert one.error is None
+    (candidate,) = one.candidates.candidates
+    assert (candidate.status, candidate.error) == (Status.ERROR, "the prompt has 9000 tokens")
+
+
+def test_a_sampler_that_gives_up_is_an_error_and_not_a_candidate(drawn):
+    def script(request):
+        if request.key.startswith("q1/"):
+            return Completed(request.key, (), error="server is gone", temporary=True)
+        return same(request)
+
+    done, _ = drawn(script, questions=3, n=2)
+    failed = {one.candidates.id: one.error for one in done if one.error}
+    assert failed == {"q1": "server is gone"}
+
+
+def test_sql_keeps_its_lines_and_comments_on_the_way(drawn):
+    text = "<think>\nx\n</think>\n<answer>\nSELECT 1 -- a; b\n, 2\n</answer>"
+    (one,), _ = drawn(lambda request: [text], n=1)
+    assert one.candidates.candidates[0].sql == "SELECT 1 -- a; b\n, 2"

@@ -1,0 +1,63 @@
+"""A schema as text becomes a database of our own making; nothing of the text is run."""
+
+import pytest
+
+from inference.server import uploaded_schema
+from inference.server.uploaded_schema import database_from_ddl
+from slmsql.errors import InputError
+from slmsql.schema.reading import read_schema
+
+
+def tables(ddl, folder):
+    return {one.name: one for one in read_schema(database_from_ddl(ddl, folder)).tables}
+
+
+def test_tables_columns_types_and_keys_are_read(tmp_path):
+    found = tables(
+        """
+        CREATE TABLE artist (id INTEGER PRIMARY KEY, name VARCHAR(40) NOT NULL DEFAULT 'x');
+        CREATE TABLE album (
+            artist INT, number INT, "release year" INT,
+            PRIMARY KEY (artist, number),
+            FOREIGN KEY (artist) REFERENCES artist (id)
+        );
+        CREATE TABLE IF NOT EXISTS song (id INT, album_artist INT REFERENCES artist (id));
+        """,
+        tmp_path,
+    )
+    assert list(found) == ["artist", "album", "song"]
+    assert found["artist"].columns[1].type == "TEXT(40)"
+    assert found["album"].primary_key == ("artist", "number")
+    assert found["album"].columns[2].name == "release year"
+    assert found["album"].foreign_keys[0].parent == "artist"
+    assert found["song"].foreign_keys[0].columns == ("album_artist",)
+
+
+def test_the_same_text_gives_the_same_file(tmp_path):
+    first = database_from_ddl("CREATE TABLE t (a)", tmp_path)
+    assert first == database_from_ddl("CREATE TABLE t (a)", tmp_path)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_the_oldest_files_are_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr(uploaded_schema, "MOST_FILES", 3)
+    paths = [database_from_ddl(f"CREATE TABLE t{n} (a)", tmp_path) for n in range(5)]
+    assert sorted(tmp_path.iterdir()) == sorted(paths[2:])
+
+
+@pytest.mark.parametrize(
+    ("ddl", "message"),
+    [
+        ("", "no CREATE TABLE"),
+        ("SELECT 1", "no CREATE TABLE"),
+        ("CREATE TABLE t AS SELECT 1", "no CREATE TABLE"),
+        ("CREATE TABLE t (", "cannot be parsed"),
+        ('CREATE TABLE t ("a\nb" INT)', "is no name"),
+        (f"CREATE TABLE {'x' * 200} (a)", "is no name"),
+        ("".join(f"CREATE TABLE t{n} (a);" for n in range(300)), "too large"),
+    ],
+)
+def test_what_is_no_schema_is_refused(tmp_path, ddl, message):
+    with pytest.raises(InputError, match=message):
+        database_from_ddl(ddl, tmp_path)
+    assert list(tmp_path.iterdir()) == []
