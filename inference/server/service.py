@@ -26,7 +26,7 @@ ROWS = 100  # shown of an answer's result
 class ServiceOptions(RevisionOptions, PlanOptions, SamplerOptions):
     """Options of the programs that answer single questions."""
 
-    round: int = field(default=4, metadata={"help": "candidates of a round"})
+    round_size: int = field(default=4, metadata={"help": "candidates of a round"})
     confidence: float = field(
         default=0.9, metadata={"help": "stop sampling when the vote is this sure"}
     )
