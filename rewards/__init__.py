@@ -1,4 +1,4 @@
-"""Reward functions in TRL's contract: one number for each completion, None leaves it out.
+"""Reward functions for GRPO, in TRL's form: one number for each completion, or None to skip it.
 
     from rewards import execution_reward
 
@@ -8,11 +8,12 @@
         database=["shop/shop.sqlite"],
     )  # [1.0]
 
-Rows bring `gold_sql` and `database`. The verdict is that of `slmsql.execution`, as in the
-evaluation: what GRPO optimises is what is reported. `trl grpo --reward_funcs
-rewards.execution_reward rewards.format_reward` takes them too; `rl/grpo.py` adds what TRL lacks.
+The columns `gold_sql` and `database` come from the training rows. `slmsql.execution` judges the
+SQL, in training as in the evaluation: what GRPO optimises is what is reported. The rewards also
+work in TRL's own program (`trl grpo --reward_funcs rewards.execution_reward`).
 
-The default is the published pair: execution with weight 1.0 and format with weight 0.1.
+`rl/grpo.py` uses execution (weight 1.0) and format (weight 0.1) by default, as published. To add a
+reward, see `rewards/select.py`.
 """
 
 from rewards.execution import (

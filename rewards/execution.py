@@ -12,22 +12,22 @@ LogMetric = Callable[[str, float], None]
 LogExtra = Callable[[str, list[Any]], None]
 
 
-def silent(name: str, value: Any) -> None:
-    """Stands in for TRL's loggers where a reward is called by hand."""
+def ignore(name: str, value: Any) -> None:
+    """Replaces TRL's loggers when a reward is called outside a trainer."""
 
 
 @dataclass(frozen=True)
 class ExecutionReward:
-    """1 if the query gives the gold query's result, 0 if not: the published main reward.
+    """The main reward: 1 if the query returns the gold query's result, else 0.
 
-    SLM-SQL and CSC-SQL call it `execute_accuracy` and weigh it 1.0. No SQL, SQL that fails, is
-    refused, takes too long or returns too much is 0. Where the machine failed and nothing can be
-    said of the SQL it is None.
+    SLM-SQL and CSC-SQL publish it as `execute_accuracy` with weight 1.0. A completion without SQL
+    earns 0; so does SQL that fails, is refused, takes too long or returns too much. The reward is
+    None only if a fault of the machine left the query without a verdict.
     """
 
     match: Match = Match.BIRD
     judge: Judge = SHARED
-    __name__ = "execution_reward"  # what TRL calls its metric
+    __name__ = "execution_reward"  # TRL names its metric after it
 
     def __call__(
         self,
@@ -35,22 +35,22 @@ class ExecutionReward:
         gold_sql: Sequence[str],
         database: Sequence[str],
         *,
-        log_metric: LogMetric = silent,
-        log_extra: LogExtra = silent,
+        log_metric: LogMetric = ignore,
+        log_extra: LogExtra = ignore,
         **_: Any,
     ) -> list[float | None]:
         verdicts = self.judge.verdicts(pairs_of(completions, gold_sql, database), self.match)
         log_extra("status", [str(verdict.predicted.status) for verdict in verdicts])
         log_metric("judge/faults", float(sum(verdict.correct is None for verdict in verdicts)))
-        return [None if v.correct is None else float(v.correct) for v in verdicts]
+        return [None if verdict.correct is None else float(verdict.correct) for verdict in verdicts]
 
 
 @dataclass(frozen=True)
 class ExecutableReward:
     """1 if the query runs within the limits, whatever it returns.
 
-    Counterpart: the execution reward of SQL-R1 and the syntax check of Reasoning-SQL. On its own
-    it teaches `SELECT 1`; keep its weight far below that of `execution`.
+    Compare the execution reward of SQL-R1 and the syntax check of Reasoning-SQL. Alone it teaches
+    `SELECT 1`: keep its weight far below that of `execution`.
     """
 
     match: Match = Match.BIRD
@@ -65,7 +65,9 @@ class ExecutableReward:
         **_: Any,
     ) -> list[float | None]:
         verdicts = self.judge.verdicts(pairs_of(completions, gold_sql, database), self.match)
-        return [None if v.correct is None else float(v.predicted.ok) for v in verdicts]
+        return [
+            None if verdict.correct is None else float(verdict.predicted.ok) for verdict in verdicts
+        ]
 
 
 execution_reward = ExecutionReward()

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-from rewards.completion import Completion, text_of
-from slmsql.prompt.answer import parse
+from rewards.completion import Completion, answer_of
 
 
 def format_reward(completions: Sequence[Completion], **_: Any) -> list[float | None]:
-    """1 if a completion is one `<think>` and one `<answer>` block, both with something in them.
+    """1 if a completion is one `<think>` block and one `<answer>` block, neither of them empty.
 
-    Published as `format`, weight 0.1. Blank space does not matter here; upstream's expression wants
-    each tag on a line of its own, yet takes text after the answer and a second answer.
+    Published as `format` with weight 0.1. White space does not matter here. The published regular
+    expression wants each tag on its own line, but accepts text after the answer and a second
+    answer.
     """
-    return [float(parse(text_of(completion)).well_formed) for completion in completions]
+    return [float(answer_of(completion).well_formed) for completion in completions]

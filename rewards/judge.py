@@ -1,33 +1,48 @@
-"""The verdicts on a step's completions: asked for once, however many rewards want them."""
+"""The judge behind the rewards: each step's completions run once, however many rewards ask."""
 
 import os
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from slmsql.execution import Executor, Pair, Verdict
 from slmsql.match import Match
 
-MEMORY = 1000  # completions over which the share of faults is taken
-LEAST_FAULTS = 10  # fewer never stop a training
+FAULT_WINDOW = 1000  # the share of faults is taken over this many completions
+MIN_FAULTS = 10  # fewer faults never stop a training
 
 
 class TooManyFaultsError(RuntimeError):
-    """The machine, not the model, is what fails: going on would train on noise."""
+    """The machine fails, not the model. Training is stopped, as it would train on noise."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """Pairs that were passed to the judge, and their verdicts once they are there."""
+
+    pairs: list[Pair]
+    verdicts: "Future[list[Verdict]]"
 
 
 class Judge:
-    """Verdicts for the reward functions of one process.
+    """Gives verdicts to all reward functions of one process.
 
-    Worker processes start with the first completions. Pickling keeps the settings alone.
+    The worker processes start with the first completions. A pickled judge keeps only its settings.
 
     Args:
-        workers: processes that run SQL; by default this process's share of the cores.
-        cache: folder of gold results that processes and runs share.
-        fault_share: share of completions that may go unjudged because of the machine.
+        workers: number of processes that run SQL. Default: this process's share of the cores.
+        cache: folder of gold results, which processes and runs may share.
+        fault_share: share of the last completions that may stay without a verdict because of
+            faults of the machine.
     """
+
+    _requests: dict[Match, _Request]
+    _executor: Executor | None
+    _thread: ThreadPoolExecutor | None
+    _faults: deque[bool]
 
     def __init__(
         self, *, workers: int | None = None, cache: Path | None = None, fault_share: float = 0.05
@@ -35,33 +50,34 @@ class Judge:
         self.workers = workers or cores_of_this_rank()
         self.cache = cache
         self.fault_share = fault_share
-        self._forget()
+        self._reset()
 
     def start(self, pairs: Sequence[Pair], match: Match) -> "Future[list[Verdict]]":
-        """Judge in the background; `verdicts` of the same pairs then waits for this."""
-        known = self._step.get(match)
-        if known is not None and known[0] == list(pairs):
-            return known[1]
-        future = self._thread().submit(self._judge, list(pairs), match)
-        self._step[match] = (list(pairs), future)
-        return future
+        """Judge in the background. `verdicts` with the same pairs waits for this result."""
+        request = self._requests.get(match)
+        if request is None or request.pairs != list(pairs):
+            if self._thread is None:
+                self._thread = ThreadPoolExecutor(1, thread_name_prefix="judge")
+            request = _Request(list(pairs), self._thread.submit(self._judge, list(pairs), match))
+            self._requests[match] = request
+        return request.verdicts
 
     def verdicts(self, pairs: Sequence[Pair], match: Match) -> list[Verdict]:
-        """One verdict for each pair; remembered until other pairs are asked for.
+        """One verdict for each pair. The last verdicts in each match mode are remembered.
 
         Raises:
-            TooManyFaultsError: more than `fault_share` of the last completions were not judged.
-            FileNotFoundError: a database has gone.
+            TooManyFaultsError: more than `fault_share` of the last completions have no verdict.
+            FileNotFoundError: a database no longer exists.
         """
         return self.start(pairs, match).result()
 
     def close(self) -> None:
-        """End thread and workers; the judge can be used again."""
-        if self._threads is not None:
-            self._threads.shutdown()
+        """Stop the thread and the workers. The judge can be used again."""
+        if self._thread is not None:
+            self._thread.shutdown()
         if self._executor is not None:
             self._executor.close()
-        self._forget()
+        self._reset()
 
     def __getstate__(self) -> dict[str, Any]:
         return {
@@ -73,16 +89,11 @@ class Judge:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(**state)  # type: ignore[misc]
 
-    def _forget(self) -> None:
-        self._step: dict[Match, tuple[list[Pair], Future[list[Verdict]]]] = {}
-        self._executor: Executor | None = None
-        self._threads: ThreadPoolExecutor | None = None
-        self._faults: deque[bool] = deque(maxlen=MEMORY)
-
-    def _thread(self) -> ThreadPoolExecutor:
-        if self._threads is None:
-            self._threads = ThreadPoolExecutor(1, thread_name_prefix="judge")
-        return self._threads
+    def _reset(self) -> None:
+        self._requests = {}
+        self._executor = None
+        self._thread = None
+        self._faults = deque(maxlen=FAULT_WINDOW)
 
     def _judge(self, pairs: list[Pair], match: Match) -> list[Verdict]:
         if self._executor is None:
@@ -94,7 +105,7 @@ class Judge:
     def _count_faults(self, verdicts: Sequence[Verdict]) -> None:
         self._faults.extend(verdict.correct is None for verdict in verdicts)
         count = sum(self._faults)
-        if count >= LEAST_FAULTS and count > self.fault_share * len(self._faults):
+        if count >= MIN_FAULTS and count > self.fault_share * len(self._faults):
             reasons = sorted({verdict.reason or "" for verdict in verdicts if verdict.reason})
             raise TooManyFaultsError(
                 f"{count} of the last {len(self._faults)} completions could not be judged, more "
@@ -103,8 +114,8 @@ class Judge:
 
 
 def cores_of_this_rank() -> int:
-    """This process's share of the processors: ranks of one machine divide them."""
-    ranks = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # torchrun and accelerate set it
+    """This process's share of the cores: all ranks on a machine divide them."""
+    ranks = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # set by torchrun and accelerate
     return max(1, len(os.sched_getaffinity(0)) // ranks)
 
 

@@ -1,8 +1,7 @@
-"""Rewards for the words of the SQL: the right tables and columns, the right parts.
+"""Rewards for the text of the SQL: the right tables and columns, the right clauses.
 
-They pay for likeness where a result pays nothing, and so for wrong queries too: keep their weight
-small, and look at `watch/` when one is on. Names and clauses are read with sqlglot; SQL that it
-cannot read earns 0.
+Both give partial credit to queries with a wrong result. Keep their weight small and look at the
+`watch/` metrics while one is on. sqlglot reads names and clauses; SQL that it cannot read earns 0.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,25 +10,26 @@ from typing import Any
 
 from sqlglot import exp
 
-from rewards.completion import Completion, text_of
-from slmsql.prompt.answer import parse
+from rewards.completion import Completion, answer_of
 from slmsql.sql.parsing import parse_query
 
 CLAUSES = ("expressions", "from_", "joins", "where", "group", "having", "order", "limit")
-LONGEST = 20_000  # characters of SQL that are read; sqlglot's time grows with the square at times
+MAX_CHARS = 20_000  # longer SQL earns 0: sqlglot's time can grow with the square of the length
 
 
 def linking_reward(
     completions: Sequence[Completion], gold_sql: Sequence[str], **_: Any
 ) -> list[float | None]:
-    """The mean of a score for tables and one for columns: 1 the gold's, 0.5 more, 0 some missing.
+    """The mean of a score for the tables and one for the columns that a query uses.
 
-    Published as `link_table` and `link_column` (CSC-SQL), there for models that answer with names;
-    `link_column_from_sql` reads them from SQL as here. Tables that a query defines by WITH do not
-    count.
+    Each score is 1 for exactly the gold query's names, 0.5 for these and others, and 0 if one is
+    missing. Tables that a query defines in a WITH clause do not count.
+
+    Published as `link_table` and `link_column` (CSC-SQL) for models that answer with names;
+    `link_column_from_sql` reads them from SQL, as this function does.
     """
     return [
-        _linking(parse(text_of(completion)).sql, gold)
+        _linking_score(answer_of(completion).sql, gold)
         for completion, gold in zip(completions, gold_sql, strict=True)
     ]
 
@@ -37,29 +37,33 @@ def linking_reward(
 def components_reward(
     completions: Sequence[Completion], gold_sql: Sequence[str], **_: Any
 ) -> list[float | None]:
-    """The share of parts in common, over all clauses that either query has.
+    """The overlap with the gold query: the mean of |common parts| / |all parts| over the clauses.
 
-    Counterparts: the component match of Spider's evaluator, the n-gram and schema rewards of
-    Reasoning-SQL. Aliases are left out and the order of parts is free; the value is the mean over
-    clauses of |common| / |either|.
+    Counts the clauses that at least one of the two queries has. Table aliases and the order of
+    parts do not matter.
+
+    Compare the component match of Spider's evaluator and the n-gram and schema rewards of
+    Reasoning-SQL.
     """
     return [
-        _components(parse(text_of(completion)).sql, gold)
+        _components_score(answer_of(completion).sql, gold)
         for completion, gold in zip(completions, gold_sql, strict=True)
     ]
 
 
-def _linking(sql: str | None, gold: str) -> float:
-    mine, theirs = _tree(sql), _tree(gold)
-    if mine is None or theirs is None:
+def _linking_score(sql: str | None, gold: str) -> float:
+    predicted, expected = _tree(sql), _tree(gold)
+    if predicted is None or expected is None:
         return 0.0
-    return (_covers(_tables(mine), _tables(theirs)) + _covers(_columns(mine), _columns(theirs))) / 2
+    tables = _coverage(_tables(predicted), _tables(expected))
+    columns = _coverage(_columns(predicted), _columns(expected))
+    return (tables + columns) / 2
 
 
-def _covers(mine: frozenset[str], gold: frozenset[str]) -> float:
-    if mine == gold:
+def _coverage(names: frozenset[str], gold: frozenset[str]) -> float:
+    if names == gold:
         return 1.0
-    return 0.5 if mine > gold else 0.0
+    return 0.5 if names > gold else 0.0
 
 
 def _tables(tree: exp.Expr) -> frozenset[str]:
@@ -68,24 +72,24 @@ def _tables(tree: exp.Expr) -> frozenset[str]:
 
 
 def _columns(tree: exp.Expr) -> frozenset[str]:
-    """Names of columns without those of the query's own making (`count(*) AS n ... ORDER BY n`)."""
-    own = {alias.alias.lower() for alias in tree.find_all(exp.Alias)}
-    return frozenset(column.name.lower() for column in tree.find_all(exp.Column)) - own
+    """Names of columns, without aliases of the query itself (`count(*) AS n ... ORDER BY n`)."""
+    aliases = {alias.alias.lower() for alias in tree.find_all(exp.Alias)}
+    return frozenset(column.name.lower() for column in tree.find_all(exp.Column)) - aliases
 
 
-def _components(sql: str | None, gold: str) -> float:
-    mine, theirs = _parts(sql), _parts(gold)
-    clauses = sorted({clause for clause, _ in mine | theirs})
-    if not mine or not theirs:
+def _components_score(sql: str | None, gold: str) -> float:
+    predicted, expected = _parts(sql), _parts(gold)
+    if not predicted or not expected:
         return 0.0
-    return sum(_in_common(clause, mine, theirs) for clause in clauses) / len(clauses)
+    clauses = sorted({clause for clause, _ in predicted | expected})
+    return sum(_overlap(clause, predicted, expected) for clause in clauses) / len(clauses)
 
 
-def _in_common(
-    clause: str, mine: frozenset[tuple[str, str]], theirs: frozenset[tuple[str, str]]
+def _overlap(
+    clause: str, predicted: frozenset[tuple[str, str]], expected: frozenset[tuple[str, str]]
 ) -> float:
-    a = {part for name, part in mine if name == clause}
-    b = {part for name, part in theirs if name == clause}
+    a = {part for name, part in predicted if name == clause}
+    b = {part for name, part in expected if name == clause}
     return len(a & b) / len(a | b)
 
 
@@ -96,21 +100,25 @@ def _parts(sql: str | None) -> frozenset[tuple[str, str]]:
     if tree is None:
         return frozenset()
     tree = tree.copy()
-    aliases = {t.alias_or_name.lower(): t.name.lower() for t in tree.find_all(exp.Table)}
+    tables = {table.alias_or_name.lower() for table in tree.find_all(exp.Table)}
     for column in tree.find_all(exp.Column):
-        column.set("table", None if column.table.lower() in aliases else column.args.get("table"))
+        if column.table.lower() in tables:
+            column.set("table", None)
     for table in tree.find_all(exp.Table):
         table.set("alias", None)
-    return frozenset(
-        (clause, part.sql(dialect="sqlite", normalize=True, comments=False).lower())
-        for select in tree.find_all(exp.Select)
-        for clause in CLAUSES
-        for part in _pieces(select.args.get(clause))
-    )
+    try:
+        return frozenset(
+            (clause, part.sql(dialect="sqlite", normalize=True, comments=False).lower())
+            for select in tree.find_all(exp.Select)
+            for clause in CLAUSES
+            for part in _split(select.args.get(clause))
+        )
+    except RecursionError:  # about 100 nested subqueries can be parsed but not written back
+        return frozenset()
 
 
-def _pieces(clause: Any) -> Iterable[exp.Expr]:
-    """The parts of a clause: items of a list, conditions that AND joins."""
+def _split(clause: Any) -> Iterable[exp.Expr]:
+    """The parts of a clause: items of a list, or conditions joined by AND."""
     if clause is None:
         return []
     if isinstance(clause, list):
@@ -122,6 +130,6 @@ def _pieces(clause: Any) -> Iterable[exp.Expr]:
 
 @lru_cache(maxsize=10_000)
 def _tree(sql: str | None) -> exp.Expr | None:
-    if sql is None or len(sql) > LONGEST:
+    if sql is None or len(sql) > MAX_CHARS:
         return None
     return parse_query(sql)

@@ -1,4 +1,8 @@
-"""The rewards by the names that configs use."""
+"""The rewards by the names that configs use.
+
+To add a reward, write a function in the form of `rewards/format.py` and add its name to `REWARDS`.
+`rl/grpo.py --rewards` and `scripts/rescore.py --rewards` then accept it.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,40 +19,41 @@ Reward = Callable[..., list[float | None]]
 
 
 @dataclass(frozen=True)
-class Terms:
-    """What the rewards of a run are made with."""
+class RewardSettings:
+    """The settings of a run that rewards depend on."""
 
     match: Match
     judge: Judge
     max_completion_length: int
+    """In tokens."""
 
 
-REWARDS: dict[str, Callable[[Terms], Reward]] = {
-    "execution": lambda terms: ExecutionReward(terms.match, terms.judge),
-    "format": lambda terms: format_reward,
-    "executable": lambda terms: ExecutableReward(terms.match, terms.judge),
-    "linking": lambda terms: linking_reward,
-    "components": lambda terms: components_reward,
-    "length": lambda terms: LengthReward(terms.max_completion_length),
+REWARDS: dict[str, Callable[[RewardSettings], Reward]] = {
+    "execution": lambda settings: ExecutionReward(settings.match, settings.judge),
+    "format": lambda settings: format_reward,
+    "executable": lambda settings: ExecutableReward(settings.match, settings.judge),
+    "linking": lambda settings: linking_reward,
+    "components": lambda settings: components_reward,
+    "length": lambda settings: LengthReward(settings.max_completion_length),
 }
 
 
 def make_rewards(
     names: Sequence[str], *, match: Match, judge: Judge, max_completion_length: int = 1024
 ) -> list[Reward]:
-    """The reward functions of these names, all with one judge.
+    """The reward functions with these names. All of them share one judge.
 
     Raises:
-        InputError: an unknown name, or one that stands twice.
+        InputError: a name is unknown or given twice.
     """
-    check_names(names)
-    terms = Terms(match, judge, max_completion_length)
-    return [REWARDS[name](terms) for name in names]
+    check_reward_names(names)
+    settings = RewardSettings(match, judge, max_completion_length)
+    return [REWARDS[name](settings) for name in names]
 
 
-def check_names(names: Sequence[str]) -> None:
-    """Refuse names that are no rewards, before anything is started."""
+def check_reward_names(names: Sequence[str]) -> None:
+    """Raise `InputError` if a name is unknown or given twice."""
     if unknown := sorted(set(names) - set(REWARDS)):
         raise InputError(f"unknown rewards {unknown}; expected some of {sorted(REWARDS)}")
     if len(set(names)) < len(names):
-        raise InputError(f"a reward stands twice in {list(names)}")
+        raise InputError(f"a reward is given twice in {list(names)}")

@@ -1,34 +1,36 @@
-"""Signs that a model earns its reward in another way than it should.
+"""Metrics that show whether a model games its reward, and alarms on them.
 
-Shares of a step's completions, from 0 to 1, by names that trackers show; and thresholds at which
-one of them deserves a look. A threshold is a matter of judgement: each says what it may mean.
+Each `watch/` metric is a share of the completions of a step, from 0 to 1. The thresholds of the
+alarms are a matter of judgement; each alarm says what a high value may mean.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from slmsql.errors import InputError
 from slmsql.execution import Status, Verdict
-from slmsql.prompt.answer import parse
+from slmsql.prompt.answer import Answer
 
-NOT_CODE = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"", re.DOTALL)
+COMMENT_OR_QUOTED = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"", re.DOTALL)
 FROM = re.compile(r"\bfrom\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class JudgedCompletion:
-    """A completion and what the judge says of it."""
+    """A completion with its parsed answer and the judge's verdicts."""
 
     text: str
+    answer: Answer
     verdict: Verdict
-    strictly: Verdict
-    """The verdict in `strict` mode, whatever the mode of the reward."""
+    """In the match mode of the reward."""
+    strict_verdict: Verdict
+    """In `strict` mode, whatever the match mode of the reward."""
 
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """A figure that should stay below a threshold."""
+    """A metric that should stay at or below a threshold."""
 
     metric: str
     threshold: float
@@ -36,33 +38,34 @@ class Alarm:
 
 
 ALARMS = (
-    Alarm("watch/constant", 0.1, "queries without FROM: answers are guessed, not looked up"),
-    Alarm("watch/refused", 0.05, "queries that write, attach or look at the schema tables"),
-    Alarm("watch/timeout", 0.1, "queries that run away, often a join without a condition"),
+    Alarm("watch/constant", 0.1, "queries without FROM: the model guesses instead of looking up"),
+    Alarm("watch/refused", 0.05, "queries that write, attach or read the schema tables"),
+    Alarm("watch/timeout", 0.1, "queries that run too long, often a join without a condition"),
     Alarm("watch/too_large", 0.1, "results or values over the limits"),
-    Alarm("watch/empty", 0.3, "queries without rows where the gold query has some"),
-    Alarm("watch/lenient", 0.1, "right by the reward's rule, wrong by the strict one"),
-    Alarm("watch/format_only", 0.9, "the format is kept and the answer is wrong"),
+    Alarm("watch/empty", 0.3, "queries that return no rows although the gold query does"),
+    Alarm("watch/lenient", 0.1, "right in the match mode of the reward, wrong in strict mode"),
+    Alarm("watch/format_only", 0.9, "well-formed completions with a wrong answer"),
     Alarm("watch/no_sql", 0.5, "completions without SQL, often cut off: see max_completion_length"),
     Alarm(
-        "groups/zero_variance", 0.9, "groups whose rewards are all the same, which teach nothing"
+        "groups/zero_variance", 0.9, "groups whose completions all have the same reward: no signal"
     ),
 )
 
 
-def figures(watched: Sequence[JudgedCompletion]) -> dict[str, float]:
-    """The shares of a step, and the mean length of SQL in characters."""
-    if not watched:
+def watch_metrics(completions: Sequence[JudgedCompletion]) -> dict[str, float]:
+    """The shares of a step, and the mean length of the SQL in characters."""
+    if not completions:
         return {}
-    shares = {
-        f"watch/{name}": sum(map(shows, watched)) / len(watched) for name, shows in SIGNS.items()
+    signs = [_signs(completion) for completion in completions]
+    lengths = [len(completion.answer.sql or "") for completion in completions]
+    return {
+        **{f"watch/{name}": sum(sign[name] for sign in signs) / len(signs) for name in signs[0]},
+        "watch/sql_length": sum(lengths) / len(lengths),
     }
-    lengths = [len(parse(one.text).sql or "") for one in watched]
-    return {**shares, "watch/sql_length": sum(lengths) / len(lengths)}
 
 
-def raised(metrics: Mapping[str, float], alarms: Sequence[Alarm]) -> list[Alarm]:
-    """The alarms whose figure is above its threshold."""
+def raised_alarms(metrics: Mapping[str, float], alarms: Sequence[Alarm]) -> list[Alarm]:
+    """The alarms whose metric is above its threshold."""
     return [
         alarm
         for alarm in alarms
@@ -70,59 +73,46 @@ def raised(metrics: Mapping[str, float], alarms: Sequence[Alarm]) -> list[Alarm]
     ]
 
 
-def with_thresholds(words: Sequence[str]) -> list[Alarm]:
-    """The alarms, with thresholds of one's own given as `watch/empty=0.5`.
+def make_alarms(thresholds: Sequence[str]) -> list[Alarm]:
+    """All alarms. Thresholds such as `watch/empty=0.5` replace the defaults.
 
     Raises:
-        InputError: no such alarm, or no number.
+        InputError: no alarm has the name, or the threshold is not a number.
     """
-    own = dict(_threshold(word) for word in words)
-    if unknown := sorted(own.keys() - {alarm.metric for alarm in ALARMS}):
-        raise InputError(f"unknown alarms {unknown}; expected of {[a.metric for a in ALARMS]}")
+    changes = dict(_threshold(text) for text in thresholds)
+    if unknown := sorted(changes.keys() - {alarm.metric for alarm in ALARMS}):
+        raise InputError(
+            f"unknown alarms {unknown}; expected some of {[alarm.metric for alarm in ALARMS]}"
+        )
     return [
-        Alarm(alarm.metric, own.get(alarm.metric, alarm.threshold), alarm.meaning)
-        for alarm in ALARMS
+        replace(alarm, threshold=changes.get(alarm.metric, alarm.threshold)) for alarm in ALARMS
     ]
 
 
 def is_constant(sql: str | None) -> bool:
     """Whether a query reads no table, such as `SELECT 42`."""
-    return sql is not None and not FROM.search(NOT_CODE.sub(" ", sql))
+    return sql is not None and not FROM.search(COMMENT_OR_QUOTED.sub(" ", sql))
 
 
-def _threshold(word: str) -> tuple[str, float]:
-    name, _, number = word.partition("=")
+def _threshold(text: str) -> tuple[str, float]:
+    name, _, number = text.partition("=")
     try:
         return name, float(number)
     except ValueError as error:
-        raise InputError(f"an alarm is given as NAME=NUMBER, got {word!r}") from error
+        raise InputError(f"an alarm is given as NAME=NUMBER, got {text!r}") from error
 
 
-def _has(status: Status) -> Callable[[JudgedCompletion], bool]:
-    return lambda one: one.verdict.predicted.status is status
-
-
-def _is_empty(one: JudgedCompletion) -> bool:
-    mine, gold = one.verdict.predicted, one.verdict.gold
-    return mine.ok and not mine.row_count and gold.row_count > 0
-
-
-def _is_lenient(one: JudgedCompletion) -> bool:
-    return one.verdict.correct is True and one.strictly.correct is False
-
-
-def _is_format_only(one: JudgedCompletion) -> bool:
-    return one.verdict.correct is False and parse(one.text).well_formed
-
-
-SIGNS: dict[str, Callable[[JudgedCompletion], bool]] = {
-    "executable": _has(Status.OK),
-    "refused": _has(Status.REFUSED),
-    "timeout": _has(Status.TIMEOUT),
-    "too_large": _has(Status.TOO_LARGE),
-    "no_sql": lambda one: parse(one.text).sql is None,
-    "constant": lambda one: one.verdict.predicted.ok and is_constant(parse(one.text).sql),
-    "empty": _is_empty,
-    "lenient": _is_lenient,
-    "format_only": _is_format_only,
-}
+def _signs(completion: JudgedCompletion) -> dict[str, bool]:
+    answer, verdict = completion.answer, completion.verdict
+    predicted = verdict.predicted
+    return {
+        "executable": predicted.ok,
+        "refused": predicted.status is Status.REFUSED,
+        "timeout": predicted.status is Status.TIMEOUT,
+        "too_large": predicted.status is Status.TOO_LARGE,
+        "no_sql": answer.sql is None,
+        "constant": predicted.ok and is_constant(answer.sql),
+        "empty": predicted.ok and predicted.row_count == 0 and verdict.gold.row_count > 0,
+        "lenient": verdict.correct is True and completion.strict_verdict.correct is False,
+        "format_only": verdict.correct is False and answer.well_formed,
+    }

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rewards import Judge, make_rewards
-from rewards.watch import with_thresholds
+from rewards.watch import make_alarms
 from rl.checkpoint import last_checkpoint, step_of
 from rl.groups import Resting, groups_of_update
 from rl.model import check_tokenizer, fitting
@@ -159,7 +159,7 @@ def _setup(run: Run, rank: int) -> Setup:
         match=options.match,
         reward_names=options.rewards,
         rollouts=RolloutLog(folder, rank),
-        alarms=with_thresholds(options.alarms),
+        alarms=make_alarms(options.alarms),
         rows=run.rows,
         resting=_resting(run, folder) if options.skip_zero_variance else None,
     )

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rewards import REWARDS
-from rewards.select import check_names
-from rewards.watch import with_thresholds
+from rewards.select import check_reward_names
+from rewards.watch import make_alarms
 from rl.rows import check_layout, read_rows
 from slmsql.errors import InputError
 from slmsql.files import Record
@@ -59,8 +59,8 @@ class Options:
     resume: bool = field(default=True, metadata={"help": "go on from the last checkpoint, if any"})
 
     def __post_init__(self) -> None:
-        check_names(self.rewards)
-        with_thresholds(self.alarms)
+        check_reward_names(self.rewards)
+        make_alarms(self.alarms)
         if not 0 <= self.fault_share < 1:
             raise ValueError(f"fault_share must be in [0, 1), got {self.fault_share}")
         for name, value in (

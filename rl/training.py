@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rewards import Judge
-from rewards.completion import pairs_of, text_of
-from rewards.watch import Alarm, JudgedCompletion, figures, raised
+from rewards.completion import answer_of, pairs_of, text_of
+from rewards.watch import Alarm, JudgedCompletion, raised_alarms, watch_metrics
 from rl.groups import Resting
 from rl.rollouts import RolloutLog
 from slmsql.execution import Pair
 from slmsql.files import Record
 from slmsql.match import Match
-from slmsql.prompt.answer import parse
 
 if TYPE_CHECKING:
     import torch
@@ -64,7 +63,7 @@ class ExecutionTraining:
             self._step_seconds = [0.0, 0.0]
         super().log(logs, start_time)
         if self.accelerator.is_main_process:
-            for alarm in raised(logs, self._setup.alarms):
+            for alarm in raised_alarms(logs, self._setup.alarms):
                 value = logs[alarm.metric]
                 logger.warning(
                     f"alarm at step {self.state.global_step}: {alarm.metric} is {value:.2f}, above "
@@ -130,12 +129,16 @@ class ExecutionTraining:
         pairs = self._pairs(completions)
         verdicts = setup.judge.verdicts(pairs, setup.match)
         strictly = setup.judge.verdicts(pairs, Match.STRICT)
-        texts = [text_of(completion) for completion in completions]
-        watched = [JudgedCompletion(*one) for one in zip(texts, verdicts, strictly, strict=True)]
-        for name, value in figures(watched).items():
+        watched = [
+            JudgedCompletion(text_of(completion), answer_of(completion), verdict, strict_verdict)
+            for completion, verdict, strict_verdict in zip(
+                completions, verdicts, strictly, strict=True
+            )
+        ]
+        for name, value in watch_metrics(watched).items():
             self._log_metric(name, value)
         self._log_completion_extra("id", [row["id"] for row in inputs])
-        self._log_completion_extra("sql", [parse(text).sql for text in texts])
+        self._log_completion_extra("sql", [judged.answer.sql for judged in watched])
         if not self.model.training:
             return
         paid = rewards[first : first + len(inputs)].tolist()
@@ -188,7 +191,7 @@ def _record(row: Record, watched: JudgedCompletion) -> Record:
     return {
         "id": row["id"],
         "completion": watched.text,
-        "sql": parse(watched.text).sql,
+        "sql": watched.answer.sql,
         "status": str(predicted.status),
         "error": predicted.error,
         "correct": watched.verdict.correct,

@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 
 from rewards import REWARDS, Judge, Reward, make_rewards
-from rewards.select import check_names
+from rewards.select import check_reward_names
 from slmsql.cli.config import parse
 from slmsql.errors import InputError, run_program
 from slmsql.files import Record, read_jsonl, write_json, write_jsonl
@@ -37,7 +37,7 @@ class Options:
     json: str = field(default="", metadata={"help": "file for the means by step"})
 
     def __post_init__(self) -> None:
-        check_names(self.rewards)
+        check_reward_names(self.rewards)
         if "length" in self.rewards:
             raise ValueError("`length` counts tokens, which rollouts do not have")
 

@@ -11,10 +11,10 @@ from rewards.watch import (
     ALARMS,
     Alarm,
     JudgedCompletion,
-    figures,
     is_constant,
-    raised,
-    with_thresholds,
+    make_alarms,
+    raised_alarms,
+    watch_metrics,
 )
 from rl.checkpoint import last_checkpoint, step_of
 from rl.groups import Resting, groups_of_update
@@ -29,6 +29,7 @@ from slmsql.errors import InputError
 from slmsql.execution import Executor, create_database, fingerprint
 from slmsql.files import read_jsonl, write_json, write_jsonl
 from slmsql.match import Match
+from slmsql.prompt.answer import parse
 from slmsql.prompt.build import PromptSettings, build_prompt, read_template
 from slmsql.questions.question import Question
 from slmsql.rows.formats import grpo_row
@@ -273,11 +274,14 @@ def watched(database, *sql, gold=GOLD):
     pairs = [Pair(database, text, gold) for text in sql]
     with Executor(workers=1) as executor:
         by_mode = [executor.judge(pairs, match=match) for match in (Match.BIRD, Match.STRICT)]
-    return [JudgedCompletion(think(text), *both) for text, *both in zip(sql, *by_mode, strict=True)]
+    return [
+        JudgedCompletion(think(text), parse(think(text)), *verdicts)
+        for text, *verdicts in zip(sql, *by_mode, strict=True)
+    ]
 
 
 def test_each_way_to_game_the_reward_has_its_figure(singers):
-    shares = figures(
+    shares = watch_metrics(
         watched(
             singers,
             GOLD,
@@ -311,10 +315,10 @@ def test_a_query_without_from_is_a_constant(sql, constant):
 
 
 def test_alarms_sound_above_their_threshold_and_can_be_moved():
-    loud = raised({"watch/constant": 0.2, "watch/empty": 0.2}, ALARMS)
+    loud = raised_alarms({"watch/constant": 0.2, "watch/empty": 0.2}, ALARMS)
     assert [alarm.metric for alarm in loud] == ["watch/constant"]
-    moved = with_thresholds(["watch/constant=0.5"])
-    assert not raised({"watch/constant": 0.2}, moved)
+    moved = make_alarms(["watch/constant=0.5"])
+    assert not raised_alarms({"watch/constant": 0.2}, moved)
     assert Alarm("watch/constant", 0.5, ALARMS[0].meaning) in moved
 
 

@@ -125,7 +125,7 @@ def test_rewards_travel_to_other_processes(singers):
 def test_unknown_and_doubled_rewards_are_refused():
     with pytest.raises(InputError, match=r"unknown rewards \['exekution'\]; expected some of"):
         make_rewards(["exekution"], match=Match.BIRD, judge=Judge())
-    with pytest.raises(InputError, match="stands twice"):
+    with pytest.raises(InputError, match="given twice"):
         make_rewards(["format", "format"], match=Match.BIRD, judge=Judge())
 
 
@@ -169,6 +169,13 @@ def test_likeness_is_paid_by_names_and_by_clauses(sql, linking, components):
     given = {"completions": [think(sql)], "gold_sql": [JOINED]}
     assert linking_reward(**given) == [linking]
     assert components_reward(**given) == [pytest.approx(components)]
+
+
+def test_subqueries_too_deep_to_be_written_back_earn_nothing():
+    deep = "SELECT * FROM (" * 100 + JOINED + ")" * 100
+    given = {"completions": [think(deep)], "gold_sql": [JOINED]}
+    assert linking_reward(**given) == [1.0]
+    assert components_reward(**given) == [0.0]
 
 
 def test_tables_that_a_query_defines_are_no_tables_of_the_schema():
