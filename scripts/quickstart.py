@@ -2,81 +2,80 @@
 
     python scripts/quickstart.py --output quickstart
 
-Makes its own databases, questions, tokenizer and model, and runs this repository's programs one
-after the other; each command is shown, so that it can be copied for a real model. A second call
-reuses the stages that are done. Logs of the stages lie in OUTPUT/logs.
+Makes its own databases, questions, tokenizer and model, then runs the programs of this repository
+one after the other (scripts/demo/stages.py lists the commands). Each command is printed, so you can
+copy it for a real model. A second call runs only what is not done yet. OUTPUT/logs holds the output
+of each stage, OUTPUT/report.html the results.
 """
 
 import os
-import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from scripts.demo.stages import stages
-from scripts.stage import ROOT, Done, run_chain
+from scripts.stage import Mark, run_chain
 from slmsql.cli.config import parse
+from slmsql.cli.programs import ROOT, run
 from slmsql.errors import run_program
 from slmsql.files import read_json, write_json
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    output: Path = field(default=Path("quickstart"), metadata={"help": "folder for everything"})
-    seed: int = field(default=1, metadata={"help": "everything follows from it"})
+    output: Path = field(default=Path("quickstart"), metadata={"help": "folder for all files"})
+    seed: int = field(default=1, metadata={"help": "of the data, the weights and the samples"})
     size: Literal["full", "smallest"] = field(
-        default="full", metadata={"help": "smallest: only to see that everything fits together"}
+        default="full", metadata={"help": "smallest: only shows that the programs fit together"}
     )
 
 
 def main() -> None:
     options = parse(Options, about=__doc__)
-    output = _from_root(options.output)
+    output = _short(options.output)
     print(f"commands are run in {ROOT}; logs are in {output}/logs")
-    done = run_chain(stages(output, options.size, options.seed), ROOT / output)
-    _finish(output, options, done)
+    marks = run_chain(stages(output, options.size, options.seed), ROOT / output)
+    _write_report(output, options, marks)
 
 
-def _finish(output: Path, options: Options, done: list[Done]) -> None:
-    """The table and the page; quick, so always made anew."""
-    print()
-    _python("scripts/demo/scores.py", "--folder", str(output))
+def _write_report(output: Path, options: Options, marks: Sequence[Mark]) -> None:
+    """The table, report.json and report.html: quick to make, so they are made at every call."""
+    _run("python", "scripts/demo/scores.py", "--folder", str(output))
     report = ROOT / output / "report.json"
     content = read_json(report) | {
         "seed": options.seed,
         "size": options.size,
-        "seconds": round(sum(one.seconds for one in done)),
-        "cpu_seconds": round(sum(one.cpu_seconds for one in done)),
-        "stages": [asdict(one) for one in done],
+        "seconds": round(sum(mark.seconds for mark in marks)),
+        "cpu_seconds": round(sum(mark.cpu_seconds for mark in marks)),
+        "stages": [asdict(mark) for mark in marks],
     }
     write_json(report, content)
-    evaluations = output / "evaluation"
-    _python(
-        *("scripts/report.py", "--stages", str(output / "stages.json")),
+    _run(
+        *("python", "scripts/report.py", "--stages", f"{output}/stages.json"),
         "--curves",
-        f"SFT={output / 'sft' / 'trainer_state.json'}",
-        f"GRPO={output / 'grpo' / 'trainer_state.json'}",
-        f"merge model, SFT={output / 'merge_sft' / 'trainer_state.json'}",
-        f"merge model, GRPO={output / 'merge_grpo' / 'trainer_state.json'}",
+        f"SFT={output}/sft/trainer_state.json",
+        f"GRPO={output}/grpo/trainer_state.json",
+        f"merge model, SFT={output}/merge_sft/trainer_state.json",
+        f"merge model, GRPO={output}/merge_grpo/trainer_state.json",
         "--runs",
-        f"SFT, greedy={evaluations / 'sft_greedy'}",
-        f"corrective self-consistency={evaluations / 'corrective'}",
-        *("--output", str(output / "report.html")),
+        f"SFT, greedy={output}/evaluation/sft_greedy",
+        f"corrective self-consistency={output}/evaluation/corrective",
+        *("--output", f"{output}/report.html"),
     )
     print(f"{content['seconds']} s in all stages, {content['cpu_seconds']} s of processor time")
 
 
-def _python(*words: str) -> None:
-    status = subprocess.run([sys.executable, *words], cwd=ROOT, check=False).returncode
-    if status:
+def _run(*words: str) -> None:
+    if status := run(words, cwd=ROOT):
         sys.exit(status)
 
 
-def _from_root(path: Path) -> Path:
-    """Short where the folder lies in the checkout, so that the shown commands are short."""
-    whole = Path(os.path.abspath(path))
-    return whole.relative_to(ROOT) if whole.is_relative_to(ROOT) else whole
+def _short(path: Path) -> Path:
+    """The path from the repository's root if it lies in it: the printed commands are shorter."""
+    absolute = Path(os.path.abspath(path))
+    return absolute.relative_to(ROOT) if absolute.is_relative_to(ROOT) else absolute
 
 
 if __name__ == "__main__":

@@ -1,47 +1,60 @@
-"""A stage of a chain: one program's command, run once, with its progress and a mark when done."""
+"""Run the commands of a chain one after the other, each once.
+
+    stages = [Stage("vote", "Vote", "python inference/vote.py ... --output out/votes.jsonl",
+                    outputs=(Path("out/votes.jsonl"),))]
+    run_chain(stages, Path("out"))
+
+prints each command and its progress, keeps its output in out/logs/vote.log and writes
+out/done/vote.json when it has succeeded. A second call runs only what has changed since.
+"""
 
 import hashlib
 import json
 import os
 import shlex
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from subprocess import PIPE, STDOUT
 from typing import IO
 
+from slmsql.cli.programs import ROOT, start
 from slmsql.errors import InputError
 from slmsql.files import read_json, write_json
 
-ROOT = Path(__file__).parent.parent
-EVERY = 15.0  # seconds between lines of progress where the output is no terminal
+PROGRESS_SECONDS = 15.0  # between lines of progress where the output is not a terminal
+ERROR_LINES = 20  # of the log, shown when a stage fails
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A command of a program of this repository.
+    """One command of a chain, run in the repository's root.
 
-    `words` begin with the program's path; `outputs` are what it leaves, all under the folder of
-    the chain. `reads` are files whose content decides the result beside the words: configs.
+    Args:
+        name: names the stage's log and mark; unique in the chain.
+        about: what the stage does, for the person who watches.
+        command: as typed in a shell; white space between words may hold line breaks.
+        outputs: files and folders that the command writes, all inside the chain's folder.
+        reads: files whose content decides the result: configs and templates.
     """
 
     name: str
     about: str
-    words: tuple[str, ...]
+    command: str
     outputs: tuple[Path, ...]
     reads: tuple[Path, ...] = ()
 
-    def command(self) -> list[str]:
-        """The command line as run and as shown."""
-        return list(self.words)
+    @property
+    def words(self) -> list[str]:
+        return shlex.split(self.command)
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
-    """The mark of a finished stage."""
+class Mark:
+    """What is written when a stage has succeeded: its key, its command and its cost."""
 
     key: str
     command: str
@@ -49,90 +62,83 @@ class Done:
     cpu_seconds: float
 
 
-def run_chain(stages: Sequence[Stage], folder: Path) -> list[Done]:
-    """Run stages in order; those whose mark is there with the same key are reused.
+def run_chain(stages: Sequence[Stage], folder: Path) -> list[Mark]:
+    """Run stages in order, except those that succeeded before and have the same key.
 
-    The key of a stage covers its command, its configs and the key of the stage before, so that a
-    change runs everything behind it again.
+    A stage's key covers its command, the files it reads and the key of the stage before, so a
+    change reruns the changed stage and all that follow.
 
     Raises:
-        InputError: a program failed; its last lines were shown, the whole is in its log.
+        InputError: a command failed; the end of its output has been shown, all of it is in its log.
     """
-    key, marks = "", []
+    key = ""
+    marks = []
     for number, stage in enumerate(stages, start=1):
         key = _key(stage, key)
-        mark = folder / "done" / f"{stage.name}.json"
-        print(f"\n[{number}/{len(stages)}] {stage.about}\n  {shlex.join(stage.command())}")
-        done = _finished(stage, mark, key)
-        if done is None:
-            done = _run(stage, key, folder)
-            write_json(mark, asdict(done))
-            print(f"  done in {done.seconds:.0f} s")
+        file = folder / "done" / f"{stage.name}.json"
+        print(f"\n[{number}/{len(stages)}] {stage.about}\n  {shlex.join(stage.words)}")
+        mark = _earlier_mark(stage, file, key)
+        if mark is None:
+            mark = _run(stage, key, folder)
+            write_json(file, asdict(mark))
+            print(f"  done in {mark.seconds:.0f} s")
         else:
-            print(f"  reused; it took {done.seconds:.0f} s")
-        marks.append(done)
+            print(f"  reused; it took {mark.seconds:.0f} s")
+        marks.append(mark)
     return marks
 
 
-def _key(stage: Stage, before: str) -> str:
-    content = hashlib.sha256(json.dumps([before, stage.command()]).encode())
+def _key(stage: Stage, key_before: str) -> str:
+    content = hashlib.sha256(json.dumps([key_before, stage.words]).encode())
     for file in stage.reads:
         content.update((ROOT / file).read_bytes())
     return content.hexdigest()[:16]
 
 
-def _finished(stage: Stage, mark: Path, key: str) -> Done | None:
-    if not mark.is_file() or not all((ROOT / path).exists() for path in stage.outputs):
+def _earlier_mark(stage: Stage, file: Path, key: str) -> Mark | None:
+    """The mark of an earlier run of the same stage whose outputs still exist."""
+    if not file.is_file() or not all((ROOT / path).exists() for path in stage.outputs):
         return None
-    done = Done(**read_json(mark))
-    return done if done.key == key else None
+    mark = Mark(**read_json(file))
+    return mark if mark.key == key else None
 
 
-def _run(stage: Stage, key: str, folder: Path) -> Done:
+def _run(stage: Stage, key: str, folder: Path) -> Mark:
     (folder / "done" / f"{stage.name}.json").unlink(missing_ok=True)
-    for path in stage.outputs:  # half of an earlier run, or one with other settings
+    for path in stage.outputs:  # left by an interrupted run, or by one with other settings
         _remove(ROOT / path)
     log = folder / "logs" / f"{stage.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    start, processor = time.monotonic(), _children_seconds()
+    started, cpu_before = time.monotonic(), _children_cpu_seconds()
     with open(log, "w", encoding="utf-8") as file:
-        status = _follow(stage.command(), file)
+        status = _follow(stage.words, file)
     if status:
-        _show_end(log)
+        for line in log.read_text(encoding="utf-8").splitlines()[-ERROR_LINES:]:
+            print(f"  {line}", file=sys.stderr)
         raise InputError(f"stage {stage.name} ended with status {status}; its output is in {log}")
-    seconds = time.monotonic() - start
-    used = _children_seconds() - processor
-    return Done(key, shlex.join(stage.command()), round(seconds, 1), round(used, 1))
+    seconds = round(time.monotonic() - started, 1)
+    cpu_seconds = round(_children_cpu_seconds() - cpu_before, 1)
+    return Mark(key, shlex.join(stage.words), seconds, cpu_seconds)
 
 
-def _follow(command: list[str], log: IO[str]) -> int:
-    """Run a command; its output goes to the log, the latest line of it to the terminal."""
-    words = [_program(command[0]), *command[1:]]
-    # Unbuffered, or progress would arrive in blocks.
-    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(
-        words,
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        stdin=subprocess.DEVNULL,
-    ) as process:
+def _follow(words: Sequence[str], log: IO[str]) -> int:
+    """Run a command: all output goes to the log, now and then a line of it to the terminal."""
+    pause = 0.5 if sys.stdout.isatty() else PROGRESS_SECONDS
+    with start(words, cwd=ROOT, stdout=PIPE, stderr=STDOUT) as process:
         assert process.stdout is not None
-        shown = time.monotonic()
+        shown_at = time.monotonic()
         for line in _lines(process.stdout):
             log.write(line + "\n")
-            pause = 0.5 if sys.stdout.isatty() else EVERY
-            if line.strip() and time.monotonic() - shown > pause:
-                shown = time.monotonic()
-                _show(line)
-        if sys.stdout.isatty():
-            print("\r\033[K", end="")
+            if line.strip() and time.monotonic() - shown_at > pause:
+                shown_at = time.monotonic()
+                _show_progress(line)
+    if sys.stdout.isatty():
+        print("\r\033[K", end="")
     return process.returncode
 
 
 def _lines(stream: IO[bytes]) -> Iterator[str]:
-    """Lines as they come; a progress bar's carriage return ends one too."""
+    """The lines of a stream as they come; the carriage return of a progress bar ends a line too."""
     rest = ""
     while block := os.read(stream.fileno(), 4096):
         rest += block.decode("utf-8", "replace")
@@ -142,36 +148,26 @@ def _lines(stream: IO[bytes]) -> Iterator[str]:
         yield rest
 
 
-def _show(line: str) -> None:
+def _show_progress(line: str) -> None:
+    """On a terminal each line replaces the one before."""
     width = shutil.get_terminal_size().columns - 5
     text = " ".join(line.split())[:width]
-    print(f"\r\033[K  {text}" if sys.stdout.isatty() else f"  {text}", end="", flush=True)
-    if not sys.stdout.isatty():
-        print()
-
-
-def _show_end(log: Path) -> None:
-    for line in log.read_text(encoding="utf-8").splitlines()[-20:]:
-        print(f"  {line}", file=sys.stderr)
-
-
-def _program(name: str) -> str:
-    """`python` and `accelerate` are those of this environment, activated or not."""
-    if name == "python":
-        return sys.executable
-    return str(Path(sys.executable).with_name(name))
+    if sys.stdout.isatty():
+        print(f"\r\033[K  {text}", end="", flush=True)
+    else:
+        print(f"  {text}", flush=True)
 
 
 def _remove(path: Path) -> None:
-    """Remove an output with what a program keeps beside it: FILE.run.json, FILE.partial ..."""
+    """Remove an output and what a program keeps beside it: FILE.run.json, FILE.partial ..."""
     beside = path.parent.glob(f"{path.name}.*") if path.suffix else ()
-    for found in [path, *beside]:
-        if found.is_dir():
-            shutil.rmtree(found)
+    for output in [path, *beside]:
+        if output.is_dir():
+            shutil.rmtree(output)
         else:
-            found.unlink(missing_ok=True)
+            output.unlink(missing_ok=True)
 
 
-def _children_seconds() -> float:
+def _children_cpu_seconds() -> float:
     times = os.times()
     return times.children_user + times.children_system

@@ -209,7 +209,14 @@ def test_conformance_lists_each_disagreement_with_its_reason(inputs, bird_checko
     before = (tmp_path / "databases" / "band" / "band.sqlite").read_bytes()
     report = tmp_path / "report.json"
     done = program(
-        "bench/conformance", *inputs, "--predictions", file, "--bird", bird_checkout, "--json", report
+        "bench/conformance",
+        *inputs,
+        "--predictions",
+        file,
+        "--bird",
+        bird_checkout,
+        "--json",
+        report,
     )
     assert "bird: 1 of 4 pairs differ" in done.stdout
     (only,) = json.loads(report.read_text())["disagreements"]
@@ -222,7 +229,9 @@ def test_a_disagreement_without_a_reason_is_a_fault(inputs, bird_checkout, tmp_p
     evaluation = bird_checkout / "evaluation" / "evaluation_ex.py"
     evaluation.write_text(EVALUATION_EX.replace("int(right)", "int(not right)"))
     file = predictions(tmp_path, count="SELECT 3")
-    done = program("bench/conformance", *inputs, "--predictions", file, "--bird", bird_checkout, status=1)
+    done = program(
+        "bench/conformance", *inputs, "--predictions", file, "--bird", bird_checkout, status=1
+    )
     assert "unknown: official False, ours True" in done.stdout
 
 
@@ -262,7 +271,11 @@ def test_help_shows_a_command(name):
     ("name", "arguments", "message"),
     [
         ("audit_gold", ["--questions", "nowhere.json"], "nowhere.json"),
-        ("bench/conformance", ["--questions", "a", "--predictions", "b"], "nothing to compare with"),
+        (
+            "bench/conformance",
+            ["--questions", "a", "--predictions", "b"],
+            "nothing to compare with",
+        ),
         (
             "bench/conformance",
             ["--questions", "nowhere.json", "--predictions", "b", "--bird", "c"],
@@ -284,6 +297,6 @@ def test_a_wrong_path_is_one_line(name, arguments, message):
 
 def test_a_folder_that_is_no_checkout_is_one_line(inputs, tmp_path):
     file = predictions(tmp_path, count="SELECT 3")
-    done = program("bench/conformance", *inputs, "--predictions", file, "--bird", tmp_path / "databases",
-                   status=2)  # fmt: skip
+    words = (*inputs, "--predictions", file, "--bird", tmp_path / "databases")
+    done = program("bench/conformance", *words, status=2)
     assert "no evaluation_ex.py" in done.stderr

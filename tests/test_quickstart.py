@@ -1,6 +1,7 @@
 """The quickstart's runner: each stage once, visible, and never half done."""
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,8 @@ import pytest
 
 from scripts.demo.scores import Row, as_report, as_stages, as_table
 from scripts.demo.stages import stages
-from scripts.stage import ROOT, Stage, run_chain
+from scripts.stage import Stage, run_chain
+from slmsql.cli.programs import ROOT
 from slmsql.errors import InputError
 
 CONFIGS = sorted((ROOT / "configs" / "quickstart").glob("*.yaml"))
@@ -19,11 +21,13 @@ APPEND = "import sys; open(sys.argv[1], 'a').write(sys.argv[2])"
 def writing(name: str, text: str, folder: Path, reads: tuple[Path, ...] = ()) -> Stage:
     """A stage that appends to its output, so that running twice shows."""
     file = folder / f"{name}.txt"
-    return Stage(name, f"write {text}", ("python", "-c", APPEND, str(file), text), (file,), reads)
+    command = shlex.join(["python", "-c", APPEND, str(file), text])
+    return Stage(name, f"write {text}", command, (file,), reads)
 
 
 def failing(name: str, folder: Path) -> Stage:
-    return Stage(name, "fail", ("python", "-c", "print('why'); exit(3)"), (folder / name,))
+    command = """python -c "print('why'); exit(3)" """
+    return Stage(name, "fail", command, (folder / name,))
 
 
 def test_stages_run_in_order_and_show_their_commands(tmp_path, capsys):
@@ -82,7 +86,7 @@ def test_a_stage_made_again_clears_its_own_files_and_no_others(tmp_path):
     (tmp_path / "a.txt.run.json").write_text("of an earlier run")
     (tmp_path / "b").mkdir()
     (tmp_path / "b.jsonl").write_text("another stage's output")
-    folder = Stage("b", "b", ("python", "-c", ""), (tmp_path / "b",))
+    folder = Stage("b", "b", "python -c ''", (tmp_path / "b",))
     run_chain([writing("a", "1", tmp_path), folder], tmp_path)
     assert not (tmp_path / "a.txt.run.json").exists()
     assert (tmp_path / "b.jsonl").exists()
@@ -90,7 +94,7 @@ def test_a_stage_made_again_clears_its_own_files_and_no_others(tmp_path):
 
 def test_progress_bars_become_lines_in_the_log(tmp_path):
     bar = "import sys; sys.stdout.write('10%\\r20%\\r100%\\n')"
-    run_chain([Stage("bar", "bar", ("python", "-c", bar), ())], tmp_path)
+    run_chain([Stage("bar", "bar", shlex.join(["python", "-c", bar]), ())], tmp_path)
     assert (tmp_path / "logs" / "bar.log").read_text() == "10%\n20%\n100%\n"
 
 

@@ -9,13 +9,15 @@ seed, and prints the rollouts until an execution accuracy on the held-out questi
 be added later. A run takes a minute or two on two cores.
 """
 
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from scripts.bench.groups import comparison, read_curve, table
 from scripts.demo.stages import CONFIGS, THINK
-from scripts.stage import ROOT, Stage, run_chain
+from scripts.stage import Stage, run_chain
 from slmsql.cli.config import parse
+from slmsql.cli.programs import ROOT
 from slmsql.errors import InputError, run_program
 from slmsql.files import write_json
 
@@ -55,40 +57,45 @@ def main() -> None:
 
 def stages(options: Options) -> list[Stage]:
     """Rows for training and validation, then two runs with each seed."""
-    demo, output = options.quickstart / "demo", options.output
-    samples = str(options.quickstart / "sft_rl_sampled.jsonl")
-    known = ("--candidates", samples, "--pass_above", "-1", "--pass_below", "2")
+    quickstart = shlex.quote(str(options.quickstart))
+    out = shlex.quote(str(options.output))
+    rows = f"--template {THINK} --sample_values 0"
     return [
-        _rows("rl", demo / "rl.jsonl", output, *known),
-        _rows("held_out", demo / "test.jsonl", output, "--allow_evaluation_split", "true"),
+        Stage(
+            "rows_rl",
+            "Training rows with the pass rates of the SFT model's samples",
+            f"""python scripts/prepare_rl.py --questions {quickstart}/demo/rl.jsonl
+            --output {out}/rl.jsonl {rows} --candidates {quickstart}/sft_rl_sampled.jsonl
+            --pass_above -1 --pass_below 2""",
+            outputs=(options.output / "rl.jsonl",),
+            reads=(THINK,),
+        ),
+        Stage(
+            "rows_held_out",
+            "Validation rows",
+            f"""python scripts/prepare_rl.py --questions {quickstart}/demo/test.jsonl
+            --output {out}/held_out.jsonl {rows} --allow_evaluation_split true""",
+            outputs=(options.output / "held_out.jsonl",),
+            reads=(THINK,),
+        ),
         *(
-            _training(f"{name}-{seed}", seed, rests, options)
+            Stage(
+                f"{name}-{seed}",
+                f"GRPO, {name}-{seed}",
+                f"""python rl/grpo.py --config {CONFIGS}/grpo.yaml --seed {seed}
+                --model_name_or_path {quickstart}/sft --train_file {out}/rl.jsonl
+                --skip_zero_variance {skips} --validation_file {out}/held_out.jsonl
+                --eval_strategy steps --eval_steps 2 --per_device_eval_batch_size 400
+                --per_device_train_batch_size {8 * options.groups}
+                --learning_rate {options.learning_rate} --max_steps {options.max_steps}
+                --output_dir {out}/{name}-{seed}""",
+                outputs=(options.output / f"{name}-{seed}",),
+                reads=(CONFIGS / "grpo.yaml",),
+            )
             for seed in options.seeds
-            for name, rests in (("plain", "false"), ("resting", "true"))
+            for name, skips in (("plain", "false"), ("resting", "true"))
         ),
     ]
-
-
-def _rows(name: str, questions: Path, output: Path, *more: str) -> Stage:
-    file = output / f"{name}.jsonl"
-    words = ("python", "scripts/prepare_rl.py", "--questions", str(questions))
-    written = ("--output", str(file), "--template", str(THINK), "--sample_values", "0", *more)
-    return Stage(f"rows_{name}", f"Rows: {name}", (*words, *written), (file,), (THINK,))
-
-
-def _training(name: str, seed: int, rests: str, options: Options) -> Stage:
-    config, output = CONFIGS / "grpo.yaml", options.output
-    words = (
-        *("python", "rl/grpo.py", "--config", str(config), "--seed", str(seed)),
-        *("--model_name_or_path", str(options.quickstart / "sft")),
-        *("--train_file", str(output / "rl.jsonl"), "--skip_zero_variance", rests),
-        *("--validation_file", str(output / "held_out.jsonl"), "--eval_strategy", "steps"),
-        *("--eval_steps", "2", "--per_device_eval_batch_size", "400"),
-        *("--per_device_train_batch_size", str(8 * options.groups)),
-        *("--learning_rate", str(options.learning_rate)),
-        *("--max_steps", str(options.max_steps), "--output_dir", str(output / name)),
-    )
-    return Stage(name, f"GRPO, {name}", words, (output / name,), (config,))
 
 
 if __name__ == "__main__":
