@@ -19,7 +19,7 @@ from typing import Any
 
 from inference import generate, revise, vote
 from inference.inputs import RevisionOptions, VoteOptions
-from inference.sampling.options import check_sampler, sampler_when_needed
+from inference.sampling.loading import check_sampler, sampler_when_needed
 from slmsql.cli.config import as_arguments, parse
 from slmsql.errors import run_program
 

@@ -12,33 +12,23 @@ from pathlib import Path
 
 from inference.inputs import QuestionOptions
 from inference.sampling.journal import Journal
-from inference.sampling.options import (
-    SamplerOptions,
-    SamplingOptions,
-    model_identity,
-    sampler_when_needed,
-    sampling_for,
-)
+from inference.sampling.loading import model_identity, sampler_when_needed
+from inference.sampling.options import SamplerOptions, SamplingOptions, sampling_for
 from inference.sampling.progress import Progress
 from inference.sampling.sampler import Sampler
 from inference.sampling.scheduler import SamplingPlan, Task, draw
 from slmsql.cli.config import parse
+from slmsql.cli.options import PromptOptions
 from slmsql.errors import InputError, run_program
 from slmsql.execution import Executor
-from slmsql.prompt.build import PromptSettings, build_prompt
+from slmsql.prompt.build import build_prompt
 from slmsql.questions.question import Question
 
 
 @dataclass(kw_only=True)
-class PlanOptions(SamplingOptions):
+class PlanOptions(PromptOptions, SamplingOptions):
     """How a question is put and how many candidates it gets."""
 
-    template: str = field(default="think", metadata={"help": "prompt template: name or path"})
-    sample_values: int = field(default=2, metadata={"help": "values shown of each column"})
-    retrieve_values: bool = field(
-        default=False, metadata={"help": "search the database for values the question speaks of"}
-    )
-    schema_tokens: int = field(default=0, metadata={"help": "budget of the schema's text; 0: none"})
     round_size: int = field(default=0, metadata={"help": "candidates of a round; 0: all at once"})
     confidence: float = field(
         default=1.0, metadata={"help": "stop a question whose vote is this sure; 0.9 is good"}
@@ -53,12 +43,6 @@ class PlanOptions(SamplingOptions):
             raise ValueError(f"--confidence must be above 0.5, at most 1; got {self.confidence}")
         if self.confidence < 1 and not self.round_size:
             self.round_size = 1
-
-    @property
-    def prompt_settings(self) -> PromptSettings:
-        return PromptSettings(
-            self.template, self.sample_values, self.retrieve_values, self.schema_tokens
-        )
 
     @property
     def plan(self) -> SamplingPlan:

@@ -6,7 +6,7 @@ The questions stand in their order, and each must have candidates. Candidates of
 one question stand together, in the order of the files; what they cost is added up.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def main(options: Options) -> None:
     print(f"{options.output}: {write_jsonl(options.output, records)} questions")
 
 
-def _spent(files: Sequence[Path]) -> Mapping[str, Mapping[str, float]]:
+def _spent(files: Sequence[Path]) -> dict[str, dict[str, float]]:
     """What each question cost in all files; those of other systems do not say."""
     spent: dict[str, dict[str, float]] = {}
     for file in files:

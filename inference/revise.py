@@ -14,13 +14,8 @@ from pathlib import Path
 
 from inference.inputs import QuestionOptions, RevisionOptions, VoteOptions
 from inference.sampling.journal import Journal
-from inference.sampling.options import (
-    SamplerOptions,
-    SamplingOptions,
-    model_identity,
-    sampler_when_needed,
-    sampling_for,
-)
+from inference.sampling.loading import model_identity, sampler_when_needed
+from inference.sampling.options import SamplerOptions, SamplingOptions, sampling_for
 from inference.sampling.sampler import Sampler
 from inference.sampling.scheduler import SamplingPlan
 from inference.second_stage import FirstVote, first_vote, revise, second_votes

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from slmsql.cli.config import parse
-from slmsql.cli.options import GuardOptions, PromptOptions
+from slmsql.cli.options import DataOptions, GuardOptions, PromptOptions
 from slmsql.consistency.candidates import read_candidates
 from slmsql.errors import InputError, run_program
 from slmsql.execution import Execution, Executor, Pair, Statement
@@ -31,7 +31,7 @@ from slmsql.rows.selection import guarded
 
 
 @dataclass(kw_only=True)
-class Options(PromptOptions, GuardOptions):
+class Options(PromptOptions, DataOptions, GuardOptions):
     output: str = field(metadata={"help": "JSON Lines to write"})
     exclude: str = field(
         default="", metadata={"help": "JSON Lines of `id`: questions whose gold is known as wrong"}
@@ -186,7 +186,7 @@ def write(part: Part, options: Options, report: Record) -> None:
 
 
 def rows(part: Part, options: Options, tally: Tally) -> Iterator[Record]:
-    prompt_settings = options.prompt_settings()
+    prompt_settings = options.prompt_settings
     layout = read_template(options.template).layout
     for question in part.questions:
         prompt = compose(question, prompt_settings)

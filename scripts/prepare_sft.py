@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from slmsql.cli.config import parse
-from slmsql.cli.options import GuardOptions, PromptOptions
+from slmsql.cli.options import DataOptions, GuardOptions, PromptOptions
 from slmsql.errors import InputError, run_program
 from slmsql.execution import Executor, Statement
 from slmsql.files import Record, write_jsonl
@@ -27,7 +27,7 @@ from slmsql.rows.thoughts import read_thoughts
 
 
 @dataclass(kw_only=True)
-class Options(PromptOptions, GuardOptions):
+class Options(PromptOptions, DataOptions, GuardOptions):
     output: str = field(metadata={"help": "JSON Lines to write"})
     template: str = field(default="schema", metadata={"help": "prompt template, name or path"})
     run_gold: bool = field(default=True, metadata={"help": "leave out gold that does not run"})
@@ -89,7 +89,7 @@ def needed_thoughts(file: str, questions: Sequence[Question], template: str) -> 
 def rows(
     questions: Sequence[Question], thoughts: Mapping[str, str], options: Options, tally: Tally
 ) -> Iterator[Record]:
-    prompt_settings = options.prompt_settings()
+    prompt_settings = options.prompt_settings
     layout = read_template(options.template).layout
     for question in questions:
         prompt = compose(question, prompt_settings)

@@ -9,7 +9,7 @@ from typing import Literal
 
 import pytest
 
-from slmsql.cli.config import as_arguments, load_config, parse
+from slmsql.cli.config import as_arguments, load_config, parse, words_of
 from slmsql.errors import InputError, run_program
 
 
@@ -71,6 +71,43 @@ def test_a_single_word_for_a_list_is_a_list_of_one(tmp_path):
 )
 def test_a_wrong_value_in_the_file_is_one_line(tmp_path, capsys, text, message):
     assert message in refused(capsys, tmp_path, text)
+
+
+@dataclass(kw_only=True)
+class Part:
+    """How often. And more about it."""
+
+    n: int = field(default=3, metadata={"help": "number of times"})
+    mode: Literal["a", "b"] = "a"
+
+    def __post_init__(self):
+        if self.n < 1:
+            raise ValueError(f"n must be at least 1, got {self.n}")
+
+
+@dataclass(kw_only=True)
+class Whole:
+    name: str
+    often: Part
+    tags: list[str] = field(default_factory=list)
+
+
+def test_the_options_of_a_part_are_options_of_the_program(capsys):
+    whole = parse(Whole, about=None, argv=["--name", "x", "--n", "5"])
+    assert whole == Whole(name="x", often=Part(n=5))
+    with pytest.raises(SystemExit):
+        parse(Whole, about=None, argv=["--name", "x", "--n", "0"])
+    assert "n must be at least 1" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        parse(Whole, about=None, argv=["--help"])
+    assert "How often. And more about it:" in capsys.readouterr().out
+
+
+def test_options_become_the_words_that_give_them():
+    whole = Whole(name="x", often=Part(n=5), tags=["a", "b"])
+    words = words_of(whole)
+    assert words == ["--name=x", "--n=5", "--tags", "a", "b"]
+    assert parse(Whole, about=None, argv=words) == whole
 
 
 def test_dashes_in_an_option_are_as_good_as_underscores():

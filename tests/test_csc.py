@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from inference import generate
-from inference.sampling.options import sampler_when_needed
+from inference.sampling.loading import sampler_when_needed
 from slmsql.cli.config import parse
 from slmsql.execution import create_database
 from slmsql.files import read_jsonl, write_jsonl

@@ -1,18 +1,10 @@
 """Options of the programs that sample: which model, by which means, how completions are drawn."""
 
-import importlib.util
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from hashlib import blake2b
-from os import SEEK_END
-from pathlib import Path
 from typing import Literal
 
-from inference.sampling.sampler import Sampler, SamplingParams
-from slmsql.errors import InputError
+from inference.sampling.sampler import SamplingParams
 from slmsql.prompt.build import Layout, read_template
-from slmsql.training.model_check import check_model
 
 
 @dataclass(kw_only=True)
@@ -95,84 +87,3 @@ def sampling_for(options: SamplingOptions, template: str) -> SamplingParams:
         stop=("</answer>",) if think else (),
         logprobs=options.logprobs,
     )
-
-
-def open_sampler(options: SamplerOptions) -> Sampler:
-    """The sampler that the options ask for, its model loaded.
-
-    Raises:
-        InputError, FileNotFoundError: the model folder is missing or none, or what the sampler
-            needs is not installed.
-    """
-    check_sampler(options)
-    kind = _kind(options)
-    if kind == "endpoint":
-        from inference.sampling.endpoint_sampler import EndpointSampler
-
-        return EndpointSampler(options)
-    if kind == "vllm":
-        from inference.sampling.vllm_sampler import VllmSampler
-
-        return VllmSampler(options)
-    from inference.sampling.transformers_sampler import TransformersSampler
-
-    return TransformersSampler(options)
-
-
-def check_sampler(options: SamplerOptions) -> None:
-    """Refuse a model that is none, or a sampler that is not installed, without loading either.
-
-    Raises:
-        InputError, FileNotFoundError: as `open_sampler`.
-    """
-    if _kind(options) == "endpoint":
-        return
-    check_model(options.model)
-    if options.adapter:
-        check_model(options.adapter, file="adapter_config.json")
-
-
-@contextmanager
-def sampler_when_needed(options: SamplerOptions) -> Iterator[Callable[[], Sampler]]:
-    """Something that opens the sampler when it is first asked for, and only then."""
-    opened: list[Sampler] = []
-
-    def sampler() -> Sampler:
-        if not opened:
-            opened.append(open_sampler(options))
-        return opened[0]
-
-    try:
-        yield sampler
-    finally:
-        for one in opened:
-            one.close()
-
-
-def model_identity(name: str) -> str:
-    """A model's name with a mark of its weights, so that one retrained under it is noticed."""
-    mark = blake2b(digest_size=6)
-    for file in sorted(Path(name).glob("*.safetensors")) if name else ():
-        with open(file, "rb") as weights:
-            mark.update(f"{file.name} {file.stat().st_size}".encode())
-            # The header, and a piece of the last tensor: all of a large model takes a minute.
-            mark.update(weights.read(2**20))
-            weights.seek(-min(file.stat().st_size, 2**20), SEEK_END)
-            mark.update(weights.read())
-    return f"{name} {mark.hexdigest()}"
-
-
-def _kind(options: SamplerOptions) -> str:
-    if (options.sampler == "endpoint") and not options.endpoints:
-        raise InputError("--sampler endpoint needs --endpoints URL")
-    if options.sampler == "auto" and options.endpoints:
-        return "endpoint"
-    if options.sampler != "auto":
-        if options.sampler == "vllm" and not _installed("vllm"):
-            raise InputError("vllm is not installed; pip install -e .[vllm] or say --sampler auto")
-        return options.sampler
-    return "vllm" if _installed("vllm") else "transformers"
-
-
-def _installed(name: str) -> bool:
-    return importlib.util.find_spec(name) is not None

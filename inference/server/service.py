@@ -8,7 +8,8 @@ from pathlib import Path
 
 from inference.generate import PlanOptions
 from inference.inputs import RevisionOptions
-from inference.sampling.options import SamplerOptions, check_sampler, open_sampler, sampling_for
+from inference.sampling.loading import check_sampler, open_sampler
+from inference.sampling.options import SamplerOptions, sampling_for
 from inference.sampling.scheduler import SampledQuestion, SamplingPlan, Task
 from inference.server.dispatcher import Dispatcher
 from slmsql.consistency.candidates import Candidate

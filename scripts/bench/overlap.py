@@ -17,7 +17,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 
 from inference import generate
-from inference.sampling.options import sampler_when_needed
+from inference.sampling.loading import sampler_when_needed
 from inference.sampling.sampler import Request, Sampler, seed_of
 from inference.sampling.scheduler import WINDOW
 from slmsql.cli.config import parse

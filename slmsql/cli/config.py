@@ -12,8 +12,8 @@ import json
 import logging
 import sys
 import types
-from collections.abc import Sequence
-from dataclasses import MISSING, Field, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, Field, fields, is_dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -29,7 +29,8 @@ def parse(options: type[T], *, about: str | None, argv: Sequence[str] | None = N
     """Fill a dataclass from `--config FILE.yaml` and from options that override it.
 
     Args:
-        options: a dataclass; each field is an option, its `help` metadata the help text.
+        options: a dataclass; each field is an option, its `help` metadata the help text. A field
+            whose type is a dataclass is a part: its fields are options of the program too.
         about: what the program is for, normally its `__doc__`.
 
     Raises:
@@ -94,6 +95,26 @@ def as_arguments(content: dict[str, Any]) -> list[str]:
     return words
 
 
+def words_of(options: Any) -> list[str]:
+    """The command-line words that give a program these options; defaults are left out."""
+    return as_arguments(_changed(options))
+
+
+def _changed(options: Any) -> dict[str, Any]:
+    changed: dict[str, Any] = {}
+    for field in fields(options):
+        value = getattr(options, field.name)
+        if is_dataclass(value):
+            changed |= _changed(value)
+        elif value is not None and value != _default(field):
+            changed[field.name] = value
+    return changed
+
+
+def _default(field: Field[Any]) -> Any:
+    return field.default_factory() if field.default_factory is not MISSING else field.default
+
+
 class _UniqueKeys(yaml.SafeLoader):
     """YAML silently keeps the last of two equal keys; here that is an error."""
 
@@ -147,19 +168,29 @@ def _parser(options: type, about: str | None, note: str = "") -> _Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    kinds = get_type_hints(options)
-    for field in fields(options):
-        _add(parser, field, kinds[field.name])
+    _add_all(parser, options)
     return parser
 
 
-def _add(parser: argparse.ArgumentParser, field: Field[Any], kind: Any) -> None:
-    required = field.default is MISSING and field.default_factory is MISSING
-    default = field.default_factory() if field.default_factory is not MISSING else field.default
+def _add_all(group: argparse._ActionsContainer, options: Any) -> None:
+    """Add a dataclass's options; those of its parts stand under headings of their own in --help."""
+    kinds = get_type_hints(options)
+    for field in fields(options):
+        kind = kinds[field.name]
+        if is_dataclass(kind):
+            heading = (kind.__doc__ or field.name).splitlines()[0].rstrip(".")
+            _add_all(group.add_argument_group(heading), kind)
+        else:
+            _add(group, field, kind)
+
+
+def _add(group: argparse._ActionsContainer, field: Field[Any], kind: Any) -> None:
+    default = _default(field)
+    required = default is MISSING
     help_text = str(field.metadata.get("help", "")).replace("%", "%%")
     if not required and default is not None:
         help_text += f" (default: {_shown(default)})"
-    parser.add_argument(
+    group.add_argument(
         f"--{field.name}",
         required=required,
         default=argparse.SUPPRESS,
@@ -196,12 +227,22 @@ def _boolean(word: str) -> bool:
 
 
 def _fill(options: type[T], known: argparse.Namespace, parser: argparse.ArgumentParser) -> T:
-    kinds = get_type_hints(options)
-    values = {name: _member(kinds[name], value) for name, value in vars(known).items()}
     try:
-        return options(**values)
+        filled: T = _build(options, vars(known))
+        return filled
     except ValueError as error:  # a cross-check in __post_init__
         parser.error(str(error))
+
+
+def _build(options: Any, values: Mapping[str, Any]) -> Any:
+    kinds = get_type_hints(options)
+    arguments: dict[str, Any] = {}
+    for name in (field.name for field in fields(options)):
+        if is_dataclass(kinds[name]):
+            arguments[name] = _build(kinds[name], values)
+        elif name in values:
+            arguments[name] = _member(kinds[name], values[name])
+    return options(**arguments)
 
 
 def _member(kind: Any, value: Any) -> Any:

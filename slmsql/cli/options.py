@@ -64,17 +64,21 @@ class DataOptions(SourceOptions):
 
 
 @dataclass(kw_only=True)
-class PromptOptions(DataOptions):
-    """How questions are put to a model; inference must be given the same."""
+class PromptOptions:
+    """How a question is put to the model; give training and inference the same."""
 
-    template: str = field(default="think", metadata={"help": "prompt template, name or path"})
-    sample_values: int = field(default=2, metadata={"help": "values shown of each column"})
+    template: str = field(default="think", metadata={"help": "prompt template: a name or a path"})
+    sample_values: int = field(default=2, metadata={"help": "example values shown for each column"})
     retrieve_values: bool = field(
-        default=False, metadata={"help": "search values for the question"}
+        default=False, metadata={"help": "search the database for values that the question names"}
     )
-    schema_tokens: int = field(default=0, metadata={"help": "budget of the schema; 0: none"})
+    schema_tokens: int = field(
+        default=0, metadata={"help": "token budget for the schema; 0: no limit"}
+    )
 
+    @property
     def prompt_settings(self) -> PromptSettings:
+        """The settings that `slmsql.prompt.build` takes."""
         return PromptSettings(
             self.template, self.sample_values, self.retrieve_values, self.schema_tokens
         )

@@ -1,0 +1,90 @@
+"""Loading the model that the options name: which sampler, and whether all it needs is there."""
+
+import importlib.util
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from hashlib import blake2b
+from os import SEEK_END
+from pathlib import Path
+
+from inference.sampling.endpoint_sampler import EndpointSampler
+from inference.sampling.options import SamplerOptions
+from inference.sampling.sampler import Sampler
+from inference.sampling.transformers_sampler import TransformersSampler
+from inference.sampling.vllm_sampler import VllmSampler
+from slmsql.errors import InputError
+from slmsql.training.model_check import check_model
+
+
+def open_sampler(options: SamplerOptions) -> Sampler:
+    """Load the model into the sampler that the options ask for.
+
+    Raises:
+        InputError: the folder is not a model, or the sampler's package is not installed.
+        FileNotFoundError: the folder does not exist.
+    """
+    check_sampler(options)
+    name = _sampler_name(options)
+    if name == "endpoint":
+        return EndpointSampler(options)
+    return VllmSampler(options) if name == "vllm" else TransformersSampler(options)
+
+
+def check_sampler(options: SamplerOptions) -> None:
+    """Check that the model exists and the sampler is installed, without loading either.
+
+    Raises:
+        InputError, FileNotFoundError: as `open_sampler`.
+    """
+    if _sampler_name(options) == "endpoint":
+        return
+    check_model(options.model)
+    if options.adapter:
+        check_model(options.adapter, file="adapter_config.json")
+
+
+@contextmanager
+def sampler_when_needed(options: SamplerOptions) -> Iterator[Callable[[], Sampler]]:
+    """Give a function that loads the sampler at its first call; close the sampler at the end."""
+    sampler: Sampler | None = None
+
+    def get_sampler() -> Sampler:
+        nonlocal sampler
+        if sampler is None:
+            sampler = open_sampler(options)
+        return sampler
+
+    try:
+        yield get_sampler
+    finally:
+        if sampler is not None:
+            sampler.close()
+
+
+def model_identity(name: str) -> str:
+    """A model's name with a hash of parts of its weights: retraining under the name changes it."""
+    digest = blake2b(digest_size=6)
+    for file in sorted(Path(name).glob("*.safetensors")) if name else ():
+        with open(file, "rb") as weights:
+            digest.update(f"{file.name} {file.stat().st_size}".encode())
+            # The header and the end of the last tensor: reading all of a large model takes a minute
+            digest.update(weights.read(2**20))
+            weights.seek(-min(file.stat().st_size, 2**20), SEEK_END)
+            digest.update(weights.read())
+    return f"{name} {digest.hexdigest()}"
+
+
+def _sampler_name(options: SamplerOptions) -> str:
+    if options.sampler == "endpoint" and not options.endpoints:
+        raise InputError("--sampler endpoint needs --endpoints URL")
+    if options.sampler == "vllm" and not _is_installed("vllm"):
+        raise InputError("vllm is not installed; pip install -e .[vllm] or say --sampler auto")
+    if options.sampler != "auto":
+        return options.sampler
+    if options.endpoints:
+        return "endpoint"
+    return "vllm" if _is_installed("vllm") else "transformers"
+
+
+def _is_installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
