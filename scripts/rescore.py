@@ -1,10 +1,10 @@
-"""Score the rollouts of a GRPO run again, under other rewards or another matching mode.
+"""Recompute the rewards of a GRPO run's rollouts, with other rewards or in another match mode.
 
     python scripts/rescore.py --rollouts runs/NAME/rollouts --rewards execution components \\
         --match strict --output rescored.jsonl
 
-Needs no GPU and no model. Lines keep what they had; `rewards` are the new ones and
-`rewards_before` those that the run was trained on.
+Prints the mean rewards before and after. Needs neither a GPU nor the model. Each line of the
+output is a rollout with its new `rewards`; `rewards_before` are those it was trained with.
 """
 
 from collections import defaultdict
@@ -20,45 +20,52 @@ from slmsql.errors import InputError, run_program
 from slmsql.files import Record, read_jsonl, write_json, write_jsonl
 from slmsql.match import Match
 
-NEEDED = ("step", "id", "completion", "gold_sql", "database", "rewards")
-AT_ONCE = 2048  # completions in one call, so that any number of rollouts fits into memory
+FIELDS = ("step", "id", "completion", "gold_sql", "database", "rewards")
+BATCH_SIZE = 2048  # completions in one call: any number of rollouts fits into memory
 
 
 @dataclass
 class Options:
     rollouts: str = field(metadata={"help": "folder `rollouts` of a run, or one of its files"})
-    output: str = field(metadata={"help": "JSON Lines to write"})
+    output: str = field(metadata={"help": "JSON Lines file to write"})
     rewards: list[str] = field(
         default_factory=lambda: ["execution", "format"],
-        metadata={"help": f"of {', '.join(sorted(set(REWARDS) - {'length'}))}"},
+        metadata={"help": f"one or more of {', '.join(sorted(set(REWARDS) - {'length'}))}"},
     )
-    match: Match = field(default=Match.BIRD, metadata={"help": "when a result is the gold result"})
-    workers: int = field(default=0, metadata={"help": "processes for SQL; 0: one for each core"})
-    json: str = field(default="", metadata={"help": "file for the means by step"})
+    match: Match = field(
+        default=Match.BIRD, metadata={"help": "how results are compared with the gold result"}
+    )
+    workers: int = field(
+        default=0, metadata={"help": "number of processes that run SQL; 0: one for each core"}
+    )
+    json: str = field(default="", metadata={"help": "file for the mean rewards of each step"})
 
     def __post_init__(self) -> None:
         check_reward_names(self.rewards)
         if "length" in self.rewards:
-            raise ValueError("`length` counts tokens, which rollouts do not have")
+            raise ValueError("`length` counts tokens, and rollouts do not record tokens")
 
 
 @dataclass
-class Totals:
-    """Sums over completions; a reward that was left out does not count."""
+class MeanRewards:
+    """Mean rewards of completions. A reward of None does not count."""
 
-    count: int = 0
+    completions: int = 0
     sums: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    known: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    counts: dict[str, int] = field(default_factory=lambda: defaultdict(int))
 
     def add(self, rewards: dict[str, float | None]) -> None:
-        self.count += 1
+        self.completions += 1
         for name, value in rewards.items():
             if value is not None:
                 self.sums[name] += value
-                self.known[name] += 1
+                self.counts[name] += 1
 
     def means(self) -> dict[str, float]:
-        return {name: self.sums[name] / self.known[name] for name in self.sums}
+        return {name: self.sums[name] / self.counts[name] for name in self.sums}
+
+    def __str__(self) -> str:
+        return "  ".join(f"{name} {mean:.4f}" for name, mean in self.means().items())
 
 
 def main() -> None:
@@ -66,46 +73,50 @@ def main() -> None:
     judge = Judge(workers=options.workers or None)
     functions = make_rewards(options.rewards, match=options.match, judge=judge)
     rollouts = read_rollouts(Path(options.rollouts))
-    before, after = Totals(), Totals()
-    by_step: dict[int, Totals] = defaultdict(Totals)
+    before, after = MeanRewards(), MeanRewards()
+    by_step: dict[int, MeanRewards] = defaultdict(MeanRewards)
 
-    def counted() -> Iterator[Record]:
-        for record in rescored(rollouts, options.rewards, functions):
+    def rescored_and_counted() -> Iterator[Record]:
+        for record in rescore(rollouts, options.rewards, functions):
             before.add(record["rewards_before"])
             after.add(record["rewards"])
             by_step[record["step"]].add(record["rewards"])
             yield record
 
-    write_jsonl(Path(options.output), counted())
+    write_jsonl(Path(options.output), rescored_and_counted())
     judge.close()
-    if not after.count:
-        raise InputError(f"{options.rollouts}: no rollouts in it")
-    for title, totals in (("as trained", before), (f"now, {options.match}", after)):
-        means = "  ".join(f"{name} {mean:.4f}" for name, mean in totals.means().items())
-        print(f"{totals.count} completions, {title}: {means}")
+    if after.completions == 0:
+        raise InputError(f"{options.rollouts}: contains no rollouts")
+    print(f"{before.completions} completions, as trained: {before}")
+    print(f"{after.completions} completions, rescored ({options.match}): {after}")
     if options.json:
-        steps = {str(step): totals.means() for step, totals in sorted(by_step.items())}
-        write_json(Path(options.json), {"match": options.match, "n": after.count, "steps": steps})
+        steps = {str(step): rewards.means() for step, rewards in sorted(by_step.items())}
+        figures = {"match": options.match, "n": after.completions, "steps": steps}
+        write_json(Path(options.json), figures)
 
 
 def read_rollouts(path: Path) -> Iterator[Record]:
-    """The rollouts of a run, or of one of its files, with their positions checked."""
+    """Yield the rollouts in a run's folder `rollouts`, or in one of its files.
+
+    Raises:
+        InputError: there is no such file, or a line lacks a field of a rollout.
+    """
     files = sorted(path.glob("rank-*.jsonl")) if path.is_dir() else [path]
     if not files:
-        raise InputError(f"{path}: no rank-*.jsonl in it; is it the folder `rollouts` of a run?")
+        raise InputError(f"{path}: contains no rank-*.jsonl; is it the folder `rollouts` of a run?")
     for file in files:
         for number, record in enumerate(read_jsonl(file), start=1):
-            if missing := [name for name in NEEDED if name not in record]:
+            if missing := [name for name in FIELDS if name not in record]:
                 raise InputError(f"{file}:{number}: no {missing[0]!r}; is it a rollout?")
             yield record
 
 
-def rescored(
+def rescore(
     rollouts: Iterator[Record], names: Sequence[str], functions: Sequence[Reward]
 ) -> Iterator[Record]:
-    """The rollouts with new rewards, many at once."""
-    while batch := list(islice(rollouts, AT_ONCE)):
-        paid = [
+    """Yield the rollouts with new rewards, computed for `BATCH_SIZE` completions at a time."""
+    while batch := list(islice(rollouts, BATCH_SIZE)):
+        columns = [
             function(
                 completions=[record["completion"] for record in batch],
                 gold_sql=[record["gold_sql"] for record in batch],
@@ -113,9 +124,9 @@ def rescored(
             )
             for function in functions
         ]
-        for record, values in zip(batch, zip(*paid, strict=True), strict=True):
-            new = dict(zip(names, values, strict=True))
-            yield {**record, "rewards_before": record["rewards"], "rewards": new}
+        for record, values in zip(batch, zip(*columns, strict=True), strict=True):
+            rewards = dict(zip(names, values, strict=True))
+            yield {**record, "rewards_before": record["rewards"], "rewards": rewards}
 
 
 if __name__ == "__main__":

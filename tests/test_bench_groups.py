@@ -23,8 +23,8 @@ def finished(folder, values, taught):
 def test_runs_are_compared_by_the_rollouts_until_a_level(tmp_path):
     plain = read_curve(finished(tmp_path / "plain", [0.2, 0.3, 0.4], taught=3), "eval_ex_greedy")
     better = read_curve(finished(tmp_path / "better", [0.4, 0.5], taught=4), "eval_ex_greedy")
-    assert (plain.rollouts, plain.wasted) == ((4, 8, 12), 0.5)
-    assert (plain.spent_until(0.4), better.spent_until(0.4), plain.spent_until(0.5)) == (
+    assert (plain.rollouts, plain.zero_variance) == ((4, 8, 12), 0.5)
+    assert (plain.rollouts_until(0.4), better.rollouts_until(0.4), plain.rollouts_until(0.5)) == (
         12,
         4,
         None,

@@ -1,4 +1,4 @@
-"""Rescoring: rollouts of a run under other rewards."""
+"""Rescoring the rollouts of a run with other rewards."""
 
 import json
 import subprocess
@@ -50,7 +50,7 @@ def test_rollouts_of_all_processes_are_scored_again(rollouts, tmp_path):
     assert [record["rewards_before"]["execution"] for record in records] == [1, 1, 0]
     assert [record["rewards"]["format"] for record in records] == [1, 1, 1]
     assert json.loads(figures.read_text())["steps"]["1"]["execution"] == 0.5
-    assert "3 completions, now, strict: execution 0.3333" in ended.stdout
+    assert "3 completions, rescored (strict): execution 0.3333" in ended.stdout
 
 
 @pytest.mark.parametrize(
