@@ -71,9 +71,9 @@ def test_a_second_call_reuses_everything_and_shows_the_same_table(finished):
 
 
 @pytest.mark.slow
-def test_runs_with_and_without_resting_rows_are_compared_on_its_samples(finished, tmp_path):
+def test_runs_with_and_without_skipped_rows_are_compared_on_its_samples(finished, tmp_path):
     folder, _ = finished
-    words = ["--quickstart", folder, "--output", tmp_path / "resting", "--max_steps", 2]
+    words = ["--quickstart", folder, "--output", tmp_path / "compared", "--max_steps", 2]
     words += ["--seeds", 3, "--groups", 2, "--levels", 0]
     ended = subprocess.run(
         [sys.executable, "scripts/bench/zero_variance.py", *map(str, words)],
@@ -83,12 +83,10 @@ def test_runs_with_and_without_resting_rows_are_compared_on_its_samples(finished
         text=True,
     )
     assert ended.returncode == 0, ended.stdout[-5000:]
-    rates = {record["pass_rate"] for record in read_jsonl(tmp_path / "resting" / "rl.jsonl")}
+    rates = {record["pass_rate"] for record in read_jsonl(tmp_path / "compared" / "rl.jsonl")}
     assert {0, 1} & rates
     assert rates - {0, 1}
     assert ended.stdout.splitlines()[-2] == (
         "until 0.0%: 32 rollouts against 32, ratio 1.00 (1.00)"
     )
-    assert read_json(tmp_path / "resting" / "resting-3" / "run.json")["options"][
-        "skip_zero_variance"
-    ]
+    assert read_json(tmp_path / "compared" / "skip-3" / "run.json")["options"]["skip_zero_variance"]

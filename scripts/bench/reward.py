@@ -1,15 +1,17 @@
-"""Measure the execution reward against the published way of computing it.
+"""Measure the execution reward against the published implementation.
 
     python scripts/bench/reward.py --benchmark bird --root BIRD --split dev \\
         --predictions predictions/bird_dev__*.jsonl --json reward.json
 
-Groups of predictions of several models for a question stand for the completions of a step. The
-published way (CSC-SQL): every step starts a pool of 64 processes, hands them completions in chunks
+The predictions of several models for a question stand for a group of completions. The published
+implementation (CSC-SQL) starts a pool of 64 processes in every step, sends it completions in chunks
 of ten, and runs prediction and gold query for each completion, within 30 seconds for both together.
-Ours counts from nothing too: starting and ending the workers is in its time. Both are called in a
-process that has loaded torch and TRL, as a trainer has: a pool of 64 copies its memory map 64 times
-a call, ours comes from a process without them. Beside the seconds by the clock stand those of the
-processors, which do not depend on what else the machine does.
+Ours also starts from nothing: its time includes starting and stopping the workers.
+
+Both run in a process that has loaded torch and TRL, as a trainer has. That matters: a pool of 64
+copies the memory map of this process 64 times a call, while our workers come from a process without
+torch. Wall-clock time and processor time are printed; the latter does not depend on what else the
+machine does.
 """
 
 import os
@@ -33,29 +35,29 @@ from slmsql.execution import Pair, connect
 from slmsql.files import Record, write_json
 from slmsql.questions.question import Question, with_databases
 
-Pay = Callable[[Sequence[Pair]], list[float | None]]
+RewardFunction = Callable[[Sequence[Pair]], list[float | None]]
 PUBLISHED_WORKERS, PUBLISHED_CHUNK, PUBLISHED_SECONDS = 64, 10, 30
 
 
 @dataclass(kw_only=True)
 class Options(SourceOptions):
-    predictions: list[Path] = field(metadata={"help": "prediction files; one is one model"})
-    completions: int = field(default=1024, metadata={"help": "how many in all"})
-    group: int = field(default=8, metadata={"help": "completions of a question"})
+    predictions: list[Path] = field(metadata={"help": "prediction files, one for each model"})
+    completions: int = field(default=1024, metadata={"help": "number of completions in all"})
+    group: int = field(default=8, metadata={"help": "completions for each question"})
     per_step: list[int] = field(
-        default_factory=lambda: [8, 128], metadata={"help": "completions of a step, on one rank"}
+        default_factory=lambda: [8, 128], metadata={"help": "completions in a step, on one rank"}
     )
-    workers: int = field(default=0, metadata={"help": "of our way; 0: one for each core"})
+    workers: int = field(default=0, metadata={"help": "our worker processes; 0: one for each core"})
     weights: float = field(
         default=0.0,
-        metadata={"help": "GiB of a model in this process, as in a training without a GPU"},
+        metadata={"help": "GiB of memory to fill, as a model in training without a GPU does"},
     )
     json: Path | None = field(default=None, metadata={"help": "file for the figures"})
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """What a way took for all steps."""
+class Measurement:
+    """Time and rewards of all steps."""
 
     seconds: float
     processor_seconds: float
@@ -65,23 +67,23 @@ class Measured:
 def main() -> None:
     options = parse(Options, about=__doc__)
     pairs = _pairs(options)
-    held = _as_a_trainer(options.weights)
+    weights = _load_like_a_trainer(options.weights)
     lines = [_compare(pairs, per_step, options) for per_step in options.per_step]
     print(f"{'per step':>9}{'':>12}{'published':>12}{'ours':>9}{'ratio':>8}{'differ':>8}")
     for line in lines:
         for name in ("clock", "processor"):
-            theirs, ours = line["published"][name], line["ours"][name]
+            published, ours = line["published"][name], line["ours"][name]
             print(
-                f"{line['per_step']:>9}{name:>12}{theirs:>10.1f} s{ours:>7.2f} s"
-                f"{theirs / ours:>8.1f}{line['differ']:>8}"
+                f"{line['per_step']:>9}{name:>12}{published:>10.1f} s{ours:>7.2f} s"
+                f"{published / ours:>8.1f}{line['differ']:>8}"
             )
     if options.json:
-        measured = {"completions": len(pairs), "group": options.group, "weights": len(held)}
-        write_json(options.json, {**measured, "runs": lines})
+        setting = {"completions": len(pairs), "group": options.group, "weights": len(weights)}
+        write_json(options.json, {**setting, "runs": lines})
 
 
-def _as_a_trainer(gib: float) -> bytearray:
-    """Load what a trainer has loaded where it calls a reward, and fill memory as its model does."""
+def _load_like_a_trainer(gib: float) -> bytearray:
+    """Load the modules of a trainer, and fill memory as its model does."""
     import_module("trl.trainer.grpo_trainer")
     return bytearray(b"w") * int(gib * 2**30)
 
@@ -94,28 +96,30 @@ def _compare(pairs: Sequence[Pair], per_step: int, options: Options) -> Record:
         "published": {"clock": published.seconds, "processor": published.processor_seconds},
         "ours": {"clock": ours.seconds, "processor": ours.processor_seconds},
         "differ": sum(a != b for a, b in zip(ours.rewards, published.rewards, strict=True)),
-        "paid": sum(filter(None, ours.rewards)) / len(ours.rewards),
+        "mean_reward": sum(filter(None, ours.rewards)) / len(ours.rewards),
     }
 
 
-def _measure(pairs: Sequence[Pair], per_step: int, way: AbstractContextManager[Pay]) -> Measured:
+def _measure(
+    pairs: Sequence[Pair], per_step: int, implementation: AbstractContextManager[RewardFunction]
+) -> Measurement:
     started, used = time.perf_counter(), _processor_seconds()
-    with way as pay:
+    with implementation as reward_function:
         rewards = [
             reward
             for start in range(0, len(pairs), per_step)
-            for reward in pay(pairs[start : start + per_step])
+            for reward in reward_function(pairs[start : start + per_step])
         ]
-    return Measured(time.perf_counter() - started, _processor_seconds() - used, rewards)
+    return Measurement(time.perf_counter() - started, _processor_seconds() - used, rewards)
 
 
 def _processor_seconds() -> float:
-    """Of this process and of those that it started and that have ended."""
+    """Processor time of this process and of its ended children."""
     return sum(os.times()[:4])
 
 
 @contextmanager
-def _ours(workers: int | None) -> Iterator[Pay]:
+def _ours(workers: int | None) -> Iterator[RewardFunction]:
     judge = Judge(workers=workers)
     reward = ExecutionReward(judge=judge)
     yield lambda pairs: reward(
@@ -128,32 +132,32 @@ def _ours(workers: int | None) -> Iterator[Pay]:
 
 def _published(pairs: Sequence[Pair]) -> list[float | None]:
     with ProcessPoolExecutor(max_workers=PUBLISHED_WORKERS) as pool:
-        return list(pool.map(_pay_one, pairs, chunksize=PUBLISHED_CHUNK))
+        return list(pool.map(_published_reward, pairs, chunksize=PUBLISHED_CHUNK))
 
 
-def _pay_one(pair: Pair) -> float:
+def _published_reward(pair: Pair) -> float:
     try:
-        return float(func_timeout(PUBLISHED_SECONDS, _same, (pair,)))
+        return float(func_timeout(PUBLISHED_SECONDS, _has_gold_result, (pair,)))
     except (FunctionTimedOut, DatabaseError):
         return 0.0
 
 
-def _same(pair: Pair) -> bool:
+def _has_gold_result(pair: Pair) -> bool:
     with closing(connect(pair.database)) as connection:
         predicted = connection.execute(pair.predicted or "").fetchall()
         return set(predicted) == set(connection.execute(pair.gold or "").fetchall())
 
 
 def _pairs(options: Options) -> list[Pair]:
-    """Groups of predictions, one question after the other, the models taking turns."""
+    """Predictions and gold queries, group by group."""
     questions = options.read_all()
-    found, _ = with_databases(questions)
+    usable, _ = with_databases(questions)
     by_model = [read_predictions(file, questions) for file in options.predictions]
-    pairs = list(_groups([q for q in found if q.gold_sql], by_model, options.group))
+    pairs = list(_groups([q for q in usable if q.gold_sql], by_model, options.group))
     if len(pairs) < options.completions:
         raise InputError(
             f"{len(pairs)} predictions for {options.completions} completions; give more files "
-            f"or a smaller --completions"
+            f"or fewer --completions"
         )
     return pairs[: options.completions]
 

@@ -4,14 +4,14 @@
     python scripts/bench/step.py --config configs/rl/one_gpu.yaml --model_name_or_path MODEL \\
         --train_file rl.jsonl --output_dir bench_step --max_steps 20 --eval_strategy no
 
-A training by `rl/grpo.py`, with all its options, in which completions are sampled as always and
-then replaced by real SQL: an untrained model writes none, and nonsense costs no time to run. One
-of a group is the row's gold query, the others are gold queries of other rows on the same database,
-so that a step has as many distinct queries as completions: the most that its rewards can cost.
-The first step starts the workers and reads the databases for the first time.
+Trains with `rl/grpo.py` and accepts all its options. The model samples as usual, and then real SQL
+replaces its completions: an untrained model writes no SQL, and text that is not SQL costs no time
+to run. Each group gets the row's gold query and gold queries of other rows on the same database. A
+step thus runs as many distinct queries as it has completions, the most that its rewards can cost.
+The first step is slower: it starts the workers and reads the databases for the first time.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import cycle, islice
 from pathlib import Path
 from random import Random
@@ -25,28 +25,31 @@ from slmsql.errors import run_program
 from slmsql.files import Record, read_json, write_json
 from slmsql.prompt.build import Layout, target
 
+RolloutFunc = Callable[[list[Any], Any], Record]
+
 
 def main() -> None:
     options, (training, model) = parse_with_trainer(
         Options, ["trl:GRPOConfig", "trl:ModelConfig"], about=__doc__
     )
     run = check_run(options, training, model)
-    train(run, rollout_func=_given(run))
+    train(run, rollout_func=_rollout_func(run))
     if training.process_index == 0:
-        steps = list(_steps(run.folder))
+        steps = list(_step_times(run.folder))
         print(table(steps))
         write_json(run.folder / "step_times.json", steps)
 
 
 def texts_by_prompt(rows: Sequence[Record], size: int, seed: int) -> dict[str, list[str]]:
-    """A group of completions for each row, by the last message of its prompt."""
-    random, by_database = Random(seed), dict[str, list[str]]()
+    """A group of `size` completions for each row, by the last message of the row's prompt."""
+    random = Random(seed)
+    queries: dict[str, list[str]] = {}
     for row in rows:
-        by_database.setdefault(row["database"], []).append(row["gold_sql"])
+        queries.setdefault(row["database"], []).append(row["gold_sql"])
     return {
         row["prompt"][-1]["content"]: [
             target("A query of the benchmark.", sql, Layout.THINK)
-            for sql in _group(row["gold_sql"], by_database[row["database"]], size, random)
+            for sql in _group(row["gold_sql"], queries[row["database"]], size, random)
         ]
         for row in rows
     }
@@ -57,47 +60,50 @@ def _group(gold: str, queries: Sequence[str], size: int, random: Random) -> list
     return [gold, *islice(cycle(random.sample(others, len(others))), size - 1)]
 
 
-def _given(run: Run) -> Any:
+def _rollout_func(run: Run) -> RolloutFunc:
+    """TRL's hook that makes the completions."""
     size = run.training.num_generations
-    texts = texts_by_prompt(run.rows, size, run.training.seed)
+    texts = texts_by_prompt(run.rows, size, run.training.seed or 0)
 
     def roll_out(prompts: list[Any], trainer: Any) -> Record:
-        """TRL: prompts, each as often as its group is large -> token ids of completions."""
-        prompt_ids, images, more = trainer._tokenize_prompts(prompts)
-        trainer._generate_single_turn(prompt_ids, images, more, size)
-        tokenizer, first = trainer.processing_class, trainer.accelerator.process_index
-        given = [
-            texts[prompt[-1]["content"]][(first * len(prompts) + place) % size]
-            for place, prompt in enumerate(prompts)
+        """Sample as usual, and return the token ids of the prepared completions.
+
+        TRL passes this process's prompts; each stands in the batch once for every completion.
+        """
+        prompt_ids, images, multimodal_fields = trainer._tokenize_prompts(prompts)
+        trainer._generate_single_turn(prompt_ids, images, multimodal_fields, size)
+        tokenizer, rank = trainer.processing_class, trainer.accelerator.process_index
+        # Processes may share a group: the position in the whole batch decides who makes what.
+        completions = [
+            texts[prompt[-1]["content"]][(rank * len(prompts) + index) % size]
+            for index, prompt in enumerate(prompts)
         ]
-        ids = [[*tokenizer.encode(text), tokenizer.eos_token_id] for text in given]
+        ids = [[*tokenizer.encode(text), tokenizer.eos_token_id] for text in completions]
         return {"prompt_ids": prompt_ids, "completion_ids": ids, "logprobs": None}
 
     return roll_out
 
 
-def _steps(folder: Path) -> Iterator[Record]:
-    """Seconds of each step: of the rollout (with log-probabilities), the rewards, the update."""
+def _step_times(folder: Path) -> Iterator[Record]:
+    """Seconds of each step: rollout (with log-probabilities), reward, update."""
     for log in read_json(folder / "trainer_state.json")["log_history"]:
         if "time/rollout" in log:
-            rollout, reward, share = (
-                log[f"time/{name}"] for name in ("rollout", "reward", "reward_share")
-            )
-            update = log["step_time"] - rollout - reward
+            rollout, reward = log["time/rollout"], log["time/reward"]
             yield {
                 "step": log["step"],
                 "rollout": rollout,
                 "reward": reward,
-                "update": update,
-                "reward_share": share,
+                "update": log["step_time"] - rollout - reward,
+                "reward_share": log["time/reward_share"],
             }
 
 
 def table(steps: Sequence[Record]) -> str:
+    """One line for each step, and the means of all steps but the first."""
+    later = steps[1:] or steps
+    means = {name: mean(step[name] for step in later) for name in steps[0]}
     lines = [f"{'step':>5}{'rollout':>11}{'reward':>11}{'update':>11}{'reward share':>15}"]
-    first, *later = steps
-    whole = {name: mean(step[name] for step in later or steps) for name in first}
-    for name, step in [(str(step["step"]), step) for step in steps] + [("later", whole)]:
+    for name, step in [*((str(step["step"]), step) for step in steps), ("later", means)]:
         seconds = "".join(f"{step[part]:>9.2f} s" for part in ("rollout", "reward", "update"))
         lines.append(f"{name:>5}{seconds}{step['reward_share']:>15.1%}")
     return "\n".join(lines)

@@ -1,19 +1,20 @@
-"""Measure what resting rows save: GRPO with and without it, from the quickstart's SFT checkpoint.
+"""Measure what `--skip_zero_variance` saves: GRPO with and without it on the quickstart's data.
 
     make quickstart
     python scripts/bench/zero_variance.py --quickstart quickstart --seeds 1 2 3
 
-Prepares the quickstart's GRPO rows with the pass rates of its own samples, trains twice with every
-seed, and prints the rollouts until an execution accuracy on the held-out questions
-(scripts/bench/groups.py compares any other runs). Stages that are done are reused; more seeds can
-be added later. A run takes a minute or two on two cores.
+Prepares the quickstart's GRPO rows with the pass rates of its own samples and trains from its SFT
+checkpoint, twice for each seed: on all rows (`all-SEED`) and with the option (`skip-SEED`). Prints
+the rollouts until an execution accuracy on the held-out questions is reached. A run takes a minute
+or two on two cores. Finished stages are reused, so you can add seeds later. To compare other runs,
+use scripts/bench/groups.py.
 """
 
 import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from scripts.bench.groups import comparison, read_curve, table
+from scripts.bench.groups import Curve, comparison, read_curve, table
 from scripts.demo.stages import CONFIGS, THINK
 from scripts.stage import Stage, run_chain
 from slmsql.cli.config import parse
@@ -27,36 +28,43 @@ METRIC = "eval_ex_greedy"
 @dataclass(frozen=True, slots=True)
 class Options:
     quickstart: Path = field(metadata={"help": "a finished folder of scripts/quickstart.py"})
-    output: Path = field(default=Path("resting"), metadata={"help": "folder for rows and runs"})
-    seeds: list[int] = field(default_factory=lambda: [1, 2, 3], metadata={"help": "of the runs"})
+    output: Path = field(
+        default=Path("zero_variance"), metadata={"help": "folder for rows and runs"}
+    )
+    seeds: list[int] = field(
+        default_factory=lambda: [1, 2, 3], metadata={"help": "each trains two models"}
+    )
     levels: list[float] = field(
         default_factory=lambda: [0.9, 0.95], metadata={"help": "accuracies to reach, 0 to 1"}
     )
-    groups: int = field(default=4, metadata={"help": "of 8 completions, of each step"})
+    groups: int = field(default=4, metadata={"help": "groups of 8 completions in a step"})
     learning_rate: float = 7e-5
     max_steps: int = 24
 
     def __post_init__(self) -> None:
         if not (ROOT / self.quickstart / "sft_rl_sampled.jsonl").is_file():
-            raise InputError(f"{self.quickstart}: no finished quickstart; `make quickstart`")
+            raise InputError(f"{self.quickstart}: not a finished quickstart; run `make quickstart`")
 
 
 def main() -> None:
     options = parse(Options, about=__doc__)
     run_chain(stages(options), ROOT / options.output)
-    plain, resting = (
-        [read_curve(ROOT / options.output / f"{name}-{seed}", METRIC) for seed in options.seeds]
-        for name in ("plain", "resting")
-    )
+    all_rows = _curves("all", options)
+    skipping = _curves("skip", options)
+    comparisons = {str(level): comparison(all_rows, skipping, level) for level in options.levels}
     print()
     for level in options.levels:
-        print(table([*plain, *resting], level), comparison(plain, resting, level), "", sep="\n")
-    texts = {str(level): comparison(plain, resting, level) for level in options.levels}
-    write_json(ROOT / options.output / "resting.json", texts)
+        print(table([*all_rows, *skipping], level), comparisons[str(level)], "", sep="\n")
+    write_json(ROOT / options.output / "comparison.json", comparisons)
+
+
+def _curves(setting: str, options: Options) -> list[Curve]:
+    runs = [ROOT / options.output / f"{setting}-{seed}" for seed in options.seeds]
+    return [read_curve(run, METRIC) for run in runs]
 
 
 def stages(options: Options) -> list[Stage]:
-    """Rows for training and validation, then two runs with each seed."""
+    """Rows for training and validation, then two trainings for each seed."""
     quickstart = shlex.quote(str(options.quickstart))
     out = shlex.quote(str(options.output))
     rows = f"--template {THINK} --sample_values 0"
@@ -80,20 +88,23 @@ def stages(options: Options) -> list[Stage]:
         ),
         *(
             Stage(
-                f"{name}-{seed}",
-                f"GRPO, {name}-{seed}",
+                f"{setting}-{seed}",
+                f"GRPO with seed {seed}, {about}",
                 f"""python rl/grpo.py --config {CONFIGS}/grpo.yaml --seed {seed}
                 --model_name_or_path {quickstart}/sft --train_file {out}/rl.jsonl
-                --skip_zero_variance {skips} --validation_file {out}/held_out.jsonl
+                --skip_zero_variance {skip} --validation_file {out}/held_out.jsonl
                 --eval_strategy steps --eval_steps 2 --per_device_eval_batch_size 400
                 --per_device_train_batch_size {8 * options.groups}
                 --learning_rate {options.learning_rate} --max_steps {options.max_steps}
-                --output_dir {out}/{name}-{seed}""",
-                outputs=(options.output / f"{name}-{seed}",),
+                --output_dir {out}/{setting}-{seed}""",
+                outputs=(options.output / f"{setting}-{seed}",),
                 reads=(CONFIGS / "grpo.yaml",),
             )
             for seed in options.seeds
-            for name, skips in (("plain", "false"), ("resting", "true"))
+            for setting, about, skip in (
+                ("all", "on all rows", "false"),
+                ("skip", "skipping rows whose group had zero variance", "true"),
+            )
         ),
     ]
 
