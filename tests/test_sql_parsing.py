@@ -4,8 +4,17 @@ import time
 
 import pytest
 
+from slmsql.evaluation.constructs import constructs
+from slmsql.evaluation.diagnosis import differences, tie_query
 from slmsql.sql import parsing
-from slmsql.sql.parsing import GUARDED_CHARS, normalised, parse_query, parse_statements, parsed
+from slmsql.sql.parsing import (
+    GUARDED_CHARS,
+    guarded,
+    normalised,
+    parse_query,
+    parse_statements,
+    parsed,
+)
 
 SHAPES = {
     "open brackets": "(",
@@ -66,3 +75,41 @@ def test_a_text_in_double_quotes_is_a_literal():
 
 def test_aliases_case_and_quotes_do_not_matter():
     assert normalised("select T1.a from T as T1") == normalised('SELECT "t".A FROM t')
+
+
+LONG_QUERIES = {
+    "quoted texts": 'SELECT a FROM t WHERE b IN ("x"' + ', "x"' * 20_000 + ")",
+    "joins": "SELECT a FROM t" + " JOIN t ON a = b" * 6_000,
+    "tables": "SELECT a FROM t" + ", t" * 30_000,
+    "dots": "SELECT a" + ".a" * 5_000 + " FROM t",
+    "sums": "SELECT a" + "+a" * 50_000 + " FROM t",
+}
+
+
+@pytest.mark.parametrize("sql", LONG_QUERIES.values(), ids=LONG_QUERIES)
+def test_all_that_uses_a_tree_ends_in_time(sql, monkeypatch):
+    monkeypatch.setattr(parsing, "PARSE_SECONDS", 0.5)
+    gold = "SELECT a FROM t ORDER BY a LIMIT 1"
+    start = time.perf_counter()
+    assert normalised(sql) is None or normalised(sql) != normalised(gold)
+    assert isinstance(differences(sql, gold), list)
+    assert isinstance(constructs(sql), tuple)
+    assert tie_query(sql) is None
+    assert time.perf_counter() - start < 15.0  # four pieces of work and a slow machine
+
+
+def test_work_that_fails_or_takes_too_long_gives_none(monkeypatch):
+    def recurse():
+        return recurse()
+
+    def count():
+        number = 0
+        while True:
+            number += 1
+
+    monkeypatch.setattr(parsing, "PARSE_SECONDS", 0.05)
+    monkeypatch.setattr(parsing, "GUARDED_CHARS", 3)
+    assert guarded("a", recurse) is None
+    assert guarded("long", recurse) is None
+    assert guarded("long", count) is None
+    assert guarded("long", max, 1, 2) == 2

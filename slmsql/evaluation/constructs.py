@@ -1,4 +1,4 @@
-"""Which parts of SQL a query uses."""
+"""Which parts of SQL a query uses: "join", "group by", "limit" and so on."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from sqlglot import exp
 
-from slmsql.sql.parsing import parsed
+from slmsql.sql.parsing import guarded, parsed
 
 T = TypeVar("T", bound=exp.Expr)
 DATES = ("date", "strftime", "julianday", "datetime", "time")
@@ -25,7 +25,8 @@ def _of(nodes: Nodes, kind: type[T]) -> list[T]:
 def _repeats_a_table(nodes: Nodes) -> bool:
     """The same table twice in the FROM clause of the outermost query."""
     select = next(iter(_of(nodes, exp.Select)), None)
-    names = [one.name.lower() for one in _of(nodes, exp.Table) if one.parent_select is select]
+    tables = _of(nodes, exp.Table)
+    names = [table.name.lower() for table in tables if table.parent_select is select]
     return len(set(names)) < len(names)
 
 
@@ -42,7 +43,7 @@ def _has_subquery(nodes: Nodes) -> bool:
     return len(_of(nodes, exp.Select)) > 1 + len(_of(nodes, exp.SetOperation))
 
 
-# Each is told from all nodes of a tree: walking it once is most of the work.
+# Each test gets the list of all nodes, because walking the tree is most of the work.
 CONSTRUCTS: dict[str, Callable[[Nodes], bool]] = {
     "one table": lambda nodes: len(_of(nodes, exp.Table)) == 1,
     "join": _has(exp.Join),
@@ -72,9 +73,11 @@ CONSTRUCTS: dict[str, Callable[[Nodes], bool]] = {
 
 @lru_cache(maxsize=20_000)
 def constructs(sql: str) -> tuple[str, ...]:
-    """The names of the constructs in a query; none where it cannot be parsed."""
+    """The names of the constructs in a query; none if it cannot be parsed."""
     tree = parsed(sql)
-    if tree is None:
-        return ()
+    return () if tree is None else guarded(sql, _constructs, tree) or ()
+
+
+def _constructs(tree: exp.Expr) -> tuple[str, ...]:
     nodes = list(tree.walk())
-    return tuple(name for name, holds in CONSTRUCTS.items() if holds(nodes))
+    return tuple(name for name, uses in CONSTRUCTS.items() if uses(nodes))

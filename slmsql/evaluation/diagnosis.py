@@ -1,7 +1,8 @@
-"""Why an answer is wrong: one class for the table, all differences for the reader.
+"""Why an answer is wrong: one class for the table of errors, and all differences for the reader.
 
-What did not run is classed by its error. What ran is compared with the gold query part by part,
-coarse parts first: with other tables everything behind them differs too.
+`SELECT max(age) FROM singer` against gold `SELECT min(age) FROM singer` is classed as
+"aggregation". A prediction that failed is classed by its error. One that ran is compared with the
+gold query part by part, coarse parts first: if the tables differ, most other parts differ too.
 """
 
 from collections import Counter
@@ -11,7 +12,7 @@ from enum import StrEnum
 from sqlglot import exp
 
 from slmsql.execution import Execution, Status
-from slmsql.sql.parsing import parsed
+from slmsql.sql.parsing import guarded, parsed
 
 
 class ErrorClass(StrEnum):
@@ -55,15 +56,15 @@ STATUSES = {
 
 
 def error_class(
-    predicted: Execution, gold: Execution, found: list[ErrorClass], *, ambiguous: bool
+    predicted: Execution, gold: Execution, differing: list[ErrorClass], *, ambiguous: bool
 ) -> ErrorClass:
     """The class of a wrong answer.
 
     Args:
-        predicted: what became of it.
-        gold: what became of the gold query.
-        found: the differences between both queries.
-        ambiguous: whether the gold result is one of several that fit its own query.
+        predicted: the execution of the prediction.
+        gold: the execution of the gold query.
+        differing: the differences between the two queries, coarse ones first.
+        ambiguous: whether the gold query's LIMIT cuts between rows that sort equal.
     """
     if not predicted.ok:
         return STATUSES.get(predicted.status) or KINDS.get(
@@ -71,41 +72,49 @@ def error_class(
         )
     if ambiguous:
         return ErrorClass.AMBIGUOUS_GOLD
-    if found and found[0] in (ErrorClass.TABLE, ErrorClass.JOIN, ErrorClass.COLUMN_COUNT):
-        return found[0]
+    first = differing[0] if differing else ErrorClass.OTHER
+    if first in (ErrorClass.TABLE, ErrorClass.JOIN, ErrorClass.COLUMN_COUNT):
+        return first
     if predicted.row_count == 0 and gold.row_count > 0:
         return ErrorClass.EMPTY
-    return found[0] if found else ErrorClass.OTHER
+    return first
 
 
 def differences(predicted: str, gold: str) -> list[ErrorClass]:
     """All parts in which two queries differ, coarse ones first; none if one cannot be parsed."""
-    mine, theirs = parsed(predicted), parsed(gold)
-    if mine is None or theirs is None:
+    predicted_tree, gold_tree = parsed(predicted), parsed(gold)
+    if predicted_tree is None or gold_tree is None:
         return []
-    found = [_tables(mine, theirs)]
-    for kind, part in PARTS.items():
-        found.append(kind if part(mine) != part(theirs) else None)
-    return list(dict.fromkeys(kind for kind in found if kind is not None))
+    return guarded(predicted + gold, _differing_parts, predicted_tree, gold_tree) or []
 
 
 def tie_query(gold: str) -> tuple[str, int] | None:
-    """A query for what the gold query sorts by, one row beyond its LIMIT, and that LIMIT.
+    """A query for the values that the gold query sorts by, one row past its LIMIT; and the LIMIT.
 
-    If the last row within the limit and the first behind it are equal there, then chance decides
-    which of them the gold result has. None where nothing is cut off.
+    If the last row within the limit equals the first row past it, the gold query does not say
+    which of the two belongs to its result. None if the gold query cuts nothing off.
     """
     tree = parsed(gold)
+    return None if tree is None else guarded(gold, _tie_query, tree)
+
+
+def _differing_parts(predicted: exp.Expr, gold: exp.Expr) -> list[ErrorClass]:
+    differing = [part for part, read in PARTS.items() if read(predicted) != read(gold)]
+    tables = _tables(predicted, gold)
+    return list(dict.fromkeys(differing if tables is None else [tables, *differing]))
+
+
+def _tie_query(tree: exp.Expr) -> tuple[str, int] | None:
     if not isinstance(tree, exp.Select) or tree.args.get("offset") or tree.args.get("distinct"):
         return None
     order, limit = tree.args.get("order"), tree.args.get("limit")
     if order is None or limit is None or not str(limit.expression).isdigit():
         return None
     tree, count = tree.copy(), int(str(limit.expression))
-    aliases = {one.alias.lower(): one.this for one in tree.expressions if one.alias}
+    aliases = {column.alias.lower(): column.this for column in tree.expressions if column.alias}
     keys = [
-        aliases.get(one.this.name.lower(), one.this) if _is_bare(one.this) else one.this
-        for one in order.expressions
+        aliases.get(key.this.name.lower(), key.this) if _is_bare(key.this) else key.this
+        for key in order.expressions
     ]
     tree.set("expressions", [key.copy() for key in keys])
     return tree.limit(count + 1).sql(dialect="sqlite"), count
@@ -115,13 +124,13 @@ def _is_bare(node: exp.Expr) -> bool:
     return isinstance(node, exp.Column) and not node.table
 
 
-def _tables(mine: exp.Expr, theirs: exp.Expr) -> ErrorClass | None:
-    """Other tables, or the same with one joined too many or too few."""
-    first, second = (Counter(t.name.lower() for t in x.find_all(exp.Table)) for x in (mine, theirs))
-    if set(first) == set(second):
+def _tables(predicted: exp.Expr, gold: exp.Expr) -> ErrorClass | None:
+    """TABLE if the tables differ, JOIN if one query only adds tables to those of the other."""
+    used = {table.name.lower() for table in predicted.find_all(exp.Table)}
+    wanted = {table.name.lower() for table in gold.find_all(exp.Table)}
+    if used == wanted:
         return None
-    more, fewer = set(first) >= set(second), set(first) <= set(second)
-    return ErrorClass.JOIN if more or fewer else ErrorClass.TABLE
+    return ErrorClass.JOIN if used > wanted or used < wanted else ErrorClass.TABLE
 
 
 def _projections(tree: exp.Expr) -> list[exp.Expr]:
@@ -134,17 +143,19 @@ def _column_count(tree: exp.Expr) -> object:
 
 def _aggregates(tree: exp.Expr) -> object:
     return Counter(
-        function.sql_name() for one in _projections(tree) for function in one.find_all(exp.AggFunc)
+        function.sql_name()
+        for projection in _projections(tree)
+        for function in projection.find_all(exp.AggFunc)
     )
 
 
 def _columns(tree: exp.Expr) -> object:
     selects = tree.find_all(exp.Select)
-    return Counter(_text(one.unalias()) for select in selects for one in select.expressions)
+    return Counter(_text(item.unalias()) for select in selects for item in select.expressions)
 
 
 def _column_order(tree: exp.Expr) -> object:
-    return [_text(one.unalias()) for one in _projections(tree)]
+    return [_text(projection.unalias()) for projection in _projections(tree)]
 
 
 def _filters(tree: exp.Expr) -> object:
@@ -154,7 +165,7 @@ def _filters(tree: exp.Expr) -> object:
 
 
 def _leaves(node: exp.Expr) -> Iterator[exp.Expr]:
-    """The conditions between AND and OR; without recursion, as models write thousands of them."""
+    """The conditions between AND and OR. No recursion: models write thousands of them."""
     waiting = [node]
     while waiting:
         node = waiting.pop()
@@ -173,20 +184,19 @@ def _groups(tree: exp.Expr) -> object:
 
 
 def _joins(tree: exp.Expr) -> object:
-    conditions = [join.args.get("on") for join in tree.find_all(exp.Join)]
-    return Counter(
-        (join.side, len(list(tree.find_all(exp.Join)))) for join in tree.find_all(exp.Join)
-    ) + Counter(
-        ("on", *sorted((_text(part.this), _text(part.expression))))
-        for condition in conditions
-        if condition is not None
-        for part in condition.find_all(exp.EQ)
-    )
+    joins = list(tree.find_all(exp.Join))
+    equalities = [
+        ("on", *sorted((_text(equality.this), _text(equality.expression))))
+        for join in joins
+        if join.args.get("on") is not None
+        for equality in join.args["on"].find_all(exp.EQ)
+    ]
+    return Counter(join.side for join in joins), Counter(equalities)
 
 
 def _order(tree: exp.Expr) -> object:
-    sorts = [_text(one) for order in tree.find_all(exp.Order) for one in order.expressions]
-    return sorts, [limit.sql() for limit in tree.find_all(exp.Limit, exp.Offset)]
+    keys = [_text(key) for order in tree.find_all(exp.Order) for key in order.expressions]
+    return keys, [limit.sql() for limit in tree.find_all(exp.Limit, exp.Offset)]
 
 
 def _distinct(tree: exp.Expr) -> object:
@@ -198,17 +208,14 @@ def _set_operations(tree: exp.Expr) -> object:
 
 
 def _text(node: exp.Expr) -> str:
-    """A part in one spelling: without tables' names, which differ with every alias."""
-    return _spelled(node.copy()).sql(dialect="sqlite")
-
-
-def _spelled(node: exp.Expr) -> exp.Expr:
+    """A part in one spelling, without the names of tables: they differ with every alias."""
+    node = node.copy()
     for column in node.find_all(exp.Column):
         column.set("table", None)
     for identifier in node.find_all(exp.Identifier):
         identifier.set("quoted", False)
         identifier.set("this", identifier.name.lower())
-    return node
+    return node.sql(dialect="sqlite")
 
 
 PARTS: dict[ErrorClass, Callable[[exp.Expr], object]] = {
@@ -221,5 +228,5 @@ PARTS: dict[ErrorClass, Callable[[exp.Expr], object]] = {
     ErrorClass.DISTINCT: _distinct,
     ErrorClass.JOIN: _joins,
     ErrorClass.SET_OPERATION: _set_operations,
-    ErrorClass.COLUMN_ORDER: _column_order,  # last: it differs with every other column too
+    ErrorClass.COLUMN_ORDER: _column_order,  # last: any other column changes it too
 }
