@@ -1,11 +1,13 @@
-"""What training questions have in common with evaluation questions.
+"""Report what training questions have in common with evaluation questions.
 
-    python scripts/check_overlap.py --training train_spider.json --evaluation spider-syn/dev.json
+    python scripts/check_overlap.py --training data/spider/train_spider.json \\
+        --evaluation data/spider/dev.json
 
-Says which databases they share, how many have identical SQL over the same database, and how many
-are near-duplicates (also with synonyms in them, as in Spider-Syn).
+The report names the databases that both use and counts the questions with identical SQL over the
+same database and the near-duplicates, including those with synonyms as in Spider-Syn.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,38 +20,39 @@ from slmsql.questions.question import Question, read_questions
 
 @dataclass
 class Options:
-    training: str = field(metadata={"help": "question file to train on"})
-    evaluation: list[str] = field(metadata={"help": "question files to be evaluated on"})
-    show: int = field(default=3, metadata={"help": "pairs to show"})
-    json: str = field(default="", metadata={"help": "file for the figures"})
+    training: str = field(metadata={"help": "questions to train on"})
+    evaluation: list[str] = field(metadata={"help": "files of questions to evaluate on"})
+    show: int = field(default=3, metadata={"help": "number of near-duplicates to show"})
+    json: str = field(default="", metadata={"help": "JSON file for the figures"})
 
 
 def main() -> None:
     options = parse(Options, about=__doc__)
-    training = _read(options.training)
+    training = read(options.training)
     report = {}
     for file in options.evaluation:
-        known = _read(file)
-        found = overlap(training, known)
-        report[file] = found.figures()
-        print(f"{options.training} and {file}: {found.figures()}")
-        _show(found.near[: options.show], training, known)
+        evaluation = read(file)
+        shared = overlap(training, evaluation)
+        report[file] = shared.figures()
+        print(f"{options.training} and {file}: {shared.figures()}")
+        show(shared.near[: options.show], training, evaluation)
     if options.json:
         write_json(Path(options.json), report)
 
 
-def _read(file: str) -> list[Question]:
+def read(file: str) -> list[Question]:
     path = Path(file)
     return read_questions(path, None if path.suffix == ".jsonl" else path.parent)
 
 
-def _show(
-    pairs: tuple[tuple[str, str], ...], training: list[Question], known: list[Question]
+def show(
+    pairs: Sequence[tuple[str, str]], training: list[Question], evaluation: list[Question]
 ) -> None:
-    mine = {question.id: question.text for question in training}
-    theirs = {question.id: question.text for question in known}
-    for first, second in pairs:
-        print(f"  {mine[first]}\n  {theirs[second]}\n")
+    """Print the texts of near-duplicates, given as ids of a training and evaluation question."""
+    training_texts = {question.id: question.text for question in training}
+    evaluation_texts = {question.id: question.text for question in evaluation}
+    for training_id, evaluation_id in pairs:
+        print(f"  {training_texts[training_id]}\n  {evaluation_texts[evaluation_id]}\n")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
-"""Rows for the merge model: SFT and GRPO, from any candidates.
+"""Make SFT and GRPO rows for the merge model, from the candidates of any model.
 
     python scripts/prepare_merge.py --questions train.jsonl --candidates candidates.jsonl \\
         --output merge_sft.jsonl --rl_output merge_rl.jsonl
 
-Candidates are ours (inference/generate.py) or prediction files of other models, any number.
+A row shows two drafts with their results and asks for the right query. Candidates come from
+inference/generate.py or from prediction files of other models; give any number of files. Questions
+whose candidates all agree make no row.
 """
 
 from collections import Counter
@@ -12,75 +14,75 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from slmsql.cli.config import parse
-from slmsql.cli.options import DataOptions, GuardOptions
+from slmsql.cli.options import TemplateOptions, TrainingDataOptions, card_arguments
 from slmsql.consistency.candidates import CandidateSet, read_candidates, run_candidates
-from slmsql.consistency.revision import RevisionSettings, revision_prompts
+from slmsql.consistency.revision import Revision, RevisionSettings, revision_prompts
 from slmsql.errors import InputError, run_program
 from slmsql.execution import Executor, Statement
-from slmsql.files import Record, write_json, write_jsonl
+from slmsql.files import Record, write_json
 from slmsql.prompt.build import Layout, Messages, read_template, target
-from slmsql.questions.question import Question, with_databases
-from slmsql.rows.data_card import Tally, write_card
-from slmsql.rows.formats import grpo_row, sft_row
-from slmsql.rows.merge import Case, Neither, Settled, settle
-from slmsql.rows.selection import guarded
-from slmsql.rows.thoughts import read_thoughts
+from slmsql.questions.question import Question
+from slmsql.rows.data_card import Tally, write_rows
+from slmsql.rows.formats import grpo_row, read_thoughts, sft_row
+from slmsql.rows.merge import Case, MergeExample, Neither, merge_example
+from slmsql.rows.selection import select_questions, with_gold
 
-CHUNK = 500  # questions that run together
-KEPT = (Case.RIGHT, Case.NEITHER)
+CHUNK = 500  # questions whose SQL runs together
+CASES_WITH_ROWS = (Case.RIGHT, Case.NEITHER)
 
 
 @dataclass(kw_only=True)
-class Options(DataOptions, GuardOptions):
+class Options(TemplateOptions, TrainingDataOptions):
     candidates: list[str] = field(metadata={"help": "candidates.jsonl or prediction files"})
-    output: str = field(metadata={"help": "SFT rows to write, JSON Lines"})
-    rl_output: str = field(default="", metadata={"help": "GRPO rows to write, JSON Lines"})
-    template: str = field(default="merge", metadata={"help": "prompt template, name or path"})
-    sample_values: int = field(default=2, metadata={"help": "values shown of each column"})
-    retrieve_values: bool = field(
-        default=False, metadata={"help": "search values for the question"}
-    )
-    drafts: int = field(default=2, metadata={"help": "drafts in a prompt"})
+    output: str = field(metadata={"help": "JSON Lines file for SFT rows"})
+    rl_output: str = field(default="", metadata={"help": "JSON Lines file for GRPO rows"})
+    template: str = field(default="merge", metadata={"help": "prompt template: a name or a path"})
+    drafts: int = field(default=2, metadata={"help": "number of drafts in a prompt"})
     max_rows: int = field(default=20, metadata={"help": "rows shown of a draft's result"})
-    result_tokens: int = field(default=300, metadata={"help": "bound of a result's text"})
-    show_votes: bool = field(default=False, metadata={"help": "drafts say how many agree"})
+    result_tokens: int = field(default=300, metadata={"help": "token budget for a result"})
+    show_votes: bool = field(
+        default=False, metadata={"help": "say how many candidates agree with each draft"}
+    )
     neither: Neither = field(
         default=Neither.GOLD,
-        metadata={"help": "where no draft is right: gold in the place of one, keep or drop"},
+        metadata={
+            "help": "if neither draft is right: replace one with the gold query (gold), leave both "
+            "wrong (keep), or leave the question out (drop)"
+        },
     )
-    seed: int = field(default=42, metadata={"help": "of the coin that places the gold query"})
-    json: str = field(default="", metadata={"help": "file for the figures"})
+    seed: int = field(default=42, metadata={"help": "decides which draft the gold query replaces"})
+    json: str = field(default="", metadata={"help": "JSON file for the figures"})
 
 
 @dataclass(frozen=True, slots=True)
-class Built:
-    """A question's rows; `sft` is None where no reasoning exists and the layout asks for it."""
+class QuestionRows:
+    """The rows of a question."""
 
     question: Question
     sft: Record | None
+    """None if the template teaches reasoning and there is none for the right query."""
     rl: Record
 
 
 def main() -> None:
     options = parse(Options, about=__doc__)
     counts: Counter[str] = Counter()
-    questions, report = guarded(options, options, counts)
-    found, missing = with_databases([question for question in questions if question.gold_sql])
-    sets = _sets(options, questions, found)
-    counts["no database"] += len(missing)
-    counts["no gold SQL"] += len(questions) - len(found) - len(missing)
-    built = list(build(found, sets, options, counts))
-    if not built:
+    selected, overlap = select_questions(options, counts)
+    questions = with_gold(selected, counts)
+    sets = candidate_sets(options, selected, questions)
+    all_rows = list(build(questions, sets, options, counts))
+    if not all_rows:
         raise InputError(f"no question has two drafts that differ: {dict(counts)}")
-    _write(built, options, counts, report)
+    write(all_rows, options, counts, overlap)
 
 
-def _sets(
-    options: Options, questions: Sequence[Question], found: Sequence[Question]
+def candidate_sets(
+    options: Options, selected: Sequence[Question], questions: Sequence[Question]
 ) -> list[CandidateSet]:
-    sets = read_candidates([Path(file) for file in options.candidates], questions)
-    by_id = {one.id: one for one in sets}
-    return [replace(by_id[q.id], database=q.database) for q in found]
+    """Return the candidates of `questions`; the files may answer all that were selected."""
+    sets = read_candidates([Path(file) for file in options.candidates], selected)
+    by_id = {candidate_set.id: candidate_set for candidate_set in sets}
+    return [replace(by_id[question.id], database=question.database) for question in questions]
 
 
 def build(
@@ -88,8 +90,8 @@ def build(
     sets: Sequence[CandidateSet],
     options: Options,
     counts: Counter[str],
-) -> Iterator[Built]:
-    """Rows in the order of the questions; how the drafts of each stood is counted."""
+) -> Iterator[QuestionRows]:
+    """Yield the rows of each question, in order; count the case of each question."""
     revision_settings = RevisionSettings(
         template=options.template,
         drafts=options.drafts,
@@ -103,62 +105,75 @@ def build(
     pairs = list(zip(questions, sets, strict=True))
     with Executor() as executor:
         for start in range(0, len(pairs), CHUNK):
-            part = pairs[start : start + CHUNK]
-            settled = list(_settled(part, executor, revision_settings, options, counts))
-            revisions = [one.revision for one in settled if one.revision]
+            chunk = pairs[start : start + CHUNK]
+            examples = merge_examples(chunk, executor, revision_settings, options, counts)
+            revisions = [revision for _, revision in examples]
             prompts = revision_prompts(revisions, executor, revision_settings)
-            for one, prompt in zip(settled, prompts, strict=True):
-                yield _rows(one, prompt, thoughts, options.template)
+            for (example, revision), prompt in zip(examples, prompts, strict=True):
+                yield question_rows(example, revision.question, prompt, thoughts, options.template)
 
 
-def _settled(
-    part: Sequence[tuple[Question, CandidateSet]],
+def merge_examples(
+    chunk: Sequence[tuple[Question, CandidateSet]],
     executor: Executor,
     revision_settings: RevisionSettings,
     options: Options,
     counts: Counter[str],
-) -> Iterator[Settled]:
-    golds = executor.run([Statement(q.database, q.gold_sql) for q, _ in part])
-    sets = run_candidates([found for _, found in part], executor)
-    for (question, _), found, gold in zip(part, sets, golds, strict=True):
-        one = settle(question, found, gold, revision_settings, options.neither, options.seed)
-        counts[one.case] += 1
-        if one.revision:
-            yield one
+) -> list[tuple[MergeExample, Revision]]:
+    """Return the examples that have drafts, with these drafts; count the case of each question."""
+    golds = executor.run([Statement(question.database, question.gold_sql) for question, _ in chunk])
+    sets = run_candidates([candidate_set for _, candidate_set in chunk], executor)
+    examples = []
+    for (question, _), candidate_set, gold in zip(chunk, sets, golds, strict=True):
+        example = merge_example(
+            question, candidate_set, gold, revision_settings, options.neither, options.seed
+        )
+        counts[example.case] += 1
+        if example.revision:
+            examples.append((example, example.revision))
+    return examples
 
 
-def _rows(settled: Settled, prompt: Messages, thoughts: Mapping[str, str], template: str) -> Built:
-    assert settled.revision is not None
-    question = settled.revision.question
+def question_rows(
+    example: MergeExample,
+    question: Question,
+    prompt: Messages,
+    thoughts: Mapping[str, str],
+    template: str,
+) -> QuestionRows:
     layout = read_template(template).layout
-    sql, thought = settled.sql, settled.thought
+    sql, thought = example.sql, example.thought
     if not thought and question.id in thoughts:
         sql, thought = question.gold_sql or "", thoughts[question.id]
-    teaches = layout is Layout.SQL or thought
-    sft = sft_row(question, prompt, target(thought, sql, layout)) if teaches else None
-    return Built(question, sft, grpo_row(question, prompt, layout))
+    sft = None
+    if layout is Layout.SQL or thought:
+        sft = sft_row(question, prompt, target(thought, sql, layout))
+    return QuestionRows(question, sft, grpo_row(question, prompt, layout))
 
 
-def _write(built: Sequence[Built], options: Options, counts: Counter[str], report: Record) -> None:
-    taught = [one.sft for one in built if one.sft]
-    if not taught and not options.rl_output:
+def write(
+    all_rows: Sequence[QuestionRows], options: Options, counts: Counter[str], overlap: Record
+) -> None:
+    """Write both files of rows and the figures."""
+    sft = [(rows.question, rows.sft) for rows in all_rows if rows.sft]
+    if not sft and not options.rl_output:
         raise InputError(
             f"the template {options.template!r} teaches reasoning and no right completion has any; "
             "give --rl_output FILE for GRPO rows alone, or --template merge_sql"
         )
-    _write_rows(options.output, built, taught, options, counts, report)
+    without_reasoning = len(all_rows) - len(sft)
+    write_file(options.output, sft, options, counts, without_reasoning, overlap)
     if options.rl_output:
-        rows = [one.rl for one in built]
-        _write_rows(options.rl_output, built, rows, options, counts, report)
+        rl = [(rows.question, rows.rl) for rows in all_rows]
+        write_file(options.rl_output, rl, options, counts, 0, overlap)
     in_doubt = counts[Case.RIGHT] + counts[Case.NEITHER]
-    share = 100 * counts[Case.RIGHT] / in_doubt
     figures = {
         "questions": {str(case): count for case, count in counts.items() if count},
         "in_doubt": in_doubt,
-        "right_among_drafts_percent": round(share, 1),
-        "sft_rows": len(taught),
-        "without_reasoning": len(built) - len(taught),
-        "rl_rows": len(built),
+        "right_among_drafts_percent": round(100 * counts[Case.RIGHT] / in_doubt, 1),
+        "sft_rows": len(sft),
+        "without_reasoning": without_reasoning,
+        "rl_rows": len(all_rows),
     }
     if options.json:
         write_json(Path(options.json), figures)
@@ -166,24 +181,26 @@ def _write(built: Sequence[Built], options: Options, counts: Counter[str], repor
         print(f"{name.replace('_', ' ')}: {value}")
 
 
-def _write_rows(
+def write_file(
     name: str,
-    built: Sequence[Built],
-    rows: Sequence[Record],
+    rows: Sequence[tuple[Question, Record]],
     options: Options,
     counts: Counter[str],
-    report: Record,
+    without_reasoning: int,
+    overlap: Record,
 ) -> None:
-    by_id = {one.question.id: one.question for one in built}
     tally = Tally()
-    for row in rows:
-        tally.add(by_id[row["id"]], row)
-    tally.left_out.update({case: n for case, n in counts.items() if case not in KEPT})
-    tally.left_out["no reasoning"] += len(built) - len(rows)
-    tally.notes.update({case: counts[case] for case in KEPT})
-    write_jsonl(Path(name), rows)
-    inputs = [*options.files(), *map(Path, options.candidates)]
-    write_card(Path(name), tally, arguments=options.deciding(), inputs=inputs, overlap=report)
+    tally.left_out.update({case: n for case, n in counts.items() if case not in CASES_WITH_ROWS})
+    tally.left_out["no reasoning"] += without_reasoning
+    tally.notes.update({case: counts[case] for case in CASES_WITH_ROWS})
+    write_rows(
+        Path(name),
+        rows,
+        tally,
+        arguments=card_arguments(options),
+        inputs=[*options.files(), *map(Path, options.candidates)],
+        overlap=overlap,
+    )
 
 
 if __name__ == "__main__":

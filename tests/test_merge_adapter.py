@@ -59,9 +59,9 @@ def test_a_merge_that_computes_something_else_gets_no_name(adapter, tmp_path, mo
     assert not (tmp_path / "merged").exists()
 
 
-def test_a_folder_that_is_no_adapter_is_one_line(tmp_path, monkeypatch, capsys):
+def test_a_folder_that_is_not_an_adapter_is_one_line(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["x", "--adapter", str(tmp_path), "--output", "merged"])
     with pytest.raises(SystemExit) as exit_:
         main()
     assert exit_.value.code == 2
-    assert "is no adapter" in capsys.readouterr().err
+    assert "is not an adapter" in capsys.readouterr().err

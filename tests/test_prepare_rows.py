@@ -328,4 +328,4 @@ def test_mixes_take_so_many_of_each_and_shuffle(tmp_path, singers):
     assert made("prepare_mix", tmp_path / "n", *inputs)[0] == rows
     done = run("prepare_mix", "--inputs", *[tmp_path / "a.jsonl"] * 2, "--output", tmp_path / "o")
     assert done.returncode == 2
-    assert "is there 2 times" in done.stderr
+    assert "2 rows with the id 'a" in done.stderr

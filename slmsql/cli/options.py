@@ -1,7 +1,8 @@
-"""Options that programs have in common: which questions, how put, what is not trained on."""
+"""Options that several programs share: which questions to read, and how to word a prompt."""
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from slmsql.files import Record
 from slmsql.prompt.build import PromptSettings
@@ -13,12 +14,13 @@ NOT_DECIDING = ("output", "rl_output", "held_out_output", "workers", "json")
 
 @dataclass(kw_only=True)
 class SourceOptions:
-    """Which questions: a file with its databases, or a split of a benchmark."""
+    """The questions: a file with its databases, or a split of a benchmark."""
 
     questions: str = field(
         default="",
         metadata={
-            "help": "JSON, JSON Lines or parquet of questions, or hub:NAME; or use --benchmark"
+            "help": "questions in JSON, JSON Lines or parquet, or hub:OWNER/NAME for a data set on "
+            "the Hugging Face hub; or give --benchmark"
         },
     )
     databases: str = field(default="", metadata={"help": "folder of <db_id>/<db_id>.sqlite"})
@@ -27,10 +29,10 @@ class SourceOptions:
     split: str = field(default="", metadata={"help": "train, dev, test, ..."})
 
     def read_all(self) -> list[Question]:
-        """All questions of the file.
+        """Read all questions of the file.
 
         Raises:
-            InputError: wrong options or records.
+            InputError: an option or a record is wrong.
             FileNotFoundError: the file or the folder of databases is missing.
         """
         return read_source(
@@ -42,36 +44,52 @@ class SourceOptions:
         )
 
     def files(self) -> list[Path]:
-        """The question file, where it is one."""
+        """Return the path of the question file, as a list of one."""
         if self.benchmark:
             return [benchmark_paths(self.benchmark, Path(self.root), self.split)[0]]
         return [Path(self.questions)]
 
 
 @dataclass(kw_only=True)
-class DataOptions(SourceOptions):
-    """What the programs that prepare data have in common."""
+class TrainingDataOptions(SourceOptions):
+    """The questions to make training rows from, and which of them must not be trained on."""
 
-    limit: int = field(default=0, metadata={"help": "at most so many questions; 0: all"})
+    limit: int = field(default=0, metadata={"help": "use only the first N questions; 0: all"})
+    denylist: str = field(
+        default="",
+        metadata={"help": "databases to leave out: a file, or the name of a list we ship"},
+    )
+    evaluation: list[str] = field(
+        default_factory=list,
+        metadata={"help": "evaluation files to compare with; the data card lists the overlap"},
+    )
+    drop_overlap: bool = field(
+        default=False, metadata={"help": "leave out questions that overlap with --evaluation"}
+    )
+    allow_evaluation_split: bool = field(
+        default=False, metadata={"help": "allow training rows from a dev or test split"}
+    )
 
     def read(self) -> list[Question]:
-        """The questions, as many as asked for."""
+        """Read the first `limit` questions."""
         return self.read_all()[: self.limit or None]
-
-    def deciding(self) -> Record:
-        """The options that decide what is written, for the data card."""
-        return {name: value for name, value in asdict(self).items() if name not in NOT_DECIDING}
 
 
 @dataclass(kw_only=True)
-class PromptOptions:
-    """How a question is put to the model; give training and inference the same."""
+class TemplateOptions:
+    """How a prompt is worded and which values it shows."""
 
     template: str = field(default="think", metadata={"help": "prompt template: a name or a path"})
     sample_values: int = field(default=2, metadata={"help": "example values shown for each column"})
     retrieve_values: bool = field(
         default=False, metadata={"help": "search the database for values that the question names"}
     )
+
+
+@dataclass(kw_only=True)
+class PromptOptions(TemplateOptions):
+    """How a question is put to the model; give training and inference the same."""
+
     schema_tokens: int = field(
         default=0, metadata={"help": "token budget for the schema; 0: no limit"}
     )
@@ -84,20 +102,10 @@ class PromptOptions:
         )
 
 
-@dataclass(kw_only=True)
-class GuardOptions:
-    """What must not be trained on."""
+def card_arguments(options: Any) -> Record:
+    """Return the options that decide what a program writes, for the data card.
 
-    denylist: str = field(
-        default="", metadata={"help": "databases to leave out: a shipped list's name or a file"}
-    )
-    evaluation: list[str] = field(
-        default_factory=list,
-        metadata={"help": "question files to be evaluated on: what is near them is reported"},
-    )
-    drop_overlap: bool = field(
-        default=False, metadata={"help": "leave out what is near an evaluation question"}
-    )
-    allow_evaluation_split: bool = field(
-        default=False, metadata={"help": "make training rows of a dev or test split all the same"}
-    )
+    Args:
+        options: a dataclass of options. Output files and the number of processes are left out.
+    """
+    return {name: value for name, value in asdict(options).items() if name not in NOT_DECIDING}

@@ -1,5 +1,5 @@
-"""Training rows for SFT, GRPO and the merge model, with a card that says what is in the file.
+"""Training rows for SFT, GRPO and the merge model, with a card that describes each file.
 
 In: questions, candidates, SynSQL records. Out: JSON Lines in TRL's prompt/completion form.
-Imports consistency, cli and the rooms above them.
+May import consistency, cli and the rooms before them.
 """

@@ -1,14 +1,28 @@
-"""Rows of training data in TRL's prompt/completion form, made from questions."""
+"""The formats of training rows: TRL's prompt/completion form.
+
+prompt = compose(question, prompt_settings)
+completion = target(thought, question.gold_sql, layout)
+row = sft_row(question, prompt.messages, completion)
+"""
+
+from pathlib import Path
 
 from slmsql.execution import fingerprint
-from slmsql.files import Record
+from slmsql.files import Record, read_jsonl
 from slmsql.prompt.build import Layout, Messages
 from slmsql.questions.question import Question
 
 
-def sft_row(question: Question, prompt: Messages, completion: str) -> Record:
-    """A row for supervised fine-tuning. `completion` is the text the model is taught."""
-    return {
+def sft_row(
+    question: Question, prompt: Messages, completion: str, *, columns_left_out: int = 0
+) -> Record:
+    """Return a row for supervised fine-tuning.
+
+    Args:
+        completion: the text that the model learns to write.
+        columns_left_out: number of columns that the schema budget removed from the prompt.
+    """
+    row: Record = {
         "id": question.id,
         "prompt": prompt,
         "completion": [{"role": "assistant", "content": completion}],
@@ -17,19 +31,30 @@ def sft_row(question: Question, prompt: Messages, completion: str) -> Record:
         "gold_sql": question.gold_sql,
         "source": question.source,
     }
+    if columns_left_out:
+        row["columns_left_out"] = columns_left_out
+    return row
 
 
 def grpo_row(
-    question: Question, prompt: Messages, layout: Layout, pass_rate: float | None = None
+    question: Question,
+    prompt: Messages,
+    layout: Layout,
+    pass_rate: float | None = None,
+    *,
+    columns_left_out: int = 0,
 ) -> Record:
-    """A row for GRPO: rewards run `gold_sql` on `database`.
+    """Return a row for GRPO, whose rewards run `gold_sql` on `database`.
 
-    `layout` and `fingerprint` let the trainer find out, before it starts, that a format could never
-    be earned or that a database is not the one the row was made from. `pass_rate` is the share of
-    the model's samples that were right, where it is known.
+    The trainer checks two fields before it starts. `layout` tells it whether a completion can earn
+    the format reward at all. `fingerprint` tells it whether the database is the one that the row
+    was made from.
+
+    Args:
+        pass_rate: share of the model's samples that were right (0 to 1), or None if unknown.
+        columns_left_out: number of columns that the schema budget removed from the prompt.
     """
-    known = {} if pass_rate is None else {"pass_rate": pass_rate}
-    return {
+    row: Record = {
         "id": question.id,
         "prompt": prompt,
         "gold_sql": question.gold_sql,
@@ -41,5 +66,23 @@ def grpo_row(
         "question": question.text,
         "evidence": question.evidence,
         "difficulty": question.difficulty,
-        **known,
+    }
+    if pass_rate is not None:
+        row["pass_rate"] = pass_rate
+    if columns_left_out:
+        row["columns_left_out"] = columns_left_out
+    return row
+
+
+def read_thoughts(file: Path) -> dict[str, str]:
+    """Return the reasoning (`thought`) of each question by its id.
+
+    Only JSON Lines can have thoughts. Questions without one are not in the result.
+    """
+    if file.suffix != ".jsonl":
+        return {}
+    return {
+        str(record.get("id")): record["thought"].strip()
+        for record in read_jsonl(file)
+        if isinstance(record.get("thought"), str) and record["thought"].strip()
     }

@@ -1,9 +1,9 @@
-"""Training data of the merge model: two drafts with their results, and the query that is right.
+"""Training examples for the merge model: two drafts with their results, and the right query.
 
-The drafts are what inference would show: the best two groups of a question's candidates. Where
-neither is right, the published branch puts the gold query in the place of one of them by a fair
-coin. The reasoning of a row is never made up: it is that of a completion whose query has the gold
-result, or the one that comes with the question.
+The drafts are those that inference would show: the two best groups of a question's candidates. If
+neither is right, the published method replaces one of them, chosen by a fair coin, with the gold
+query. Reasoning is never invented: it comes from a completion whose query has the gold result, or
+from the question itself.
 """
 
 import random
@@ -16,19 +16,20 @@ from slmsql.consistency.revision import Revision, RevisionSettings, needs_revisi
 from slmsql.consistency.voting import ResultGroup, group_by_result
 from slmsql.execution import Execution
 from slmsql.prompt.answer import parse
+from slmsql.questions.leakage import plain_sql
 from slmsql.questions.question import Question
 
 
 class Neither(StrEnum):
-    """What becomes of a question where no draft is right."""
+    """What to do with a question if neither draft is right."""
 
-    GOLD = "gold"  # the gold query takes the place of a draft, as published
-    KEEP = "keep"  # both stay wrong: the model must correct them
+    GOLD = "gold"  # the gold query replaces a draft, as published
+    KEEP = "keep"  # both drafts stay wrong: the model must correct them
     DROP = "drop"
 
 
 class Case(StrEnum):
-    """How the drafts of a question stand; each is counted."""
+    """What is true of a question's drafts. The data card counts each case."""
 
     GOLD_DOES_NOT_RUN = "gold does not run"
     NOTHING_RUNS = "no candidate runs"
@@ -38,68 +39,76 @@ class Case(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
-    """A question's drafts and what a right answer says."""
+class MergeExample:
+    """A question's drafts and the answer that the model learns."""
 
     case: Case
     revision: Revision | None
-    """None where there is nothing to settle."""
+    """The drafts; None if the question makes no training example."""
     sql: str = ""
     thought: str = ""
+    """The reasoning that leads to `sql`; empty if no right completion has any."""
 
 
-def settle(
+def merge_example(
     question: Question,
-    found: CandidateSet,
+    candidates: CandidateSet,
     gold: Execution,
     revision_settings: RevisionSettings,
     neither: Neither,
     seed: int,
-) -> Settled:
-    """Choose the drafts of a question. Candidates must have run; `gold` is the gold's execution."""
-    groups = group_by_result(found.candidates)
+) -> MergeExample:
+    """Choose the drafts of a question and the answer to learn.
+
+    Args:
+        candidates: the question's candidates, already run.
+        gold: the execution of the gold query.
+        seed: decides, together with the question's id, which draft the gold query replaces.
+    """
+    groups = group_by_result(candidates.candidates)
     if not gold.ok:
-        return Settled(Case.GOLD_DOES_NOT_RUN, None)
+        return MergeExample(Case.GOLD_DOES_NOT_RUN, None)
     if not groups:
-        return Settled(Case.NOTHING_RUNS, None)
+        return MergeExample(Case.NOTHING_RUNS, None)
     if not needs_revision(groups, revision_settings):
-        return Settled(Case.NOT_IN_DOUBT, None)
+        return MergeExample(Case.NOT_IN_DOUBT, None)
     drafts = groups[: revision_settings.drafts]
     is_right = any(group.digest == gold.digest for group in drafts)
+    if not is_right and neither is Neither.DROP:
+        return MergeExample(Case.NEITHER, None)
     if not is_right and neither is Neither.GOLD:
         drafts = _with_gold(drafts, question, gold, random.Random(f"{seed} {question.id}"))
-    revision = Revision(question, drafts)
-    if not is_right and neither is Neither.DROP:
-        return Settled(Case.NEITHER, None)
-    sql, thought = right_answer(question, found.candidates, gold)
-    return Settled(Case.RIGHT if is_right else Case.NEITHER, revision, sql, thought)
+    sql, thought = right_answer(question, candidates.candidates, gold)
+    case = Case.RIGHT if is_right else Case.NEITHER
+    return MergeExample(case, Revision(question, drafts), sql, thought)
 
 
 def right_answer(
     question: Question, candidates: Sequence[Candidate], gold: Execution
 ) -> tuple[str, str]:
-    """SQL and reasoning of a well-formed completion with the gold result; else gold, no reasoning.
+    """Return the SQL and the reasoning that the model learns for a question.
 
-    The reasoning leads to its own completion's query, so the two stay together; a completion that
-    found the very gold query goes before the others.
+    Both come from one completion, because reasoning leads to its own query. The completion must be
+    well-formed and its query must have the gold result; one that wrote the gold query itself is
+    preferred. If there is none, return the gold query and no reasoning.
     """
     gold_sql = question.gold_sql or ""
-    right = [one for one in candidates if one.ok and one.digest == gold.digest and one.completion]
-    answers = [(one.sql or "", parse(one.completion)) for one in right]
-    traces = [(sql, answer.thought) for sql, answer in answers if answer.well_formed]
-    traces.sort(key=lambda trace: _bare(trace[0]) != _bare(gold_sql))
-    return traces[0] if traces else (gold_sql, "")
+    answers = [
+        (candidate.sql or "", answer.thought)
+        for candidate in candidates
+        if candidate.ok and candidate.digest == gold.digest and candidate.completion
+        if (answer := parse(candidate.completion)).well_formed
+    ]
+    if not answers:
+        return gold_sql, ""
+    return min(answers, key=lambda answer: plain_sql(answer[0]) != plain_sql(gold_sql))
 
 
 def _with_gold(
     groups: Sequence[ResultGroup], question: Question, gold: Execution, coin: random.Random
 ) -> tuple[ResultGroup, ...]:
+    """Drop the last group and put a group of the gold query at a random place."""
     candidate = with_execution(Candidate(question.gold_sql), gold)
-    right = replace(groups[0], members=(candidate,))
-    kept = tuple(groups[: len(groups) - 1])
-    at = coin.randrange(len(groups))
-    return (*kept[:at], right, *kept[at:])
-
-
-def _bare(sql: str) -> str:
-    return " ".join(sql.split()).rstrip("; ").lower()
+    drafts = list(groups[:-1])
+    drafts.insert(coin.randrange(len(groups)), replace(groups[0], members=(candidate,)))
+    return tuple(drafts)

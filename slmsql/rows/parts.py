@@ -1,8 +1,12 @@
-"""Long work done in parts by several processes, so that a kill in the middle loses nothing.
+"""Long work in resumable parts, done by several processes.
 
-Each part's rows and its tally are files in `OUTPUT.parts/`; the next call takes what is there and
-does the rest. Parts are cut by position in the input, so the rows are the same, byte for byte,
-whatever the number of processes and however often the work was interrupted.
+    parts = Parts(output, settings)
+    tally = parts.build(chunks, build, workers=8)
+    parts.join()
+
+`OUTPUT.parts/` has two files for each part: its rows and its tally. A run that was killed is
+resumed: parts on disk are not built again. Parts are cut by position in the input, so the rows are
+byte for byte the same for any number of processes and any number of interruptions.
 """
 
 import multiprocessing
@@ -21,24 +25,25 @@ from slmsql.rows.data_card import Tally
 
 Chunk = TypeVar("Chunk")
 Build = Callable[[Chunk], tuple[list[Record], Tally]]
-AHEAD = 2  # parts waiting for each process: enough to keep it busy, few enough to hold in memory
+QUEUED = 2  # parts queued for each process: enough to keep it busy, few enough for memory
 
 
 class Parts:
-    """The folder of parts of one output."""
+    """The parts of one output file."""
 
     def __init__(self, output: Path, settings: Record) -> None:
         """
         Args:
-            settings: everything that decides the rows; parts made with others are refused.
+            output: the file that `join` writes.
+            settings: everything that decides the rows.
 
         Raises:
-            InputError: there are parts of a run with other settings.
+            InputError: the folder has parts of a run with other settings.
         """
         self.output = output
         self.folder = output.with_name(f"{output.name}.parts")
         self.count = 0
-        self._claim(settings)
+        self._check_settings(settings)
 
     def build(
         self,
@@ -47,81 +52,85 @@ class Parts:
         workers: int,
         report: Callable[[Tally], None] = lambda tally: None,
     ) -> Tally:
-        """Build what is not there yet; returns the tally of all parts.
+        """Build the parts that are missing and return the tally of all parts.
 
         Args:
-            chunks: the input in the same order and sizes on each call.
+            chunks: the input, cut in the same way on every run.
             build: makes the rows of one chunk; it must be picklable.
+            workers: number of processes.
             report: called after each part with the tally so far, to show progress.
         """
         total = Tally()
         self.count = 0
-        for tally in self._done(chunks, build, workers):
+        for tally in self._tallies(chunks, build, workers):
             self.count += 1
             total.merge(tally)
             report(total)
         return total
 
     def join(self) -> None:
-        """Write the output from the parts and remove them."""
+        """Join the parts into the output file and remove them."""
         with replacing(self.output) as file:
             for number in range(self.count):
-                with open(self._rows(number), encoding="utf-8") as part:
+                with open(self._rows_file(number), encoding="utf-8") as part:
                     shutil.copyfileobj(part, file)
         shutil.rmtree(self.folder)
 
-    def _done(self, chunks: Iterable[Chunk], build: Build[Chunk], workers: int) -> Iterator[Tally]:
-        waiting: list[tuple[int, Future[None] | None]] = []
-        with _processes(workers) as pool:
+    def _tallies(
+        self, chunks: Iterable[Chunk], build: Build[Chunk], workers: int
+    ) -> Iterator[Tally]:
+        """Yield the tally of each part, in order."""
+        queue: list[tuple[int, Future[None] | None]] = []
+        with _process_pool(workers) as pool:
             for number, chunk in enumerate(chunks):
-                is_done = self._tally(number).is_file()
-                future = None if is_done else pool.submit(_write, self, number, build, chunk)
-                waiting.append((number, future))
-                if len(waiting) > AHEAD * workers:
-                    yield self._finished(*waiting.pop(0))
-            for number, future in waiting:
-                yield self._finished(number, future)
+                is_done = self._tally_file(number).is_file()
+                future = None if is_done else pool.submit(_write_part, self, number, build, chunk)
+                queue.append((number, future))
+                if len(queue) > QUEUED * workers:
+                    yield self._tally_of(*queue.pop(0))
+            for number, future in queue:
+                yield self._tally_of(number, future)
 
-    def _finished(self, number: int, future: Future[None] | None) -> Tally:
+    def _tally_of(self, number: int, future: Future[None] | None) -> Tally:
         if future is not None:
             future.result()
-        return Tally.from_record(read_json(self._tally(number)))
+        return Tally.from_record(read_json(self._tally_file(number)))
 
-    def _claim(self, settings: Record) -> None:
-        claim = self.folder / "settings.json"
-        if claim.is_file() and read_json(claim) != settings:
+    def _check_settings(self, settings: Record) -> None:
+        file = self.folder / "settings.json"
+        if file.is_file() and read_json(file) != settings:
             raise InputError(
                 f"{self.folder} has parts of a run with other settings or input; finish that run, "
                 "remove the folder, or choose another --output"
             )
-        write_json(claim, settings)
+        write_json(file, settings)
 
-    def _rows(self, number: int) -> Path:
+    def _rows_file(self, number: int) -> Path:
         return self.folder / f"{number:06d}.jsonl"
 
-    def _tally(self, number: int) -> Path:
+    def _tally_file(self, number: int) -> Path:
         return self.folder / f"{number:06d}.json"
 
 
-def _write(parts: Parts, number: int, build: Build[Chunk], chunk: Chunk) -> None:
+def _write_part(parts: Parts, number: int, build: Build[Chunk], chunk: Chunk) -> None:
     rows, tally = build(chunk)
-    with replacing(parts._rows(number)) as file:
+    with replacing(parts._rows_file(number)) as file:
         file.writelines(map(json_line, rows))
-    write_json(parts._tally(number), tally.as_record())  # last: it says that the part is whole
+    write_json(parts._tally_file(number), tally.as_record())  # last: it marks the part as done
 
 
 @contextmanager
-def _processes(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Worker processes that end with their parent, also when that is killed."""
+def _process_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """Open a pool whose processes end with their parent, even if the parent is killed."""
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_follow_parent)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent)
     try:
         yield pool
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _follow_parent() -> None:
+def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
 

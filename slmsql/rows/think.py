@@ -1,4 +1,8 @@
-"""Think rows from SynSQL records: filtered, run, worded, measured; part by part."""
+"""SFT rows with reasoning from SynSQL records.
+
+A record becomes a row in four steps: take its reasoning, run its SQL, build the prompt, measure
+the length. A record that fails a step is left out and counted by reason.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,72 +21,81 @@ from slmsql.schema.random_subset import thin
 
 
 @dataclass(frozen=True, slots=True)
+class ReasonedQuestion:
+    """A question with gold SQL and the reasoning that leads to it."""
+
+    question: Question
+    thought: str
+
+
+@dataclass(frozen=True, slots=True)
 class ThinkRows:
-    """Builds the rows of a chunk of records; goes to worker processes as it is."""
+    """Builds the rows of a chunk of records. Worker processes receive a pickled copy."""
 
     databases: Path
+    """Folder of <db_id>/<db_id>.sqlite."""
     prompt_settings: PromptSettings
     tokenizer: str = ""
-    """Counts the tokens; empty for an estimate."""
+    """The tokenizer that counts tokens; empty for an estimate."""
     max_tokens: int = 0
-    """Longest row, prompt and completion together; 0 for any."""
+    """Tokens of the longest row, prompt and completion together; 0: no limit."""
     thinning: bool = False
+    """Whether a prompt shows only a random part of the schema."""
     seed: int = 42
 
     def __call__(self, records: Sequence[SynRecord]) -> tuple[list[Record], Tally]:
+        """Return the rows of some records, and counts of rows and of records left out."""
         tally = Tally()
-        thought = list(self._thought(records, tally))
-        rows = []
-        for question, thinking in running(thought, tally):
-            row, tokens = self._row(question, thinking)
+        rows: list[Record] = []
+        for reasoned in runnable(list(self._reasoned(records, tally)), tally):
+            row = self._row(reasoned)
+            tokens = self._tokens(row)
             if self.max_tokens and tokens > self.max_tokens:
                 tally.left_out[Reason.TOO_LONG] += 1
             else:
-                tally.add(question, row, tokens)
+                tally.add(reasoned.question, row, tokens)
                 rows.append(row)
         return rows, tally
 
-    def _thought(
-        self, records: Iterable[SynRecord], tally: Tally
-    ) -> Iterator[tuple[Question, str]]:
+    def _reasoned(self, records: Iterable[SynRecord], tally: Tally) -> Iterator[ReasonedQuestion]:
         for record in records:
-            found = think(record)
-            if isinstance(found, Reason):
-                tally.left_out[found] += 1
+            thought = think(record)
+            if isinstance(thought, Reason):
+                tally.left_out[thought] += 1
             else:
-                yield record.question_over(self.databases), found
+                yield ReasonedQuestion(record.question_over(self.databases), thought)
 
-    def _row(self, question: Question, thought: str) -> tuple[Record, int]:
-        sql = question.gold_sql or ""
+    def _row(self, reasoned: ReasonedQuestion) -> Record:
+        question, sql = reasoned.question, reasoned.question.gold_sql or ""
         change = partial(thin, sql=sql, seed=f"{self.seed} {question.id}")
         prompt = compose(question, self.prompt_settings, change=change if self.thinning else None)
         layout = read_template(self.prompt_settings.template).layout
-        row = sft_row(question, prompt.messages, target(thought, sql, layout))
-        if prompt.left_out:
-            row["columns_left_out"] = prompt.left_out
-        return row, self._tokens(row)
+        completion = target(reasoned.thought, sql, layout)
+        return sft_row(question, prompt.messages, completion, columns_left_out=prompt.left_out)
 
     def _tokens(self, row: Record) -> int:
-        messages = [*row["prompt"], *row["completion"]]
         if self.tokenizer:
-            return count_tokens(messages, self.tokenizer)
+            return count_tokens([*row["prompt"], *row["completion"]], self.tokenizer)
         return row_tokens(row)
 
 
-def running(pairs: Sequence[tuple[Question, str]], tally: Tally) -> Iterator[tuple[Question, str]]:
-    """Those whose gold query runs; why the others are left out is counted."""
-    present = [pair for pair in pairs if pair[0].database.is_file()]
-    if len(present) < len(pairs):
-        tally.left_out[Reason.NO_DATABASE] += len(pairs) - len(present)
-    statements = [Statement(question.database, question.gold_sql) for question, _ in present]
-    for pair, execution in zip(present, _executor().run(statements), strict=True):
+def runnable(
+    reasoned_questions: Sequence[ReasonedQuestion], tally: Tally
+) -> Iterator[ReasonedQuestion]:
+    """Yield the questions whose gold query runs, and count why the others are left out."""
+    present = [reasoned for reasoned in reasoned_questions if reasoned.question.database.is_file()]
+    tally.left_out[Reason.NO_DATABASE] += len(reasoned_questions) - len(present)
+    statements = [
+        Statement(reasoned.question.database, reasoned.question.gold_sql) for reasoned in present
+    ]
+    for reasoned, execution in zip(present, _executor().run(statements), strict=True):
         if execution.ok:
-            yield pair
+            yield reasoned
         else:
             tally.left_out[f"{Reason.DOES_NOT_RUN}: {execution.status}"] += 1
 
 
 @cache
 def _executor() -> Executor:
-    """One worker for each building process; it ends with it."""
+    """One SQL worker for each building process; it ends with that process."""
     return Executor(workers=1)
