@@ -1,7 +1,7 @@
 # `make quickstart` and `make test` need Python 3.11 or newer, pip, make and gcc; nothing else.
 PYTHON ?= python3
 BIN := .venv/bin
-EXTRAS := train,cpu,serve,report
+EXTRAS := train,cpu,serve
 
 .PHONY: setup quickstart test check clean
 

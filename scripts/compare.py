@@ -16,7 +16,7 @@ from slmsql.errors import InputError, run_program
 from slmsql.evaluation.statistics import Comparison, compare, mean_interval
 from slmsql.files import Record, write_json, write_text
 from slmsql.page import page
-from slmsql.page.reading import Run, read_run, verdicts
+from slmsql.page.reading import EvaluationRun, read_run, verdicts
 from slmsql.page.runs import run_sections
 
 
@@ -45,11 +45,11 @@ def main() -> None:
         write_json(Path(options.json), {"match": mode, "first": runs[0].name, "runs": figures})
     if options.output:
         names = " and ".join(run.name for run in runs)
-        write_text(Path(options.output), page(f"Comparison of {names}", *run_sections(runs)))
+        write_text(Path(options.output), page(f"Comparison of {names}", run_sections(runs)))
         print(f"{options.output}: written")
 
 
-def against(first: Run, second: Run, mode: str) -> Record:
+def against(first: EvaluationRun, second: EvaluationRun, mode: str) -> Record:
     """The second run against the first: in total, by difficulty, and by each further metric."""
     before, after = verdicts(first, mode), verdicts(second, mode)
     if before.keys() != after.keys():
@@ -73,7 +73,7 @@ def against(first: Run, second: Run, mode: str) -> Record:
     }
 
 
-def _mode(runs: Sequence[Run]) -> str:
+def _mode(runs: Sequence[EvaluationRun]) -> str:
     modes = sorted({str(run.report["match"]) for run in runs})
     if len(modes) > 1:
         raise InputError(f"the runs have different modes {modes}; say --match")
@@ -96,7 +96,7 @@ def _record(found: Comparison) -> Record:
     }
 
 
-def _scores(first: Run, second: Run) -> Record:
+def _scores(first: EvaluationRun, second: EvaluationRun) -> Record:
     """Differences of metrics that are no verdict, in percentage points, by paired bootstrap."""
     earlier = {o["id"]: o.get("scores", {}) for o in first.outcomes}
     later = {o["id"]: o.get("scores", {}) for o in second.outcomes}

@@ -1,31 +1,33 @@
-"""One self-contained HTML page for one or several runs.
+"""Write one HTML page about one or several runs, their training and the stages between.
 
     python scripts/report.py --runs RUN [RUN ...] --output report.html
     python scripts/report.py --stages stages.json --curves GRPO=grpo/trainer_state.json \\
         --output report.html
 
-A run is a folder that evaluate.py has written; NAME=FOLDER names it. With two or more, the page
-says what the last has gained over the first and what it has lost.
+The page loads nothing from elsewhere. A run is a folder that evaluate.py has written; NAME=FOLDER
+names it. With two or more runs, the page compares the others with the first.
 
-stages.json is a list of figures in the order of the table, or {"title": ..., "about": ...,
-"stages": [...], "notes": [...]}. A figure is
-    {"name": "SFT, greedy", "value": 71.8, "n": 500, "interval": [67.8, 75.6], "note": "..."}
-with shares in percent; "note", "n", "interval" may be left out. Instead of value, n and interval
-it may have "report": a report.json, relative to stages.json.
+stages.json is a list of figures in the order of the table:
+    [{"name": "SFT, greedy", "value": 71.8, "n": 500, "interval": [67.8, 75.6], "note": "..."}]
+Values are in percent; "n", "interval" and "note" are optional. A figure may name a report of
+evaluate.py instead of its own value, with a path relative to stages.json:
+    [{"name": "SFT, greedy", "report": "sft_greedy/report.json"}]
+The list may stand in an object: {"title": ..., "about": ..., "stages": [...], "notes": [...]}.
 
-A curve is NAME=FILE, FILE a trainer_state.json of TRL or transformers.
+A curve is NAME=FILE, where FILE is a trainer_state.json of TRL or transformers.
 """
 
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from markupsafe import Markup
+
 from slmsql.cli.config import parse
 from slmsql.errors import InputError, run_program
 from slmsql.files import Record, read_json, write_text
-from slmsql.page import page, section
-from slmsql.page.curves import line_charts, read_curves
-from slmsql.page.figures import Figure, bars, figure_table, read_figure
-from slmsql.page.markup import Html, element, text
+from slmsql.page import page, render
+from slmsql.page.curves import line_chart, read_curves
+from slmsql.page.figures import Figure, read_figure
 from slmsql.page.reading import read_run
 from slmsql.page.runs import run_sections
 
@@ -33,11 +35,16 @@ from slmsql.page.runs import run_sections
 @dataclass
 class Options:
     output: str = field(metadata={"help": "HTML file to write"})
-    runs: list[str] = field(default_factory=list, metadata={"help": "folders, or NAME=FOLDER"})
-    stages: str = field(default="", metadata={"help": "JSON of figures, as described above"})
-    curves: list[str] = field(default_factory=list, metadata={"help": "NAME=trainer_state.json"})
+    runs: list[str] = field(
+        default_factory=list, metadata={"help": "folders of evaluate.py, or NAME=FOLDER"}
+    )
+    stages: str = field(default="", metadata={"help": "JSON file with figures, as described above"})
+    curves: list[str] = field(
+        default_factory=list, metadata={"help": "training curves, as NAME=trainer_state.json"}
+    )
     published: str = field(
-        default="", metadata={"help": "set with published numbers: spider dev, bird dev ..."}
+        default="",
+        metadata={"help": "show published figures for this set: spider dev, bird dev ..."},
     )
     title: str = field(default="", metadata={"help": "heading of the page"})
 
@@ -48,34 +55,32 @@ class Options:
 
 def main() -> None:
     options = parse(Options, about=__doc__)
-    stages = _stages(Path(options.stages)) if options.stages else {}
-    sections = [*_stage_sections(stages, options.stages)]
-    sections += [_training(word) for word in options.curves]
-    runs = [read_run(word) for word in options.runs]
+    stages = _read_stages(Path(options.stages)) if options.stages else {}
+    sections = []
+    if stages:
+        sections.append(_stages_section(stages, Path(options.stages)))
+    sections += [_training_section(argument) for argument in options.curves]
+    runs = [read_run(argument) for argument in options.runs]
     sections += run_sections(runs, options.published)
     if notes := stages.get("notes"):
-        sections.append(section("Notes", *(element("p", text(note)) for note in notes)))
+        sections.append(render("notes.html", notes=notes))
     title = options.title or str(stages.get("title", "Evaluation"))
-    write_text(Path(options.output), page(title, *sections, about=str(stages.get("about", ""))))
+    write_text(Path(options.output), page(title, sections, about=str(stages.get("about", ""))))
     print(f"{options.output}: written")
 
 
-def _stages(file: Path) -> Record:
+def _read_stages(file: Path) -> Record:
     content = read_json(file)
-    found = {"stages": content} if isinstance(content, list) else content
-    if not isinstance(found, dict) or not isinstance(found.get("stages"), list):
+    stages = {"stages": content} if isinstance(content, list) else content
+    if not isinstance(stages, dict) or not isinstance(stages.get("stages"), list):
         raise InputError(f"{file}: expected a list of figures, or an object with 'stages'")
-    return found
+    return stages
 
 
-def _stage_sections(stages: Record, file: str) -> list[Html]:
-    if not stages:
-        return []
-    figures = [
-        _figure(record, Path(file), position) for position, record in enumerate(stages["stages"])
-    ]
-    about = str(stages.get("unit", "Execution accuracy in percent; the thin line is the interval."))
-    return [section("Stage by stage", bars(figures), figure_table(figures), about=about)]
+def _stages_section(stages: Record, file: Path) -> Markup:
+    figures = [_figure(record, file, position) for position, record in enumerate(stages["stages"])]
+    about = "Execution accuracy in percent. The thin line is the 95 % interval."
+    return render("stages.html", figures=figures, about=str(stages.get("unit", about)))
 
 
 def _figure(record: Record, file: Path, position: int) -> Figure:
@@ -87,11 +92,12 @@ def _figure(record: Record, file: Path, position: int) -> Figure:
     return read_figure(record, where)
 
 
-def _training(word: str) -> Html:
-    name, separator, file = word.partition("=")
+def _training_section(argument: str) -> Markup:
+    name, separator, file = argument.partition("=")
     if not separator:
-        raise InputError(f"--curves {word}: expected NAME=FILE")
-    return section(f"Training: {name}", line_charts(read_curves(Path(file))))
+        raise InputError(f"--curves {argument}: expected NAME=FILE")
+    charts = [line_chart(curve) for curve in read_curves(Path(file))]
+    return render("training.html", name=name, charts=charts)
 
 
 if __name__ == "__main__":

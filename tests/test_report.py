@@ -2,14 +2,16 @@ import json
 import re
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
+from jinja2 import UndefinedError
 
 from slmsql.errors import InputError
+from slmsql.page import page, render
 from slmsql.page.curves import read_curves
 from slmsql.page.figures import read_figure
-from slmsql.page.markup import element, embedded, text
 
 ROOT = Path(__file__).parent.parent
 
@@ -124,5 +126,24 @@ def test_a_figure_is_read_from_a_report_too():
 
 
 def test_text_is_escaped_and_data_cannot_end_its_element():
-    assert element("p", text("<&>"), class_="x") == '<p class="x">&lt;&amp;&gt;</p>'
-    assert "</script></script>" not in embedded("data", ["</script>"])
+    assert "<h1>&lt;&amp;&gt;</h1>" in page("<&>", [])
+    assert "<p>&lt;&amp;&gt;</p>" in render("notes.html", notes=["<&>"])
+    data = {"runs": ["</script>"], "questions": []}
+    no_filters = {"error_classes": {}, "databases": {}, "difficulties": {}}
+    assert render("questions.html", **data, **no_filters).count("</script>") == 1
+
+
+def test_data_that_a_template_lacks_is_an_error():
+    with pytest.raises(UndefinedError, match="'notes' is undefined"):
+        render("notes.html")
+
+
+def test_the_wheel_carries_what_the_page_is_made_of(tmp_path):
+    pytest.importorskip("hatchling")
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel"]
+    subprocess.run([*build, "--directory", tmp_path], cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    packed = set(zipfile.ZipFile(wheel).namelist())
+    room = ROOT / "slmsql" / "page"
+    files = [*room.glob("templates/*"), room / "published.yaml"]
+    assert {str(file.relative_to(ROOT)) for file in files} <= packed

@@ -1,9 +1,12 @@
-"""A report as one HTML file that needs nothing else: figures, plots, and the questions behind them.
+"""The HTML report: one file that loads nothing from elsewhere.
 
-page(title, sections) puts together what `figures`, `curves` and `questions` draw. Bars are HTML, so
-that their labels stay readable on a phone; lines are SVG that stretches.
+In: folders of evaluate.py, lists of figures, log histories of trainers. Out: the text of a page.
+`figures`, `curves`, `questions` and `runs` prepare the data; `templates/` holds the HTML and every
+sentence of the page. Imports evaluation and the rooms above it.
+
+    page("Evaluation", run_sections([read_run("runs/a")]))
 """
 
-from slmsql.page.document import page, section
+from slmsql.page.rendering import page, render
 
-__all__ = ["page", "section"]
+__all__ = ["page", "render"]

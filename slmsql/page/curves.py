@@ -1,16 +1,15 @@
-"""Training curves from the log history that transformers' trainers save."""
+"""Training curves from the log history that the trainers of transformers and TRL save."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from slmsql.errors import InputError
 from slmsql.files import read_json
-from slmsql.page.markup import Html, element, joined, text
 
-# What is drawn of a log, in this order, and how it is called on the page.
-SHOWN = {
+# What is drawn of a log, in this order: key in the log, name on the page.
+CURVES = {
     "reward": "reward",
     "rewards/execution/mean": "execution reward",
     "rewards/execution_reward/mean": "execution reward",
@@ -21,105 +20,91 @@ SHOWN = {
     "eval_loss": "loss, held-out",
     "eval_execution_accuracy": "execution accuracy, held-out",
 }
-PARTS = 60  # more points than that are drawn faintly, with a running mean over them
+SMOOTHED_ABOVE = 30  # a curve of more points is drawn faintly, with its running mean over it
+DOTTED_UP_TO = 12  # a curve of at most as many points has a dot at each
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """Values over steps (or anything else that grows)."""
+    """Values over training steps, or over anything else that grows."""
 
     name: str
     points: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """An SVG polyline in a square of 100 by 100, whose y grows downwards."""
+
+    style: str
+    """Its class in page.css: line, faint or dot."""
+    points: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A curve as it is drawn."""
+
+    title: str
+    x_name: str
+    x_range: tuple[float, float]
+    y_range: tuple[float, float]
+    lines: tuple[Line, ...]
 
 
 def read_curves(file: Path) -> list[Curve]:
     """The curves of a `trainer_state.json`, or of a list of logged objects with a `step`.
 
     Raises:
-        InputError: the file is neither, or has nothing that is drawn.
+        InputError: the file is neither, or logs none of `CURVES`.
     """
     content = read_json(file)
     history = content.get("log_history") if isinstance(content, dict) else content
     if not isinstance(history, list):
         raise InputError(f"{file}: no 'log_history' in it; expected a trainer_state.json")
-    curves = [curve for key, name in SHOWN.items() if (curve := _curve(history, key, name)).points]
+    curves = [Curve(name, _points(history, key)) for key, name in CURVES.items()]
+    curves = [curve for curve in curves if curve.points]
     if not curves:
-        raise InputError(f"{file}: none of {', '.join(SHOWN)} was logged")
+        raise InputError(f"{file}: none of {', '.join(CURVES)} was logged")
     return curves
 
 
-def line_chart(curve: Curve, x_name: str = "step") -> Html:
-    """One curve in a frame; noisy ones with their running mean."""
+def line_chart(curve: Curve, x_name: str = "step") -> Chart:
+    """Scale a curve to its frame. A long one is drawn faintly, under its running mean."""
     xs, ys = [x for x, _ in curve.points], [y for _, y in curve.points]
-    low, high = _range(ys)
-    frame = (min(xs), max(xs), low, high)
-    smooth = _running_mean(ys) if len(ys) > PARTS // 2 else None
-    lines = [_line(xs, ys, frame, "faint" if smooth else "line")]
-    if smooth:
-        lines.append(_line(xs, smooth, frame, "line"))
-    if len(ys) <= 12:
-        lines += [_dot(x, y, frame) for x, y in curve.points]
-    drawing = element("svg", *lines, viewBox="0 0 100 100", preserveAspectRatio="none")
-    limits = element("div", *(element("span", text(_short(v))) for v in (high, low)), class_="y")
-    ends = element(
-        "div",
-        element("span", text(f"{x_name} {_short(frame[0])}")),
-        element("span", text(_short(frame[1]))),
-        class_="x",
-    )
-    title = element("figcaption", text(curve.name))
-    plot = element("div", limits, drawing, class_="plot")
-    return element("figure", title, plot, ends, class_="chart")
+    x_range, y_range = (min(xs), max(xs)), (min(ys), max(ys))
+    if y_range[0] == y_range[1]:
+        y_range = (y_range[0] - 0.5, y_range[1] + 0.5)
+    across = [_scaled(x, x_range, 0, 100) for x in xs]
+
+    def line(style: str, values: Sequence[float]) -> Line:
+        down = [_scaled(y, y_range, 98, 2) for y in values]  # the line's width needs a margin
+        return Line(style, " ".join(f"{x:.2f},{y:.2f}" for x, y in zip(across, down, strict=True)))
+
+    if len(ys) > SMOOTHED_ABOVE:
+        lines = [line("faint", ys), line("line", _running_mean(ys))]
+    else:
+        lines = [line("line", ys)]
+    if len(ys) <= DOTTED_UP_TO:  # SVG draws a line from a point to itself as a dot
+        lines += [Line("dot", f"{point} {point}") for point in lines[0].points.split()]
+    return Chart(curve.name, x_name, x_range, y_range, tuple(lines))
 
 
-def line_charts(curves: Iterable[Curve], x_name: str = "step") -> Html:
-    return element("div", joined(*(line_chart(c, x_name) for c in curves)), class_="charts")
-
-
-def _curve(history: Sequence[Any], key: str, name: str) -> Curve:
-    points = [
+def _points(history: Sequence[Any], key: str) -> tuple[tuple[float, float], ...]:
+    return tuple(
         (float(entry["step"]), float(entry[key]))
         for entry in history
         if isinstance(entry, dict) and "step" in entry and isinstance(entry.get(key), int | float)
-    ]
-    return Curve(name, tuple(points))
-
-
-def _range(values: Sequence[float]) -> tuple[float, float]:
-    low, high = min(values), max(values)
-    if low == high:
-        return low - 0.5, high + 0.5
-    return low, high
+    )
 
 
 def _running_mean(values: Sequence[float]) -> list[float]:
     width = max(2, len(values) // 20)
-    return [
-        sum(part) / len(part)
-        for i in range(len(values))
-        if (part := values[max(0, i - width) : i + width + 1])
-    ]
+    windows = [values[max(0, i - width) : i + width + 1] for i in range(len(values))]
+    return [sum(window) / len(window) for window in windows]
 
 
-def _place(x: float, y: float, frame: tuple[float, float, float, float]) -> tuple[float, float]:
-    left, right, low, high = frame
-    across = 50.0 if right == left else 100 * (x - left) / (right - left)
-    return across, 98 - 96 * (y - low) / (high - low)
-
-
-def _line(
-    xs: Sequence[float], ys: Sequence[float], frame: tuple[float, float, float, float], kind: str
-) -> Html:
-    places = (_place(x, y, frame) for x, y in zip(xs, ys, strict=True))
-    points = " ".join(f"{x:.2f},{y:.2f}" for x, y in places)
-    return element("polyline", points=points, class_=kind)
-
-
-def _dot(x: float, y: float, frame: tuple[float, float, float, float]) -> Html:
-    across, down = _place(x, y, frame)
-    points = f"{across:.2f},{down:.2f} {across:.2f},{down:.2f}"
-    return element("polyline", points=points, class_="dot")
-
-
-def _short(value: float) -> str:
-    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+def _scaled(value: float, limits: tuple[float, float], start: float, end: float) -> float:
+    low, high = limits
+    position = 0.5 if low == high else (value - low) / (high - low)
+    return start + (end - start) * position

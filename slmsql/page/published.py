@@ -1,22 +1,17 @@
-"""Numbers of others, shown beside ours and marked as theirs."""
+"""Figures that others have published, to show beside ours."""
 
 from collections.abc import Sequence
 from importlib.resources import files
 
 import yaml
+from markupsafe import Markup
 
-from slmsql.page.document import section
-from slmsql.page.figures import Figure, bars
-from slmsql.page.markup import Html, element, table, text
-
-ABOUT = (
-    "Grey ones are as published by their authors, not measured here. Scorer, release of the data "
-    "and number of samples differ, so this is no ranking."
-)
+from slmsql.page.figures import Figure
+from slmsql.page.rendering import render
 
 
 def read_published(benchmark: str) -> list[Figure]:
-    """The published figures whose set begins with the benchmark's name."""
+    """The figures of published.yaml whose `set` begins with this, such as "spider dev"."""
     content = files("slmsql.page").joinpath("published.yaml").read_text(encoding="utf-8")
     return [
         Figure(
@@ -30,14 +25,9 @@ def read_published(benchmark: str) -> list[Figure]:
     ]
 
 
-def published_section(wanted: str, ours: Sequence[Figure]) -> Html:
-    """Ours and the published numbers for `wanted`, such as "spider dev"; nothing without any."""
-    figures = read_published(wanted) if wanted else []
-    if not figures:
-        return Html("")
-    title = element("summary", text("decoding, scorer and source of each"))
-    rows = [
-        [text(figure.name), text(f"{figure.value:.1f}"), text(figure.note)] for figure in figures
-    ]
-    sources = element("details", title, table(["", "EX", "as published"], rows, numeric=9))
-    return section("Beside published numbers", bars([*ours, *figures]), sources, about=ABOUT)
+def published_sections(benchmark: str, ours: Sequence[Figure]) -> list[Markup]:
+    """A section with our figures and the published ones; none if nothing was published."""
+    published = read_published(benchmark) if benchmark else []
+    if not published:
+        return []
+    return [render("published.html", ours=ours, published=published)]

@@ -1,85 +1,63 @@
-"""The questions of one or several runs: filters and, opened, gold beside each prediction."""
+"""The list of questions: filters, and for each question gold beside the predictions."""
 
 from collections.abc import Iterable, Sequence
 
+from markupsafe import Markup
+
 from slmsql.errors import InputError
 from slmsql.files import Record
-from slmsql.page.markup import Html, element, embedded, joined, text
-from slmsql.page.reading import Run
+from slmsql.page.reading import EvaluationRun
+from slmsql.page.rendering import render
 
 
-def question_list(runs: Sequence[Run]) -> Html:
-    """All questions, with filters; the page's script draws them."""
+def questions_section(runs: Sequence[EvaluationRun]) -> Markup:
+    """All questions with filters; the page's script draws them.
+
+    Raises:
+        InputError: the runs answer different questions.
+    """
     questions = _questions(runs)
-    verdicts = {"wrong": "wrong", "right": "right", "left_out": "not judged"}
-    if len(runs) > 1:
-        first, last = runs[0].name, runs[-1].name
-        verdicts = {
-            "gained": f"gained: only {last} is right",
-            "lost": f"lost: only {first} is right",
-            "wrong": "wrong in at least one",
-            "right": "right in all",
-        }
-    errors = sorted({run["error_class"] for q in questions for run in q["runs"]} - {None})
-    chosen = element(
-        "div",
-        _select("verdict", "all verdicts", verdicts),
-        _select("error", "all errors", {name: name for name in errors}),
-        _select("db", "all databases", _names(q["db_id"] for q in questions)),
-        _select("difficulty", "all difficulties", _names(q["difficulty"] for q in questions)),
-        element("input", data_filter="text", type="search", placeholder="text or SQL"),
-        class_="filters",
-    )
-    return joined(
-        chosen,
-        element("p", id="count", class_="about"),
-        element("div", id="list"),
-        element("button", text("more"), id="more", type="button", hidden="hidden"),
-        embedded("questions", {"runs": [run.name for run in runs], "questions": questions}),
+    return render(
+        "questions.html",
+        runs=[run.name for run in runs],
+        questions=questions,
+        error_classes=_choices(answer["error_class"] for q in questions for answer in q["runs"]),
+        databases=_choices(question["db_id"] for question in questions),
+        difficulties=_choices(question["difficulty"] for question in questions),
     )
 
 
-def _questions(runs: Sequence[Run]) -> list[Record]:
-    by_id = [{str(outcome["id"]): outcome for outcome in run.outcomes} for run in runs]
-    for run, outcomes in zip(runs, by_id, strict=True):
-        if outcomes.keys() != by_id[0].keys():
+def _questions(runs: Sequence[EvaluationRun]) -> list[Record]:
+    outcomes_by_id = [{str(outcome["id"]): outcome for outcome in run.outcomes} for run in runs]
+    first = outcomes_by_id[0]
+    for run, outcomes in zip(runs, outcomes_by_id, strict=True):
+        if outcomes.keys() != first.keys():
             raise InputError(
                 f"{run.name} and {runs[0].name} answer different questions "
-                f"({len(outcomes)} and {len(by_id[0])}); compare runs on the same ones"
+                f"({len(outcomes)} and {len(first)}); compare runs on the same ones"
             )
-    return [
-        _question([outcomes[identity] for outcomes in by_id], [run.report["match"] for run in runs])
-        for identity in by_id[0]
-    ]
+    modes = [run.report["match"] for run in runs]
+    return [_question([outcomes[key] for outcomes in outcomes_by_id], modes) for key in first]
 
 
 def _question(outcomes: Sequence[Record], modes: Sequence[str]) -> Record:
-    first = outcomes[0]
+    """What the script needs of one question: the fields that all runs share, then each answer."""
     shared = ("id", "db_id", "difficulty", "question", "evidence", "gold_sql", "gold")
     return {
-        **{name: first.get(name) for name in shared},
-        "runs": [_answer(one, mode) for one, mode in zip(outcomes, modes, strict=True)],
+        **{name: outcomes[0].get(name) for name in shared},
+        "runs": [
+            {
+                "sql": outcome["sql"],
+                "correct": outcome["correct"].get(mode),
+                "error_class": outcome.get("error_class"),
+                "result": outcome["predicted"],
+                "groups": outcome.get("groups") or None,
+            }
+            for outcome, mode in zip(outcomes, modes, strict=True)
+        ],
     }
 
 
-def _answer(outcome: Record, mode: str) -> Record:
-    return {
-        "sql": outcome["sql"],
-        "correct": outcome["correct"].get(mode),
-        "error_class": outcome.get("error_class"),
-        "result": outcome["predicted"],
-        "groups": outcome.get("groups") or None,
-    }
-
-
-def _names(values: Iterable[str]) -> dict[str, str]:
-    return {name: name for name in sorted(set(values)) if name}
-
-
-def _select(name: str, everything: str, choices: dict[str, str]) -> Html:
-    if len(choices) < 2:
-        return Html("")
-    options = [element("option", text(label), value=value) for value, label in choices.items()]
-    return element(
-        "select", element("option", text(everything), value=""), *options, data_filter=name
-    )
+def _choices(values: Iterable[str | None]) -> dict[str, str]:
+    """Each value once, in order, as the label of itself."""
+    return {value: value for value in sorted({value for value in values if value})}

@@ -1,0 +1,62 @@
+"""Fills the templates. Everything that is put into one is escaped, unless it is `Markup`."""
+
+from collections.abc import Iterable
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+
+def page(title: str, sections: Iterable[Markup], about: str = "") -> str:
+    """The whole document.
+
+    Args:
+        title: heading of the page.
+        sections: what `render` made of the sections' templates.
+        about: text below the heading; each of its lines is a paragraph.
+    """
+    return render(
+        "page.html",
+        title=title,
+        lead=[line for line in about.splitlines() if line.strip()],
+        sections=sections,
+        style=_source("page.css"),
+        script=_source("page.js"),
+    )
+
+
+def render(template: str, **data: Any) -> Markup:
+    """Fill a file of `templates/`; a name that the template needs and `data` lacks is an error."""
+    return Markup(_ENVIRONMENT.get_template(template).render(data))
+
+
+def _source(name: str) -> Markup:
+    file = files("slmsql.page") / "templates" / name
+    return Markup(file.read_text(encoding="utf-8"))
+
+
+def _percent(value: float) -> float:
+    """The value within the scale from 0 to 100."""
+    return min(100.0, max(0.0, value))
+
+
+def _short(value: float) -> str:
+    """Three digits, or all of a larger number."""
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("slmsql.page"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    environment.filters.update(percent=_percent, short=_short)
+    environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":")}
+    return environment
+
+
+_ENVIRONMENT = _environment()
