@@ -220,7 +220,7 @@ def test_conformance_lists_each_disagreement_with_its_reason(inputs, bird_checko
     )
     assert "bird: 1 of 4 pairs differ" in done.stdout
     (only,) = json.loads(report.read_text())["disagreements"]
-    assert only["reason"] == "not only reading (write), which the official evaluator carries out"
+    assert only["reason"] == "not read-only (write); the official evaluator carries it out"
     assert (only["official"], only["ours"]) == (True, False)
     assert (tmp_path / "databases" / "band" / "band.sqlite").read_bytes() == before
 
@@ -243,7 +243,7 @@ def test_conformance_of_metrics_tells_known_differences_from_faults(
     command = ["bench/conformance_metrics", *inputs, "--predictions", file, "--bird", bird_checkout]
     done = program(*command, "--series", "40", "--json", report, status=1)
     assert "soft-f1: 1 of 3 differ" in done.stdout
-    assert "no query at all, scored by its empty result" in done.stdout
+    assert "not a query: the script scores its empty result" in done.stdout
     assert "more series are undefined officially" in done.stdout
     found = json.loads(report.read_text())["differences"]
     assert {one["reason"] for one in found if one["metric"] == "r-ves"} == {"unknown"}

@@ -1,13 +1,14 @@
-"""Compare our verdicts with those of the official evaluators, from your own checkouts of them.
+"""Do our verdicts agree with those of the official evaluators?
 
-    python scripts/bench/conformance.py --questions dev.json --databases database \
+    python scripts/bench/conformance.py --questions dev.json --databases database \\
         --predictions predictions/*.jsonl --bird ~/mini_dev --test-suite ~/test-suite-sql-eval
 
-runs both evaluators on the same (prediction, gold) pairs and lists every disagreement with its
-reason. Disagreements without a known reason are faults, and the program ends with exit code 1.
+runs the evaluators of your own checkouts on the same distinct (prediction, gold) pairs as ours and
+prints every pair on which they disagree, with the reason. Good is: no pair with the reason
+"unknown". Otherwise the exit code is 1.
 
-BIRD's evaluator needs `func_timeout`, Spider's `sqlparse` and `tqdm`; `--python` names an
-interpreter that has them. `docs/judge.md` holds the list as it stands.
+BIRD's evaluator needs `func_timeout`, Spider's needs `sqlparse` and `tqdm`; `--python` names an
+interpreter that has them. docs/judge.md lists the known reasons.
 """
 
 import sys
@@ -35,7 +36,7 @@ class Options(OfficialOptions):
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """One pair on which an official evaluator and ours differ."""
+    """A pair on which an official evaluator and ours disagree. `None` is "no verdict"."""
 
     evaluator: Evaluator
     reason: str
@@ -48,22 +49,25 @@ class Disagreement:
 
 def main() -> None:
     options = parse(Options, about=__doc__)
-    pairs = _pairs(options)
+    pairs = _distinct_pairs(options)
     print(f"{len(pairs)} distinct pairs", file=sys.stderr)
     checkouts = {Evaluator.BIRD: options.bird, Evaluator.TEST_SUITE: options.test_suite}
-    found: list[Disagreement] = []
+    disagreements: list[Disagreement] = []
     for evaluator, checkout in checkouts.items():
         if checkout is not None:
-            found += _compare(evaluator, checkout, pairs, options)
+            disagreements += _compare(evaluator, checkout, pairs, options)
     if options.json:
-        write_json(options.json, {"pairs": len(pairs), "disagreements": list(map(asdict, found))})
-    sys.exit(1 if any(one.reason == UNKNOWN for one in found) else 0)
+        records = [asdict(disagreement) for disagreement in disagreements]
+        write_json(options.json, {"pairs": len(pairs), "disagreements": records})
+    sys.exit(1 if any(d.reason == UNKNOWN for d in disagreements) else 0)
 
 
-def _pairs(options: Options) -> list[Pair]:
-    """Distinct pairs: an evaluator says the same of the same pair."""
-    questions, sets = options.read()
-    pairs = dict.fromkeys(pair for one in sets for pair in pairs_of(questions, one))
+def _distinct_pairs(options: Options) -> list[Pair]:
+    """Each pair once: the evaluators are deterministic."""
+    questions, prediction_sets = options.read()
+    pairs = dict.fromkeys(
+        pair for predictions in prediction_sets for pair in pairs_of(questions, predictions)
+    )
     if not pairs:
         raise InputError("no prediction has a question with gold SQL and a database")
     return list(pairs)
@@ -77,33 +81,32 @@ def _compare(
     )
     with Executor() as executor:
         verdicts = executor.judge(pairs, match=evaluator.match)
-    found = [
+    disagreements = [
         _disagreement(evaluator, pair, answer, verdict)
         for pair, answer, verdict in zip(pairs, answers, verdicts, strict=True)
-        if answer.correct is not verdict.correct
-        and not (answer.correct is False and _silent(verdict))
+        if not _agree(answer, verdict)
     ]
-    print(f"{evaluator}: {len(found)} of {len(pairs)} pairs differ ({seconds:.1f} s)")
-    for reason, count in Counter(one.reason for one in found).most_common():
+    print(f"{evaluator}: {len(disagreements)} of {len(pairs)} pairs differ ({seconds:.1f} s)")
+    for reason, count in Counter(d.reason for d in disagreements).most_common():
         print(f"  {count:6}  {reason}")
-    for one in found:
-        print(f"\n  {one.reason}: official {one.official}, ours {one.ours}, {one.database}")
-        print(f"    predicted  {' '.join(one.predicted.split())}\n    gold       {one.gold}")
-    return found
+    for d in disagreements:
+        print(f"\n  {d.reason}: official {d.official}, ours {d.ours}, {d.database}")
+        print(f"    predicted  {' '.join(d.predicted.split())}\n    gold       {d.gold}")
+    return disagreements
 
 
-def _silent(verdict: Verdict) -> bool:
-    """We say "the gold does not run", BIRD's evaluator "wrong": the same, told apart."""
-    return verdict.correct is None and not verdict.gold.ok
+def _agree(answer: Answer, verdict: Verdict) -> bool:
+    """If the gold query fails, BIRD's evaluator says "wrong", and ours gives no verdict."""
+    gold_fails = verdict.correct is None and not verdict.gold.ok
+    return answer.correct is verdict.correct or (answer.correct is False and gold_fails)
 
 
 def _disagreement(
     evaluator: Evaluator, pair: Pair, answer: Answer, verdict: Verdict
 ) -> Disagreement:
-    reason = _reason(evaluator, pair, answer, verdict)
     return Disagreement(
         evaluator,
-        reason,
+        _reason(evaluator, pair, answer, verdict),
         answer.correct,
         verdict.correct,
         pair.database.stem,
@@ -113,25 +116,25 @@ def _disagreement(
 
 
 def _reason(evaluator: Evaluator, pair: Pair, answer: Answer, verdict: Verdict) -> str:
-    """Why ours differs on purpose. The first that applies; each is a row in docs/judge.md."""
-    predicted, gold = pair.predicted or "", pair.gold or ""
-    mine = verdict.predicted
+    """Why our verdict differs on purpose: the first reason that applies (see docs/judge.md)."""
+    execution = verdict.predicted
     if answer.correct is None and not verdict.gold.ok:
-        return "the gold does not run: the official evaluator stops, ours has no verdict"
-    if mine.kind == "not a query":
-        return "no query at all, judged by its empty result"
-    if mine.kind == "several statements":
-        return "several statements, of which the official evaluator runs the first"
-    if mine.status is Status.REFUSED:
-        return f"not only reading ({mine.kind}), which the official evaluator carries out"
-    if mine.status in {Status.TIMEOUT, Status.TOO_LARGE}:
-        return f"over our limit ({mine.kind})"
-    if mine.volatile or verdict.gold.volatile:
-        return "random numbers or the time: another result each time"
+        return "the gold query fails: the official evaluator stops, ours gives no verdict"
+    if execution.kind == "not a query":
+        return "the prediction is not a query; the official evaluator compares its empty result"
+    if execution.kind == "several statements":
+        return "several statements: the official evaluator runs only the first"
+    if execution.status is Status.REFUSED:
+        return f"not read-only ({execution.kind}); the official evaluator carries it out"
+    if execution.status in {Status.TIMEOUT, Status.TOO_LARGE}:
+        return f"over our limit ({execution.kind})"
+    if execution.volatile or verdict.gold.volatile:
+        return "random numbers or the time: the result differs at each run"
     if evaluator is Evaluator.BIRD:
         return UNKNOWN
-    if "value" in predicted:
+    if "value" in (pair.predicted or ""):
         return "the official evaluator replaces the letters 'value' by '1'"
+    gold = pair.gold or ""
     if ("order by" in gold.lower()) != orders_rows(gold):
         return "order: the official evaluator looks for the letters 'order by' anywhere"
     return UNKNOWN

@@ -1,12 +1,13 @@
-"""What running the SQL costs while candidates are generated: wall time with it and without.
+"""How much longer does generation take because the candidates' SQL is run meanwhile?
 
     python scripts/bench/overlap.py --model quickstart/grpo \\
         --questions quickstart/demo/test.jsonl --template configs/quickstart/think.txt \\
         --sample_values 0 --max_tokens 64 --temperature 1.0 --json overlap.json
 
-Takes the options of inference/generate.py. The model is loaded once; then the whole of generate and
-the same requests without anything behind them take turns, so that what else the machine does
-meets both. The first turn of each only warms up: prefixes are cached from then on.
+takes the options of inference/generate.py. It loads the model once. Then two ways take turns, so
+that other work of the machine slows both: all that inference/generate.py does, and the same
+requests to the sampler with nothing else. The first turn of each is a warm-up: from then on, the
+prompts' prefixes are cached. Good is a ratio near 1 (docs/inference.md: 1.015 on two cores).
 """
 
 import time
@@ -28,8 +29,8 @@ from slmsql.prompt.build import build_prompt
 
 @dataclass(kw_only=True)
 class Options(generate.Options):
-    output: Path = field(default=Path("candidates.jsonl"), metadata={"help": "not kept"})
-    repeats: int = field(default=7, metadata={"help": "turns of each that count"})
+    output: Path = field(default=Path("candidates.jsonl"), metadata={"help": "not written"})
+    repeats: int = field(default=7, metadata={"help": "turns of each way, without the warm-up"})
     json: Path | None = field(default=None, metadata={"help": "file for the figures"})
 
     def __post_init__(self) -> None:
@@ -39,49 +40,56 @@ class Options(generate.Options):
 
 
 def main(options: Options) -> None:
-    """Take turns, then say the ratio of each pair."""
     with sampler_when_needed(options) as sampler:
-        ways = (lambda: alone(options, sampler()), lambda: whole(options, sampler))
-        for way in ways:
-            way()
-        pairs = [_pair(ways, number) for number in range(options.repeats)]
-    ratios = [with_sql / without for without, with_sql in pairs]
+        alone_seconds(options, sampler())
+        generate_seconds(options, sampler)
+        turns = [turn(options, sampler, number) for number in range(options.repeats)]
+    ratios = [whole / alone for alone, whole in turns]
     middle, low, high = median(ratios), min(ratios), max(ratios)
-    print(f"generate takes {middle:.3f} of generation alone, {low:.3f} to {high:.3f}")
+    print(
+        f"generate takes {middle:.3f} times as long as generation alone ({low:.3f} to {high:.3f})"
+    )
     if options.json:
-        figures = {"ratio": middle, "lowest": low, "highest": high, "seconds": pairs}
+        figures = {"ratio": middle, "lowest": low, "highest": high, "seconds": turns}
         write_json(options.json, figures)
 
 
-def alone(options: Options, sampler: Sampler) -> None:
-    """Prompts and samples of all questions, and nothing done with them."""
+def turn(options: Options, sampler: Callable[[], Sampler], number: int) -> tuple[float, float]:
+    """Seconds of generation alone and of generate; every other turn begins with generate."""
+    if number % 2 == 0:
+        alone = alone_seconds(options, sampler())
+        whole = generate_seconds(options, sampler)
+    else:
+        whole = generate_seconds(options, sampler)
+        alone = alone_seconds(options, sampler())
+    print(f"alone {alone:.2f} s, generate {whole:.2f} s", flush=True)
+    return alone, whole
+
+
+def alone_seconds(options: Options, sampler: Sampler) -> float:
+    """Sample for all questions, as many at a time as generate does, and drop the results."""
+    start = time.monotonic()
     plan = options.plan
-    waiting = iter(options.part_of(options.read_all()))
-    under_way, is_over = 0, False
-    while under_way or not is_over:
-        while under_way < WINDOW and not (is_over := (question := next(waiting, None)) is None):
+    questions = iter(options.part_of(options.read_all()))
+    pending = 0
+    question = next(questions, None)
+    while pending or question is not None:
+        while pending < WINDOW and question is not None:
             messages = build_prompt(question, options.prompt_settings)
             seed = seed_of(plan.seed, question.id)
             sampler.submit(Request(question.id, messages, plan.n, seed, plan.sampling))
-            under_way += 1
-        under_way -= len(sampler.completed())
+            pending += 1
+            question = next(questions, None)
+        pending -= len(sampler.completed())
+    return round(time.monotonic() - start, 3)
 
 
-def whole(options: Options, sampler: Callable[[], Sampler]) -> None:
+def generate_seconds(options: Options, sampler: Callable[[], Sampler]) -> float:
     """All that inference/generate.py does once its model is loaded."""
+    start = time.monotonic()
     with TemporaryDirectory() as folder:
         generate.run(replace(options, output=Path(folder) / "candidates.jsonl"), sampler)
-
-
-def _pair(ways: tuple[Callable[[], None], ...], number: int) -> list[float]:
-    """Seconds of both ways; every other pair begins with the other one."""
-    seconds = [0.0, 0.0]
-    for way in (0, 1) if number % 2 == 0 else (1, 0):
-        start = time.monotonic()
-        ways[way]()
-        seconds[way] = round(time.monotonic() - start, 3)
-    print(f"alone {seconds[0]:.2f} s, generate {seconds[1]:.2f} s", flush=True)
-    return seconds
+    return round(time.monotonic() - start, 3)
 
 
 if __name__ == "__main__":

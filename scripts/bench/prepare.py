@@ -1,59 +1,69 @@
-"""How fast the think builder is and what memory it takes, on a SynSQL-shaped file of any size.
+"""How fast is scripts/prepare_synsql.py on millions of records, and how much memory does it take?
 
     python scripts/bench/prepare.py --data SYNSQL/data.json --databases SYNSQL/databases \\
         --folder /tmp/bench --records 1000000
 
-The file is made by repeating real records, each time with another question and with other blanks in
-the SQL, so that nothing is a duplicate and no result is remembered from the copy before.
-`--kill_after SECONDS` kills the builder in the middle; the next call goes on where it was, and says
-how fast it is from there.
+makes a file of that size by repeating real records, each time with another question and other
+white space in the SQL, so that no record is a duplicate and no result is cached. It then runs the
+program on it. Good is memory that does not grow with the file, and hours, not days, for all of
+SynSQL-2.5M (docs/data.md has the figures).
+
+`--kill_after SECONDS` kills the program in the middle. The next call resumes, and measures the
+speed from there.
 """
 
 import json
 import os
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from slmsql.cli.config import parse
+from slmsql.cli.programs import start
 from slmsql.errors import InputError, run_program
 from slmsql.files import read_json, replacing, write_json
 
-WHOLE = 2_544_390  # records of SynSQL-2.5M
-PROGRAM = Path(__file__).parents[1] / "prepare_synsql.py"
-PART = 1000  # records of a finished part
+SYNSQL_RECORDS = 2_544_390
+RECORDS_OF_A_PART = 1000  # the program writes and resumes by parts
 
 
 @dataclass
 class Options:
     data: str = field(metadata={"help": "real SynSQL records, any number"})
     databases: str = field(metadata={"help": "folder of <db_id>/<db_id>.sqlite"})
-    folder: str = field(metadata={"help": "where the file and the rows go"})
-    records: int = field(default=10_000, metadata={"help": "size of the file"})
-    tokenizer: str = field(default="", metadata={"help": "as for prepare_synsql"})
-    workers: int = field(default=2, metadata={"help": "building processes"})
+    folder: str = field(metadata={"help": "folder for the generated file and the rows"})
+    records: int = field(default=10_000, metadata={"help": "records of the generated file"})
+    tokenizer: str = field(default="", metadata={"help": "as for scripts/prepare_synsql.py"})
+    workers: int = field(default=2, metadata={"help": "processes that build rows"})
     kill_after: float = field(default=0, metadata={"help": "seconds; 0: let it finish"})
     json: str = field(default="", metadata={"help": "file for the figures"})
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """One call of the builder."""
+    """One run of the program."""
 
     records: int
     done_before: int
     done_now: int
     seconds: float
     processor_seconds: float
-    """Of all processes: on a busy machine the fairer measure of speed."""
+    """Of all processes: on a busy machine a fairer measure of speed than `seconds`."""
     records_per_second: float
     hours_for_synsql: float
     peak_megabytes: float
     finished: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What the processes of a run used."""
+
+    status: int
+    seconds: float
+    processor_seconds: float
+    peak_megabytes: float
 
 
 def main() -> None:
@@ -62,7 +72,7 @@ def main() -> None:
     data = folder / f"data-{options.records}.json"
     output = folder / f"think-{options.records}.jsonl"
     if not data.is_file():
-        write_shaped(data, Path(options.data), options.records)
+        write_repeated(data, Path(options.data), options.records)
     figures = measure(options, data, output)
     for name, value in asdict(figures).items():
         print(f"{name.replace('_', ' ')}: {value}")
@@ -70,96 +80,100 @@ def main() -> None:
         write_json(Path(options.json), asdict(figures))
 
 
-def write_shaped(file: Path, sample: Path, records: int) -> None:
-    """Repeat the sample's records, none exactly as before."""
-    real = read_json(sample)
-    if not isinstance(real, list) or not real:
+def write_repeated(file: Path, sample: Path, count: int) -> None:
+    """Write `count` records by repeating those of the sample, no two of them equal."""
+    originals = read_json(sample)
+    if not isinstance(originals, list) or not originals:
         raise InputError(f"{sample}: expected a list of records")
     with replacing(file) as stream:
-        for number in range(records):
-            record = dict(real[number % len(real)])
+        for number in range(count):
+            record = dict(originals[number % len(originals)])
             record["question"] = f"{record['question']} (case {number})"
-            record["sql"] = record["sql"].replace(" ", blanks(number // len(real)), 1)
+            record["sql"] = record["sql"].replace(" ", white_space(number // len(originals)), 1)
             stream.write(("[\n" if not number else ",\n") + json.dumps(record))
         stream.write("\n]\n")
 
 
-def blanks(number: int) -> str:
-    """White space that is another for each number, and the same to SQL."""
+def white_space(number: int) -> str:
+    """White space that differs for each number and means the same in SQL."""
     return "".join(" \t"[int(digit)] for digit in f"{number:b}")
 
 
 def measure(options: Options, data: Path, output: Path) -> Figures:
-    """Run the builder, watching the memory of all its processes."""
-    before = finished_parts(output)
-    command = [sys.executable, str(PROGRAM), "--data", str(data), "--output", str(output)]
-    command += ["--databases", options.databases, "--workers", str(options.workers)]
-    command += ["--tokenizer", options.tokenizer] if options.tokenizer else []
-    start = time.monotonic()
-    process = subprocess.Popen(command, cwd=PROGRAM.parent.parent)
-    peak = 0.0
-    used: dict[int, float] = {}
-    while process.poll() is None:
-        running = list(tree(process.pid))
-        peak = max(peak, sum(map(megabytes, running)))
-        used |= {one: cpu for one in running if (cpu := processor_seconds(one))}
-        if options.kill_after and time.monotonic() - start > options.kill_after:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-        time.sleep(0.5)
-    seconds = time.monotonic() - start
-    if process.returncode > 0:
-        raise InputError(f"the builder ended with code {process.returncode}")
-    is_whole = process.returncode == 0
-    done = (options.records if is_whole else finished_parts(output) * PART) - before * PART
-    rate = done / seconds
+    done_before = finished_parts(output) * RECORDS_OF_A_PART
+    words = ["python", "scripts/prepare_synsql.py", "--data", str(data), "--output", str(output)]
+    words += ["--databases", options.databases, "--workers", str(options.workers)]
+    words += ["--tokenizer", options.tokenizer] if options.tokenizer else []
+    usage = watch(words, options.kill_after)
+    if usage.status > 0:
+        raise InputError(f"the program ended with code {usage.status}")
+    finished = usage.status == 0
+    done = options.records if finished else finished_parts(output) * RECORDS_OF_A_PART
+    rate = (done - done_before) / usage.seconds
     return Figures(
         records=options.records,
-        done_before=before * PART,
-        done_now=done,
-        seconds=round(seconds, 1),
-        processor_seconds=round(sum(used.values()), 1),
+        done_before=done_before,
+        done_now=done - done_before,
+        seconds=round(usage.seconds, 1),
+        processor_seconds=round(usage.processor_seconds, 1),
         records_per_second=round(rate, 1),
-        hours_for_synsql=round(WHOLE / max(rate, 1e-9) / 3600, 2),
-        peak_megabytes=round(peak, 1),
-        finished=is_whole,
+        hours_for_synsql=round(SYNSQL_RECORDS / max(rate, 1e-9) / 3600, 2),
+        peak_megabytes=round(usage.peak_megabytes, 1),
+        finished=finished,
     )
+
+
+def watch(words: Sequence[str], kill_after: float) -> Usage:
+    """Run a command, and read the memory and time of all its processes twice a second."""
+    peak = 0.0
+    cpu_seconds: dict[int, float] = {}
+    began = time.monotonic()
+    with start(words) as process:
+        while process.poll() is None:
+            family = list(process_tree(process.pid))
+            peak = max(peak, sum(map(megabytes, family)))
+            cpu_seconds |= {pid: cpu for pid in family if (cpu := processor_seconds(pid))}
+            if kill_after and time.monotonic() - began > kill_after:
+                process.kill()
+                process.wait()
+            time.sleep(0.5)
+    seconds = time.monotonic() - began
+    return Usage(process.returncode, seconds, sum(cpu_seconds.values()), peak)
 
 
 def finished_parts(output: Path) -> int:
     return len(list(output.with_name(f"{output.name}.parts").glob("[0-9]*.jsonl")))
 
 
-def tree(process: int) -> Iterator[int]:
-    """A process and all below it, whichever of its threads started them."""
-    yield process
-    for children in Path(f"/proc/{process}/task").glob("*/children"):
+def process_tree(pid: int) -> Iterator[int]:
+    """A process and all its descendants, whichever thread started them."""
+    yield pid
+    for file in Path(f"/proc/{pid}/task").glob("*/children"):
         try:
-            found = children.read_text().split()
+            children = file.read_text().split()
         except (FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
             continue
-        for child in found:
-            yield from tree(int(child))
+        for child in children:
+            yield from process_tree(int(child))
 
 
-def megabytes(process: int) -> float:
-    """Memory of a process, what it shares counted in proportion."""
+def megabytes(pid: int) -> float:
+    """Memory of a process; what several processes share is divided among them."""
     try:
-        lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         return 0.0
     return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
 
 
-def processor_seconds(process: int) -> float:
-    """Processor time of a process so far."""
+def processor_seconds(pid: int) -> float:
+    """Processor time of a process so far; 0 if it has ended."""
     try:
-        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        columns = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return 0.0
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return (int(columns[11]) + int(columns[12])) / os.sysconf("SC_CLK_TCK")
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("PYTHONUNBUFFERED", "1")
     run_program(main)
