@@ -13,12 +13,12 @@ speed from there.
 """
 
 import json
-import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from scripts.bench.processes import megabytes, process_tree, processor_seconds
 from slmsql.cli.config import parse
 from slmsql.cli.programs import start
 from slmsql.errors import InputError, run_program
@@ -143,36 +143,6 @@ def watch(words: Sequence[str], kill_after: float) -> Usage:
 
 def finished_parts(output: Path) -> int:
     return len(list(output.with_name(f"{output.name}.parts").glob("[0-9]*.jsonl")))
-
-
-def process_tree(pid: int) -> Iterator[int]:
-    """A process and all its descendants, whichever thread started them."""
-    yield pid
-    for file in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            children = file.read_text().split()
-        except (FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
-            continue
-        for child in children:
-            yield from process_tree(int(child))
-
-
-def megabytes(pid: int) -> float:
-    """Memory of a process; what several processes share is divided among them."""
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except (FileNotFoundError, ProcessLookupError, PermissionError):
-        return 0.0
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
-
-
-def processor_seconds(pid: int) -> float:
-    """Processor time of a process so far; 0 if it has ended."""
-    try:
-        columns = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return 0.0
-    return (int(columns[11]) + int(columns[12])) / os.sysconf("SC_CLK_TCK")
 
 
 if __name__ == "__main__":

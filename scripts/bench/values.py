@@ -1,11 +1,14 @@
-"""Does the prompt hold the values that the gold query needs? Measured, beside the published method.
+"""Does the prompt show the values that the gold query needs? Ours beside the published method.
 
     python scripts/bench/values.py --benchmark spider --root SPIDER --split dev
 
-Recall is the share of the gold queries' text literals that occur in their own column of the
-database, whatever the case, and that the prompt shows beside that column. The published method is
-built here as the comparison: BM25 hits for all 1- to 8-grams of the question, of which those stay
-that share a substring of more than 85 % of their length with it.
+Take the text literals of the gold queries that occur in their own column of the database, in upper
+or lower case. Recall is the share of them that the prompt shows beside that column. The program
+also prints the time of a search and the mean length of the schema's text in tokens (an estimate).
+Good is a higher recall than the published method's at fewer tokens (docs/data.md has the figures).
+
+The published method is built here for comparison: BM25 hits for all 1- to 8-grams of the question,
+kept if they share a substring of more than 85 % of their length with it.
 """
 
 import statistics
@@ -33,66 +36,117 @@ from slmsql.values.index import cache_folder, open_index
 from slmsql.values.search import common_run
 from slmsql.words import estimate_tokens
 
-GRAMS = 8
-HITS = 10
-RATIO = 0.85
-MOST = 20
-LENGTH = 40
+# The published method
+LONGEST_GRAM = 8  # words
+HITS_OF_A_GRAM = 10
+SCORED_VALUES = 20
+LEAST_OVERLAP = 0.85  # of a value's length
+LONGEST_VALUE = 40  # characters; longer ones are not indexed
 
 
 @dataclass(kw_only=True)
 class Options(SourceOptions):
     compare: bool = field(default=True, metadata={"help": "measure the published method too"})
-    misses: int = field(default=0, metadata={"help": "show so many literals that are not found"})
+    misses: int = field(
+        default=0, metadata={"help": "number of literals to print that are not shown"}
+    )
     json: str = field(default="", metadata={"help": "file for the figures"})
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """What one method achieves; times in milliseconds, tokens are estimates."""
+class Measurement:
+    """What a method achieves; `mean_tokens` is that of the schema's text, an estimate."""
 
     literals: int
-    found: int
-    milliseconds: float
-    slowest: float
-    schema_tokens: float
-    missed: tuple[tuple[str, TextLiteral], ...]
+    shown: int
+    mean_ms: float
+    p99_ms: float
+    mean_tokens: float
+    misses: tuple[tuple[str, TextLiteral], ...]
+    """The question's text and the literal that the prompt does not show."""
 
     def figures(self) -> dict[str, float]:
         return {
             "literals": self.literals,
-            "recall_percent": round(100 * self.found / max(self.literals, 1), 2),
-            "mean_ms": round(self.milliseconds, 2),
-            "p99_ms": round(self.slowest, 2),
-            "mean_schema_tokens": round(self.schema_tokens, 1),
+            "recall_percent": round(100 * self.shown / max(self.literals, 1), 2),
+            "mean_ms": round(self.mean_ms, 2),
+            "p99_ms": round(self.p99_ms, 2),
+            "mean_schema_tokens": round(self.mean_tokens, 1),
         }
+
+
+Search = Callable[[Question], FoundValues]
 
 
 def main() -> None:
     options = parse(Options, about=__doc__)
-    asked = options.read_all()
-    questions, missing = with_databases(asked)
-    databases = {question.database for question in questions}
-    seconds = _build(sorted(databases), open_ours)
+    questions, missing = with_databases(options.read_all())
+    databases = sorted({question.database for question in questions})
+    start = time.perf_counter()
+    for database in databases:
+        open_ours(database)
+    seconds = time.perf_counter() - start
     print(f"{len(questions)} questions ({len(missing)} without database)")
     print(f"{len(databases)} indexes opened or built in {seconds:.1f} s")
-    methods = {"ours": ours}
+    results = {"ours": measure(questions, search_ours, brief=True)}
     if options.compare:
-        _build(sorted(databases), published_index)
-        methods["published"] = published
-    results = {name: measure(questions, find, brief=find is ours) for name, find in methods.items()}
+        for database in databases:
+            open_published(database)
+        results["published"] = measure(questions, search_published, brief=False)
     for name, result in results.items():
         print(f"{name}: {result.figures()}")
-        for text, literal in result.missed[: options.misses]:
+        for text, literal in result.misses[: options.misses]:
             print(f"  {literal.table}.{literal.column} = {literal.text!r}: {text}")
     if options.json:
         write_json(Path(options.json), {name: r.figures() for name, r in results.items()})
 
 
-Find = Callable[[Question], FoundValues]
+def measure(questions: Sequence[Question], search: Search, *, brief: bool) -> Measurement:
+    """Search values for all questions; `brief` as for `read_schema`."""
+    literals = shown_count = 0
+    milliseconds: list[float] = []
+    tokens: list[int] = []
+    misses = []
+    for question in questions:
+        schema = read_schema(question.database, brief=brief)
+        start = time.perf_counter()
+        values = search(question)
+        milliseconds.append(1000 * (time.perf_counter() - start))
+        tokens.append(estimate_tokens(schema.text(values)))
+        shown = shown_values(schema, values)
+        for literal in needed_literals(question, schema):
+            literals += 1
+            if literal.text.lower() in shown[literal.table, literal.column]:
+                shown_count += 1
+            else:
+                misses.append((question.text, literal))
+    return Measurement(
+        literals,
+        shown_count,
+        mean_ms=statistics.mean(milliseconds),
+        p99_ms=sorted(milliseconds)[int(0.99 * len(milliseconds))],
+        mean_tokens=statistics.mean(tokens),
+        misses=tuple(misses),
+    )
 
 
-def ours(question: Question) -> FoundValues:
+def needed_literals(question: Question, schema: Schema) -> Iterator[TextLiteral]:
+    """The gold query's literals that occur in their own column."""
+    for literal in text_literals(question.gold_sql or "", schema):
+        if literal.text.lower() in stored_values(question.database, literal.table, literal.column):
+            yield literal
+
+
+@lru_cache(maxsize=1000)
+def stored_values(database: Path, table: str, column: str) -> frozenset[str]:
+    """The values of a column, in lower case."""
+    source, name = quote_identifier(table), quote_identifier(column)
+    with closing(connect(database)) as connection:
+        rows = connection.execute(f"SELECT DISTINCT {name} FROM {source} WHERE {name} IS NOT NULL")
+        return frozenset(str(value).lower() for (value,) in rows)
+
+
+def search_ours(question: Question) -> FoundValues:
     return find_values(f"{question.evidence}\n{question.text}", question.database)
 
 
@@ -100,66 +154,20 @@ def open_ours(database: Path) -> Connection:
     return open_index(database, cache_folder())
 
 
-def measure(questions: Sequence[Question], find: Find, *, brief: bool) -> Measured:
-    """Run a method on all questions."""
-    literals = found = 0
-    times: list[float] = []
-    tokens: list[int] = []
-    missed = []
-    for question in questions:
-        schema = read_schema(question.database, brief=brief)
-        start = time.perf_counter()
-        values = find(question)
-        times.append(1000 * (time.perf_counter() - start))
-        tokens.append(estimate_tokens(schema.text(values)))
-        shown = shown_values(schema, values)
-        for literal in needed(question, schema):
-            literals += 1
-            if literal.text.lower() in shown[literal.table, literal.column]:
-                found += 1
-            else:
-                missed.append((question.text, literal))
-    slowest = sorted(times)[int(0.99 * len(times))]
-    mean = statistics.mean(times)
-    return Measured(literals, found, mean, slowest, statistics.mean(tokens), tuple(missed))
-
-
-def needed(question: Question, schema: Schema) -> Iterator[TextLiteral]:
-    """The gold query's literals that occur in their own column."""
-    for literal in text_literals(question.gold_sql or "", schema):
-        if literal.text.lower() in stored(question.database, literal.table, literal.column):
-            yield literal
-
-
-@lru_cache(maxsize=1000)
-def stored(database: Path, table: str, column: str) -> frozenset[str]:
-    source, name = quote_identifier(table), quote_identifier(column)
-    with closing(connect(database)) as connection:
-        rows = connection.execute(f"SELECT DISTINCT {name} FROM {source} WHERE {name} IS NOT NULL")
-        return frozenset(str(value).lower() for (value,) in rows)
-
-
-def _build(databases: Sequence[Path], build: Callable[[Path], object]) -> float:
-    start = time.perf_counter()
-    for database in databases:
-        build(database)
-    return time.perf_counter() - start
-
-
-def published(question: Question) -> FoundValues:
-    """The published method: BM25 candidates, then the longest common substring."""
-    index = published_index(question.database)
+def search_published(question: Question) -> FoundValues:
+    """BM25 candidates, then the longest common substring."""
+    index = open_published(question.database)
     text = f"{question.evidence}\n{question.text}" if question.evidence.strip() else question.text
-    hits = {hit for gram in grams(text) for hit in bm25(index, gram)}
+    hits = {hit for gram in grams(text) for hit in bm25_hits(index, gram)}
     scored = [
         (common_run(value.lower(), text.lower()) / len(value), len(value), (table, column), value)
         for table, column, value in hits
     ]
-    found: dict[tuple[str, str], list[str]] = {}
-    for score, _, place, value in sorted(scored, reverse=True)[:MOST]:
-        if score > RATIO:
-            found.setdefault(place, []).append(value)
-    return found
+    values: dict[tuple[str, str], list[str]] = {}
+    for overlap, _, place, value in sorted(scored, reverse=True)[:SCORED_VALUES]:
+        if overlap > LEAST_OVERLAP:
+            values.setdefault(place, []).append(value)
+    return values
 
 
 def grams(text: str) -> set[str]:
@@ -167,45 +175,47 @@ def grams(text: str) -> set[str]:
     words = "".join(c if c.isalnum() else " " for c in text).split()
     runs = {
         " ".join(words[start : start + size])
-        for size in range(1, GRAMS + 1)
+        for size in range(1, LONGEST_GRAM + 1)
         for start in range(len(words) - size + 1)
     }
     return {*runs, " ".join(words)} - {""}
 
 
-def bm25(index: Connection, gram: str) -> list[tuple[str, str, str]]:
+def bm25_hits(index: Connection, gram: str) -> list[tuple[str, str, str]]:
+    """Table, column and value of the best hits of a gram."""
     query = " OR ".join(f'"{word}"' for word in gram.split())
     return index.execute(
         'SELECT "table", "column", c.value FROM search JOIN content c ON c.id = search.rowid'
         " WHERE search MATCH ? ORDER BY bm25(search), c.id LIMIT ?",
-        (query, HITS),
+        (query, HITS_OF_A_GRAM),
     ).fetchall()
 
 
 @lru_cache(maxsize=256)
-def published_index(database: Path) -> Connection:
+def open_published(database: Path) -> Connection:
+    """The published method's index, filled with the values of ours when it is first opened."""
     path = cache_folder() / "published" / f"{fingerprint(database)[:32]}.sqlite"
     if not path.is_file():
-        ours_first = open_ours(database)
-        create_index(path, lambda connection: _fill(connection, ours_first))
+        source = open_ours(database)
+        create_index(path, lambda index: _fill(index, source))
     return connect(path)
 
 
-def _fill(connection: Connection, ours_first: Connection) -> None:
-    rows = ours_first.execute(
+def _fill(index: Connection, source: Connection) -> None:
+    rows = source.execute(
         'SELECT p."table", p."column", v.value FROM value v JOIN place p ON p.id = v.place'
     )
-    kept = [row for row in rows if len(row[2]) <= LENGTH and not _is_number(row[2])]
-    connection.execute(
+    index.execute(
         'CREATE TABLE content (id INTEGER PRIMARY KEY, "table" TEXT, "column" TEXT, value TEXT)'
     )
-    connection.execute(
+    index.execute(
         "CREATE VIRTUAL TABLE search USING fts5"
         " (value, content = '', tokenize = 'porter unicode61')"
     )
-    for number, row in enumerate(kept, start=1):
-        connection.execute("INSERT INTO content VALUES (?, ?, ?, ?)", (number, *row))
-        connection.execute("INSERT INTO search (rowid, value) VALUES (?, ?)", (number, row[2]))
+    short = [row for row in rows if len(row[2]) <= LONGEST_VALUE and not _is_number(row[2])]
+    for number, row in enumerate(short, start=1):
+        index.execute("INSERT INTO content VALUES (?, ?, ?, ?)", (number, *row))
+        index.execute("INSERT INTO search (rowid, value) VALUES (?, ?)", (number, row[2]))
 
 
 def _is_number(value: str) -> bool:

@@ -1,13 +1,15 @@
-"""Measure ways of voting on candidates: what each gets right, and with how many samples.
+"""How right is each way of choosing among candidates, and how many samples does it need?
 
     python scripts/bench/voting.py --benchmark spider --root SPIDER --split dev \\
         --candidates predictions/*.jsonl --json voting.json
 
-Candidates are shuffled `--shuffles` times, since a vote's ties and an adaptive vote's end depend on
-their order; figures are means over the shuffles, in percent of the questions whose gold runs.
+prints execution accuracy, in percent of the questions whose gold query runs, for pass@k, votes of
+k, the vote weighted by source, the best of the two largest groups, and the adaptive vote at each
+`--confidence` and `--round_size`. Ties, and the moment when an adaptive vote is decided, depend on
+the order of the candidates: the figures are means over `--shuffles` orders. Good is an adaptive
+vote as right as the vote of all, with a fraction of the samples (docs/inference.md).
 """
 
-import math
 import random
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +22,7 @@ from slmsql.consistency.candidates import Candidate, CandidateSet, read_candidat
 from slmsql.consistency.source_weights import source_weights
 from slmsql.consistency.voting import COUNTING, Rules, Weight, group_by_result, is_decided
 from slmsql.errors import InputError, run_program
+from slmsql.evaluation.statistics import pass_at_k
 from slmsql.execution import Executor, Pair
 from slmsql.files import write_json
 from slmsql.match import Match
@@ -31,18 +34,18 @@ class Options(SourceOptions):
     candidates: list[Path] = field(metadata={"help": "candidates.jsonl or prediction files"})
     match: Match = field(default=Match.BIRD, metadata={"help": "when two results agree"})
     confidence: list[float] = field(
-        default_factory=lambda: [0.8, 0.9, 0.95], metadata={"help": "of the adaptive vote"}
+        default_factory=lambda: [0.8, 0.9, 0.95], metadata={"help": "of the adaptive votes"}
     )
-    rounds: list[int] = field(
-        default_factory=lambda: [1, 4], metadata={"help": "samples of an adaptive round"}
+    round_size: list[int] = field(
+        default_factory=lambda: [1, 4], metadata={"help": "samples of an adaptive vote's round"}
     )
-    shuffles: int = field(default=20, metadata={"help": "orders of the candidates"})
+    shuffles: int = field(default=20, metadata={"help": "number of orders of the candidates"})
     json: Path | None = field(default=None, metadata={"help": "file for the figures"})
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """A question's candidates in some order, and which of their queries are right."""
+class JudgedQuestion:
+    """A question's candidates in some order, and whether each query is right."""
 
     candidates: tuple[Candidate, ...]
     right: Mapping[str | None, bool]
@@ -50,7 +53,7 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A way of choosing, with the samples it took and what it got right."""
+    """A way of choosing: the mean number of samples it takes, and its execution accuracy."""
 
     way: str
     samples: float
@@ -59,96 +62,101 @@ class Way:
 
 def main() -> None:
     options = parse(Options, about=__doc__)
-    sets, gold = _sets(options)
+    sets, gold = _read(options)
     with Executor() as executor:
         sets = run_candidates(sets, executor)
-        judged = _judge(sets, gold, executor, options.match)
-    ways = list(_ways(judged, Rules(Weight.SOURCE, sources=source_weights(sets)), options))
-    print(f"n={len(judged)}, {options.match} match, mean of {options.shuffles} shuffles")
-    print(f"{'':<36}{'samples':>8}{'EX':>8}")
+        questions = _judge(sets, gold, executor, options.match)
+    by_source = Rules(Weight.SOURCE, sources=source_weights(sets))
+    ways = list(_ways(questions, by_source, options))
+    print(f"n={len(questions)}, {options.match} match, mean of {options.shuffles} shuffles")
+    print(f"{'':<40}{'samples':>8}{'EX':>8}")
     for way in ways:
-        print(f"{way.way:<36}{way.samples:>8.2f}{way.ex:>8.2f}")
+        print(f"{way.way:<40}{way.samples:>8.2f}{way.ex:>8.2f}")
     if options.json:
-        about = {"n": len(judged), "match": options.match.value, "shuffles": options.shuffles}
+        about = {"n": len(questions), "match": options.match.value, "shuffles": options.shuffles}
         write_json(options.json, about | {"ways": [asdict(way) for way in ways]})
 
 
-def _sets(options: Options) -> tuple[list[CandidateSet], dict[str, str | None]]:
+def _read(options: Options) -> tuple[list[CandidateSet], dict[str, str | None]]:
+    """The candidates and the gold queries, by id, of the questions that have a database."""
     questions = options.read_all()
-    found, missing = with_databases([one for one in questions if one.gold_sql])
-    if not found:
+    usable, missing = with_databases([question for question in questions if question.gold_sql])
+    if not usable:
         raise InputError("no question has both a gold query and its database")
     if missing:
         print(f"left out: {len(missing)} questions without their database", file=sys.stderr)
-    sets = read_candidates(options.candidates, questions, wanted=found)
-    return sets, {one.id: one.gold_sql for one in found}
+    sets = read_candidates(options.candidates, questions, wanted=usable)
+    return sets, {question.id: question.gold_sql for question in usable}
 
 
 def _judge(
     sets: Sequence[CandidateSet], gold: Mapping[str, str | None], executor: Executor, match: Match
-) -> list[Judged]:
-    pairs = [Pair(s.database, one.sql, gold[s.id]) for s in sets for one in s.candidates]
+) -> list[JudgedQuestion]:
+    """The questions whose gold query runs."""
+    pairs = [Pair(s.database, c.sql, gold[s.id]) for s in sets for c in s.candidates]
     verdicts = iter(executor.judge(pairs, match=match))
-    judged = []
-    for found in sets:
-        own = [next(verdicts) for _ in found.candidates]
-        if own[0].gold.ok:
-            sql = [one.sql for one in found.candidates]
-            right = {text: bool(one.correct) for text, one in zip(sql, own, strict=True)}
-            judged.append(Judged(found.candidates, right))
-    return judged
+    questions = []
+    for candidate_set in sets:
+        judged = [(candidate.sql, next(verdicts)) for candidate in candidate_set.candidates]
+        if judged[0][1].gold.ok:
+            right = {sql: bool(verdict.correct) for sql, verdict in judged}
+            questions.append(JudgedQuestion(candidate_set.candidates, right))
+    return questions
 
 
-def _ways(judged: Sequence[Judged], weighted: Rules, options: Options) -> Iterator[Way]:
-    most = max(len(one.candidates) for one in judged)
-    orders = [order for seed in range(options.shuffles) for order in _shuffled(judged, seed)]
+def _ways(questions: Sequence[JudgedQuestion], by_source: Rules, options: Options) -> Iterator[Way]:
+    most = max(len(question.candidates) for question in questions)
+    orders = [order for seed in range(options.shuffles) for order in _shuffled(questions, seed)]
     sizes = [size for size in (1, 2, 4, 8, 16, 32, 64) if size < most] + [most]
     for size in sizes:
-        yield Way(f"pass@{size}", size, _share([_pass(one, size) for one in judged]))
+        yield Way(f"pass@{size}", size, _percent([_pass_at(size, q) for q in questions]))
     for size in sizes:
-        yield Way(f"vote of {size}", size, _share([_vote(one, size) for one in orders]))
-    yield Way("weighted vote of all", most, _share([_vote(one, most, weighted) for one in orders]))
-    yield Way("top-2 of all", most, _share([_top(one, 2) for one in orders]))
-    for step in options.rounds:
-        for sure in options.confidence:
-            counts = [_adaptive(one, step, sure) for one in orders]
-            samples = sum(count for count, _ in counts) / len(counts)
-            right = _share([hit for _, hit in counts])
-            yield Way(f"adaptive, rounds of {step}, sure {sure}", samples, right)
+        yield Way(f"vote of {size}", size, _percent([_vote(q, size) for q in orders]))
+    weighted = [_vote(question, most, by_source) for question in orders]
+    yield Way("weighted vote of all", most, _percent(weighted))
+    yield Way("top-2 of all", most, _percent([_top2(question) for question in orders]))
+    for round_size in options.round_size:
+        for confidence in options.confidence:
+            votes = [_adaptive(question, round_size, confidence) for question in orders]
+            samples = sum(count for count, _ in votes) / len(votes)
+            name = f"adaptive, round_size {round_size}, confidence {confidence}"
+            yield Way(name, samples, _percent([right for _, right in votes]))
 
 
-def _shuffled(judged: Sequence[Judged], seed: int) -> Iterator[Judged]:
-    dice = random.Random(seed)
-    for one in judged:
-        yield replace(one, candidates=tuple(dice.sample(one.candidates, len(one.candidates))))
+def _shuffled(questions: Sequence[JudgedQuestion], seed: int) -> Iterator[JudgedQuestion]:
+    generator = random.Random(seed)
+    for question in questions:
+        order = generator.sample(question.candidates, len(question.candidates))
+        yield replace(question, candidates=tuple(order))
 
 
-def _share(scores: Sequence[float]) -> float:
+def _percent(scores: Sequence[float]) -> float:
     return 100 * sum(scores) / len(scores)
 
 
-def _pass(one: Judged, size: int) -> float:
-    """Chance that a draw of this size has a right one (the unbiased estimate over all draws)."""
-    wrong = sum(not one.right[candidate.sql] for candidate in one.candidates)
-    return 1 - math.comb(wrong, size) / math.comb(len(one.candidates), size)
+def _pass_at(size: int, question: JudgedQuestion) -> float:
+    right = sum(question.right[candidate.sql] for candidate in question.candidates)
+    total = len(question.candidates)
+    return pass_at_k(right, total, min(size, total))
 
 
-def _vote(one: Judged, size: int, rules: Rules = COUNTING) -> bool:
-    groups = group_by_result(one.candidates[:size], rules)
-    return bool(groups) and one.right[groups[0].sql]
+def _vote(question: JudgedQuestion, size: int, rules: Rules = COUNTING) -> bool:
+    groups = group_by_result(question.candidates[:size], rules)
+    return bool(groups) and question.right[groups[0].sql]
 
 
-def _top(one: Judged, count: int) -> bool:
-    return any(one.right[group.sql] for group in group_by_result(one.candidates)[:count])
+def _top2(question: JudgedQuestion) -> bool:
+    """Whether one of the two largest groups is right."""
+    return any(question.right[group.sql] for group in group_by_result(question.candidates)[:2])
 
 
-def _adaptive(one: Judged, step: int, sure: float) -> tuple[int, bool]:
-    """How many samples the question takes, and whether the vote is right then."""
-    total = len(one.candidates)
-    taken = min(step, total)
-    while not is_decided(group_by_result(one.candidates[:taken]), total - taken, sure):
-        taken = min(taken + step, total)
-    return taken, _vote(one, taken)
+def _adaptive(question: JudgedQuestion, round_size: int, confidence: float) -> tuple[int, bool]:
+    """How many samples the question takes until its vote is decided, and whether it is right."""
+    total = len(question.candidates)
+    taken = min(round_size, total)
+    while not is_decided(group_by_result(question.candidates[:taken]), total - taken, confidence):
+        taken = min(taken + round_size, total)
+    return taken, _vote(question, taken)
 
 
 if __name__ == "__main__":
