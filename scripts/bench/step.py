@@ -63,7 +63,8 @@ def _group(gold: str, queries: Sequence[str], size: int, random: Random) -> list
 def _rollout_func(run: Run) -> RolloutFunc:
     """TRL's hook that makes the completions."""
     size = run.training.num_generations
-    texts = texts_by_prompt(run.rows, size, run.training.seed or 0)
+    assert size is not None  # TRL's type allows None; its default is 8
+    texts = texts_by_prompt(run.rows, size, run.training.seed)
 
     def roll_out(prompts: list[Any], trainer: Any) -> Record:
         """Sample as usual, and return the token ids of the prepared completions.
