@@ -11,7 +11,7 @@ from typing import Any
 from sqlglot import exp
 
 from rewards.completion import Completion, answer_of
-from slmsql.sql.parsing import parse_query
+from slmsql.sql.parsing import guarded, parse_query
 
 CLAUSES = ("expressions", "from_", "joins", "where", "group", "having", "order", "limit")
 MAX_CHARS = 20_000  # longer SQL earns 0: sqlglot's time can grow with the square of the length
@@ -95,10 +95,14 @@ def _overlap(
 
 @lru_cache(maxsize=10_000)
 def _parts(sql: str | None) -> frozenset[tuple[str, str]]:
-    """(clause, text) of each part of each SELECT, without aliases of tables."""
+    """(clause, text) of each part of each SELECT, without table aliases; empty if unreadable."""
     tree = _tree(sql)
-    if tree is None:
+    if sql is None or tree is None:
         return frozenset()
+    return guarded(sql, _parts_of_tree, tree) or frozenset()
+
+
+def _parts_of_tree(tree: exp.Expr) -> frozenset[tuple[str, str]]:
     tree = tree.copy()
     tables = {table.alias_or_name.lower() for table in tree.find_all(exp.Table)}
     for column in tree.find_all(exp.Column):
@@ -106,15 +110,12 @@ def _parts(sql: str | None) -> frozenset[tuple[str, str]]:
             column.set("table", None)
     for table in tree.find_all(exp.Table):
         table.set("alias", None)
-    try:
-        return frozenset(
-            (clause, part.sql(dialect="sqlite", normalize=True, comments=False).lower())
-            for select in tree.find_all(exp.Select)
-            for clause in CLAUSES
-            for part in _split(select.args.get(clause))
-        )
-    except RecursionError:  # about 100 nested subqueries can be parsed but not written back
-        return frozenset()
+    return frozenset(
+        (clause, part.sql(dialect="sqlite", normalize=True, comments=False).lower())
+        for select in tree.find_all(exp.Select)
+        for clause in CLAUSES
+        for part in _split(select.args.get(clause))
+    )
 
 
 def _split(clause: Any) -> Iterable[exp.Expr]:
