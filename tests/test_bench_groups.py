@@ -1,4 +1,4 @@
-"""The comparison of GRPO runs by rollouts."""
+"""Comparing GRPO runs by the rollouts that they need."""
 
 import pytest
 
@@ -40,7 +40,7 @@ def test_runs_are_compared_by_the_rollouts_until_a_level(tmp_path):
     )
 
 
-def test_a_run_without_validation_is_refused(tmp_path):
+def test_a_run_without_validation_is_an_error(tmp_path):
     run = finished(tmp_path / "run", [], taught=0)
     with pytest.raises(InputError, match="no 'eval_ex_greedy' in its log"):
         read_curve(run, "eval_ex_greedy")

@@ -1,4 +1,4 @@
-"""The measure of where the time of a GRPO step goes."""
+"""The benchmark of a GRPO step."""
 
 import os
 import subprocess
@@ -25,7 +25,7 @@ def queries(texts):
     return [parse(text).sql for text in texts]
 
 
-def test_a_group_is_the_gold_query_and_others_of_its_database():
+def test_a_group_has_the_gold_query_and_others_of_its_database():
     rows = [row(n, "a.sqlite", f"SELECT {n}") for n in range(4)] + [row(4, "b.sqlite", "SELECT 4")]
     groups = list(texts_by_prompt(rows, 4, seed=1).values())
     for number in range(4):
@@ -42,7 +42,7 @@ def test_a_group_larger_than_the_queries_of_its_database_repeats_them():
 
 
 @pytest.mark.slow
-def test_a_real_training_samples_and_is_paid_for_the_queries_in_their_place(tmp_path):
+def test_a_real_training_samples_and_is_rewarded_for_the_queries_in_their_place(tmp_path):
     shop = tmp_path / "shop.sqlite"
     create_database(shop, "CREATE TABLE item (id INTEGER); INSERT INTO item VALUES (1), (2);")
     sql = ["SELECT id FROM item", "SELECT count(*) FROM item", "SELECT 7"]
@@ -77,6 +77,6 @@ def test_a_real_training_samples_and_is_paid_for_the_queries_in_their_place(tmp_
         whole = step["rollout"] + step["reward"] + step["update"]
         assert step["reward_share"] == pytest.approx(step["reward"] / whole, rel=0.05)
         assert min(step["rollout"], step["update"]) > 0
-    made = list(read_jsonl(tmp_path / "run" / "rollouts" / "rank-00000.jsonl"))
-    assert [one["rewards"]["execution"] for one in made] == [1, 0, 0] * 4
-    assert {one["sql"] for one in made} == set(sql)
+    rollouts = list(read_jsonl(tmp_path / "run" / "rollouts" / "rank-00000.jsonl"))
+    assert [rollout["rewards"]["execution"] for rollout in rollouts] == [1, 0, 0] * 4
+    assert {rollout["sql"] for rollout in rollouts} == set(sql)

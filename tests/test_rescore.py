@@ -38,7 +38,7 @@ def rollouts(tmp_path, singers):
     return folder
 
 
-def test_rollouts_of_all_processes_are_scored_again(rollouts, tmp_path):
+def test_rollouts_of_all_processes_are_rescored(rollouts, tmp_path):
     output, figures = tmp_path / "new.jsonl", tmp_path / "figures.json"
     names = ["--rewards", "execution", "format", "components"]
     ended = run(
@@ -61,7 +61,7 @@ def test_rollouts_of_all_processes_are_scored_again(rollouts, tmp_path):
         (["--rollouts", "configs"], "no rank-*.jsonl"),
     ],
 )
-def test_what_cannot_be_rescored_is_one_line(rollouts, tmp_path, words, message):
+def test_wrong_input_is_a_one_line_error(rollouts, tmp_path, words, message):
     output = tmp_path / "new.jsonl"
     ended = run("--rollouts", rollouts, "--output", output, *words)
     assert ended.returncode

@@ -1,4 +1,4 @@
-"""Rewards: what is paid for what, and that it is the judgement of the evaluation."""
+"""Rewards: what earns how much, and that the evaluation judges alike."""
 
 import pickle
 from pathlib import Path
@@ -38,7 +38,7 @@ def pay(reward, database, *sql, gold=GOLD, **more):
     )
 
 
-def test_execution_pays_the_result_not_the_words(singers):
+def test_execution_rewards_the_result_not_the_text(singers):
     right = "SELECT s.name FROM singer AS s WHERE s.age > 29"
     assert pay(execution_reward, singers, GOLD, right, "SELECT name FROM singer") == [1, 1, 0]
 
@@ -58,7 +58,7 @@ def test_execution_pays_the_result_not_the_words(singers):
         "SELECT 1, 2, 3, 4, 5\x00",
     ],
 )
-def test_whatever_is_no_answer_is_paid_nothing(singers, sql):
+def test_anything_but_a_right_answer_earns_nothing(singers, sql):
     assert pay(execution_reward, singers, sql) == [0.0]
 
 
@@ -68,7 +68,7 @@ def test_completions_may_be_plain_text(singers):
     ) == [1.0, 0.0]
 
 
-def test_executable_pays_any_query_that_runs(singers):
+def test_executable_rewards_any_query_that_runs(singers):
     sql = (GOLD, "SELECT 1", "SELECT", "DROP TABLE singer")
     assert pay(executable_reward, singers, *sql) == [1, 1, 0, 0]
 
@@ -86,11 +86,11 @@ def test_executable_pays_any_query_that_runs(singers):
         ("SELECT 1", 0.0),
     ],
 )
-def test_format_pays_one_thought_and_one_answer(completion, paid):
+def test_format_rewards_one_thought_and_one_answer(completion, paid):
     assert format_reward(completions=[completion]) == [paid]
 
 
-def test_the_mode_is_the_judges(singers):
+def test_the_match_mode_decides(singers):
     swapped, gold = "SELECT age, name FROM singer", "SELECT name, age FROM singer"
     paid = {
         mode: pay(
@@ -101,7 +101,7 @@ def test_the_mode_is_the_judges(singers):
     assert paid == {Match.BIRD: [0.0], Match.SPIDER: [1.0], Match.STRICT: [0.0]}
 
 
-def test_trl_is_told_what_the_metric_is_called_and_how_each_query_ended(singers):
+def test_trl_gets_the_name_of_the_metric_and_the_status_of_each_query(singers):
     extra, metrics = {}, {}
     pay(
         execution_reward,
@@ -116,25 +116,25 @@ def test_trl_is_told_what_the_metric_is_called_and_how_each_query_ended(singers)
     assert metrics == {"judge/faults": 0.0}
 
 
-def test_rewards_travel_to_other_processes(singers):
+def test_rewards_can_be_pickled(singers):
     for reward in make_rewards(list(REWARDS), match=Match.STRICT, judge=Judge(workers=1)):
         assert pickle.loads(pickle.dumps(reward)).__name__ == reward.__name__
     assert pay(pickle.loads(pickle.dumps(execution_reward)), singers, GOLD) == [1.0]
 
 
-def test_unknown_and_doubled_rewards_are_refused():
+def test_unknown_and_repeated_rewards_are_errors():
     with pytest.raises(InputError, match=r"unknown rewards \['exekution'\]; expected some of"):
         make_rewards(["exekution"], match=Match.BIRD, judge=Judge())
     with pytest.raises(InputError, match="given twice"):
         make_rewards(["format", "format"], match=Match.BIRD, judge=Judge())
 
 
-def test_a_database_that_has_gone_stops_the_training():
+def test_a_missing_database_stops_the_training():
     with pytest.raises(FileNotFoundError):
         pay(execution_reward, Path("gone/gone.sqlite"), GOLD)
 
 
-def test_a_failing_machine_leaves_rows_out_and_soon_stops_the_training():
+def test_too_many_faults_of_the_machine_stop_the_training():
     ended = Execution(Status.OK)
     fault = Verdict(None, ended, ended, "the worker could not be started")
     judge = Judge(fault_share=0.05)
@@ -165,7 +165,7 @@ JOINED = (
         ("", 0.0, 0.0),
     ],
 )
-def test_likeness_is_paid_by_names_and_by_clauses(sql, linking, components):
+def test_linking_compares_names_and_components_compares_clauses(sql, linking, components):
     given = {"completions": [think(sql)], "gold_sql": [JOINED]}
     assert linking_reward(**given) == [linking]
     assert components_reward(**given) == [pytest.approx(components)]
@@ -178,13 +178,13 @@ def test_subqueries_too_deep_to_be_written_back_earn_nothing():
     assert components_reward(**given) == [0.0]
 
 
-def test_tables_that_a_query_defines_are_no_tables_of_the_schema():
+def test_tables_defined_in_a_with_clause_do_not_count():
     gold = "WITH old AS (SELECT name FROM singer WHERE age > 30) SELECT count(*) FROM old"
     sql = "SELECT count(name) FROM singer WHERE age > 30"
     assert linking_reward(completions=[think(sql)], gold_sql=[gold]) == [1.0]
 
 
-def test_length_costs_in_the_last_fifth_before_the_limit():
+def test_length_is_penalised_in_the_last_fifth_before_the_limit():
     reward = LengthReward(limit=100, share=0.2)
     paid = reward(completion_ids=[[1] * length for length in (10, 80, 90, 100, 120)])
     assert paid == pytest.approx([0, 0, -0.5, -1, -1])

@@ -24,7 +24,7 @@ def real_predictions(benchmarks, benchmark):
 
 
 @pytest.mark.parametrize("benchmark", RUNS)
-def test_real_predictions_are_paid_what_the_evaluation_says(benchmarks, benchmark):
+def test_real_predictions_earn_what_the_evaluation_says(benchmarks, benchmark):
     """2,202 in all: 1,944 on Spider dev, 258 on BIRD's superhero."""
     judge = Judge()
     with Executor() as executor:
