@@ -1,17 +1,18 @@
-"""Which gold queries can be trusted? Audits the questions of a benchmark before training on them.
+"""Find the gold queries of a benchmark that cannot be trusted, before you train on them.
 
-    python scripts/audit_gold.py --benchmark bird --root BIRD --split train --output audit.jsonl
-    python scripts/audit_gold.py --questions train.json --databases train_databases \
+    python scripts/audit_gold.py --questions train.json --databases train_databases \\
         --output runs/audit/train.jsonl --write_clean runs/audit/clean.jsonl
 
-For each question it says whether the gold query fails, times out, is refused, gives nothing or too
-much, asks for random numbers or the date, gives something else when rows are stored in another
-order (ties), or stands beside the same question a second time. Ties are found by running the
-query on copies of the databases with all rows reversed.
+For a benchmark as published, give --benchmark bird --root data/bird --split train instead.
 
-`--output` has one line per question with its findings; `--write_clean` the questions without any,
-fit for RL. On those the gold query must be correct by itself in every mode: if one is not, the
-program says which and ends with exit code 1.
+Each question gets a list of findings. Its gold query may fail, time out, be refused, return nothing
+or too many rows, use random numbers or the current date, or depend on ties: on the order in which
+rows are stored. To find ties, the program runs the query on a copy of the database with all rows
+reversed. The same question may also occur twice.
+
+--output lists every question with its findings. --write_clean lists the questions without any,
+which are fit for RL. The gold query of each of these is then compared with itself in every match
+mode. If one comparison fails, the program names it and exits with status 1.
 """
 
 import sys
@@ -38,21 +39,27 @@ from slmsql.questions.question import Question
 
 @dataclass(kw_only=True)
 class Options(SourceOptions):
-    output: Path | None = field(default=None, metadata={"help": "JSON Lines, one per question"})
-    write_clean: Path | None = field(default=None, metadata={"help": "JSON Lines for RL"})
-    json: Path | None = field(default=None, metadata={"help": "the summary"})
+    output: Path | None = field(
+        default=None, metadata={"help": "JSON Lines file of questions with findings"}
+    )
+    write_clean: Path | None = field(
+        default=None, metadata={"help": "JSON Lines file of questions without findings"}
+    )
+    json: Path | None = field(default=None, metadata={"help": "JSON file for the summary"})
     match: Match = field(
         default=Match.BIRD,
-        metadata={"help": "how results will be compared; bird does not mind the order of ties"},
+        metadata={
+            "help": "rule for comparing results; with bird, the order of ties does not matter"
+        },
     )
     largest_copy: int = field(
-        default=500, metadata={"help": "MB; larger databases are not searched for ties"}
+        default=500, metadata={"help": "size in MB above which a database is not searched for ties"}
     )
     steps: int = field(
-        default=Limits().steps, metadata={"help": "instructions of SQLite a query may take"}
+        default=Limits().steps, metadata={"help": "SQLite instructions that a query may take"}
     )
-    workers: int = field(default=0, metadata={"help": "processes; 0: one for each processor"})
-    cache: Path | None = field(default=None, metadata={"help": "folder that keeps gold results"})
+    workers: int = field(default=0, metadata={"help": "number of processes; 0: one per processor"})
+    cache: Path | None = field(default=None, metadata={"help": "folder that caches gold results"})
 
 
 def main() -> None:
@@ -69,29 +76,29 @@ def main() -> None:
 
 
 def show(audited: Sequence[Audited], clean: Sequence[Question], wrong: Sequence[str]) -> None:
-    counts = Counter(finding for one in audited for finding in one.findings)
+    counts = Counter(finding for entry in audited for finding in entry.findings)
     print(f"{len(audited):7}  questions")
     for finding in Finding:
         if counts[finding]:
             print(f"{counts[finding]:7}  {finding}")
     verdicts = len(clean) * len(Match)
     print(
-        f"{len(clean):7}  clean, of which {verdicts - len(wrong)} of {verdicts} verdicts of gold "
-        "against gold are right"
+        f"{len(clean):7}  clean; {verdicts - len(wrong)} of {verdicts} verdicts of gold against "
+        "gold are right"
     )
     for line in wrong:
-        print(f"gold is not correct by itself: {line}", file=sys.stderr)
+        print(f"gold compared with itself is wrong: {line}", file=sys.stderr)
 
 
 def write(
     options: Options, audited: Sequence[Audited], clean: Sequence[Question], wrong: Sequence[str]
 ) -> None:
     if options.output:
-        write_jsonl(options.output, (one.as_record() for one in audited))
+        write_jsonl(options.output, (entry.as_record() for entry in audited))
     if options.write_clean:
         write_jsonl(options.write_clean, (question.as_record() for question in clean))
     if options.json:
-        counts = Counter(finding for one in audited for finding in one.findings)
+        counts = Counter(finding for entry in audited for finding in entry.findings)
         findings = {finding.value: counts[finding] for finding in Finding}
         summary = {"questions": len(audited), "clean": len(clean), "findings": findings}
         write_json(options.json, {**summary, "not_correct_by_itself": list(wrong)})

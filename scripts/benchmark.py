@@ -1,7 +1,7 @@
 """Run a model on a benchmark: prepare, generate, vote, revise, score, report.
 
     python scripts/benchmark.py --config configs/evaluation/bird_dev.yaml --model MODEL \\
-        [--merge_model MERGE] --root BIRD --output runs/NAME
+        --merge_model MERGE_MODEL --root data/bird --output runs/NAME
 
 Each stage is a program of its own; its command line is printed and can be run by hand. The same
 command goes on where it was stopped. A base model, and any OpenAI-compatible server

@@ -5,10 +5,10 @@
 The reward compares a completion's result with that of the gold query. Gold that fails, or whose
 result changes from run to run, is therefore left out and counted.
 
-With --candidates, samples of the model that will be trained, each row gets its pass rate. Questions
-that the model always or never solves are left out, because they teach GRPO nothing. To keep them
-all, give --pass_above -1 --pass_below 2; rl/grpo.py --skip_zero_variance then skips them for as
-long as they teach nothing.
+With --candidates, samples of the model that will be trained, each row gets its pass rate, and
+questions that the model always or never solves are left out, because they teach GRPO nothing. To
+keep them, give --pass_above -1 --pass_below 2; rl/grpo.py --skip_zero_variance then starts with the
+other questions.
 
 With --held_out_output, the questions over some of the databases go to a second file, for validation
 during training.

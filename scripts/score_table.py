@@ -1,7 +1,7 @@
 """Score many prediction files on the same questions: one table, every metric.
 
     python scripts/score_table.py --benchmark spider --root SPIDER --split dev \\
-        --predictions FILES... --output docs/scores_spider_dev.md [--json FILE]
+        --predictions FILE... --output docs/scores_spider_dev.md
 """
 
 from collections.abc import Sequence

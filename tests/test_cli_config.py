@@ -131,10 +131,10 @@ def test_options_are_not_abbreviated(tmp_path, capsys):
         ("model: [", "c.yaml: while parsing"),
         ("- a", "expected `name: value` lines, got list"),
         ("model:", "model has no value"),
-        ("n: 1\nn: 2", "the key 'n' stands twice"),
+        ("n: 1\nn: 2", "the key 'n' occurs twice"),
     ],
 )
-def test_a_file_that_is_no_config_is_refused(tmp_path, text, message):
+def test_a_file_that_is_not_a_config_is_refused(tmp_path, text, message):
     (tmp_path / "c.yaml").write_text(text)
     with pytest.raises(InputError, match=message):
         load_config(tmp_path / "c.yaml")

@@ -287,7 +287,7 @@ def test_several_processes_that_do_not_see_each_other_are_refused(config, monkey
         ({"eval_rows": 4, "eval_data": "{data}"}, "not both"),
         ({"max_lenght": 5}, "unknown option --max_lenght=5"),
         ({"max_length": "x"}, "invalid int value: 'x'"),
-        ({"report_to": "tensorboard,wandbb"}, "'wandbb' is none of"),
+        ({"report_to": "tensorboard,wandbb"}, "unknown tracker 'wandbb'"),
     ],
 )
 def test_bad_options_are_one_line(config, run, capsys, changes, message):

@@ -1,5 +1,5 @@
-"""Options of programs: a YAML file, then the command line, checked alike.
+"""Command lines: options from a YAML file and the command line, and running other programs.
 
-In: a dataclass of options and the words of a command. Out: the dataclass, or one line of error.
-Imports prompt and questions, for the options that most programs share.
+In: a dataclass of options and the words of a command. Out: the filled dataclass, or a one-line
+error. May import prompt and the rooms before it, for the options that most programs share.
 """

@@ -1,9 +1,16 @@
-"""Options of a program: its YAML file, then the command line, checked alike.
+"""Fill a dataclass of options from a YAML file and the command line.
 
-The file is read as if it stood first on the command line, so that a wrong key, type or choice is
-refused wherever it is written (TRL's own parser lets several through: it makes the file's values
-defaults, which argparse does not check). A program's own options are checked before anything heavy
-is imported; `--help` shows those at once, `--help_all` those of the trainer too.
+    options = parse(Options, about=__doc__)
+
+`--config FILE.yaml` is read as if its lines stood first on the command line, so a wrong name, type
+or choice gets the same one-line error in both places. (TRL's own parser turns the file's values
+into defaults, and argparse does not check defaults.) A program's own options are checked before
+anything heavy is imported: `--help` shows them at once, `--help_all` those of the trainer too.
+
+We tried tyro 1.0.17 and kept this parser. tyro prints an error as a box of several lines, does not
+read YAML, lets the last of two equal options win in silence, and cannot take all of TRL's options:
+it stops at `--model_init_kwargs`, a dictionary without a default. What it does better, options
+composed of several dataclasses, `parse` can do as well.
 """
 
 import argparse
@@ -26,17 +33,18 @@ T = TypeVar("T")
 
 
 def parse(options: type[T], *, about: str | None, argv: Sequence[str] | None = None) -> T:
-    """Fill a dataclass from `--config FILE.yaml` and from options that override it.
+    """Fill a dataclass from `--config FILE.yaml` and from the options that override it.
 
     Args:
-        options: a dataclass; each field is an option, its `help` metadata the help text. A field
-            whose type is a dataclass is a part: its fields are options of the program too.
-        about: what the program is for, normally its `__doc__`.
+        options: a dataclass. Each field is an option, with the metadata `help` as its help text. If
+            a field's type is a dataclass, the fields of that dataclass are options as well.
+        about: text for --help, normally the program's `__doc__`.
+        argv: the words of the command line; default: those of this process.
 
     Raises:
-        SystemExit: an unknown option or a wrong value, after one line that names it.
+        SystemExit: an option is unknown or a value is wrong; a one-line error has been printed.
     """
-    parser = _parser(options, about)
+    parser = parser_of(options, about)
     return _fill(options, parser.parse_args(_with_file(argv, parser)), parser)
 
 
@@ -47,28 +55,27 @@ def parse_with_trainer(
     about: str | None,
     argv: Sequence[str] | None = None,
 ) -> tuple[T, tuple[Any, ...]]:
-    """As `parse`, with further dataclasses such as `trl:GRPOConfig` behind the program's own.
+    """Fill a dataclass as `parse` does, and the trainer's dataclasses with the remaining options.
 
-    The program's own options are checked first; only then the trainer's module is imported.
+    The trainer's module is imported only after the program's own options have been checked.
+
+    Args:
+        trainer: the trainer's dataclasses as `module:name`, such as `trl:GRPOConfig`.
     """
-    parser = _parser(options, about, note=f"Further options: those of {', '.join(trainer)}; ")
+    parser = parser_of(options, about, note=f"All options of {', '.join(trainer)} work too. ")
     words = _with_file(argv, parser)
     if "--help_all" in words:
-        words = ["--help"]
-    elif not {"--help", "-h"} & set(words):
-        known, words = parser.parse_known_args(words)
-        own = _fill(options, known, parser)
-        return own, _trainer_options(trainer, words)
-    else:
-        parser.parse_args(["--help"])
-    return _show_all(parser, trainer)
+        parser.print_help()
+        _trainer_options(trainer, ["--help"])  # prints and exits
+    parsed, remaining = parser.parse_known_args(words)
+    return _fill(options, parsed, parser), _trainer_options(trainer, remaining)
 
 
 def load_config(path: Path) -> dict[str, Any]:
-    """Read a config file: flat keys, each once.
+    """Read a config file of `name: value` lines.
 
     Raises:
-        InputError: not YAML, not a mapping, a key twice, or a key without a value.
+        InputError: the file is not YAML or not a mapping, or a key occurs twice or has no value.
     """
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys)
@@ -78,12 +85,12 @@ def load_config(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: expected `name: value` lines, got {type(content).__name__}")
     for name, value in content.items():
         if value is None:
-            raise InputError(f"{path}: {name} has no value; leave the key out for its default")
+            raise InputError(f"{path}: {name} has no value; remove the line to use the default")
     return content
 
 
 def as_arguments(content: dict[str, Any]) -> list[str]:
-    """A config as command-line words: lists as several words, mappings as JSON."""
+    """Return a config as command-line words: a list as several words, a mapping as JSON."""
     words: list[str] = []
     for name, value in content.items():
         if isinstance(value, list):
@@ -96,7 +103,7 @@ def as_arguments(content: dict[str, Any]) -> list[str]:
 
 
 def words_of(options: Any) -> list[str]:
-    """The command-line words that give a program these options; defaults are left out."""
+    """Return the command-line words that give a program these options, without defaults."""
     return as_arguments(_changed(options))
 
 
@@ -116,14 +123,14 @@ def _default(field: Field[Any]) -> Any:
 
 
 class _UniqueKeys(yaml.SafeLoader):
-    """YAML silently keeps the last of two equal keys; here that is an error."""
+    """Rejects a key that occurs twice; YAML itself keeps the last one in silence."""
 
 
 def _mapping(loader: _UniqueKeys, node: yaml.MappingNode) -> dict[Any, Any]:
     keys = [loader.construct_object(key) for key, _ in node.value]
     for key in keys:
         if keys.count(key) > 1:
-            raise yaml.YAMLError(f"the key {key!r} stands twice")
+            raise yaml.YAMLError(f"the key {key!r} occurs twice")
     return loader.construct_mapping(node, deep=True)
 
 
@@ -131,26 +138,27 @@ _UniqueKeys.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _map
 
 
 class _Parser(argparse.ArgumentParser):
-    """An error is one line and the way to help, without the usage of two hundred options."""
+    """Prints an error as one line, without the usage of two hundred options."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"error: {message}; see {self.prog} --help\n")
 
 
 def _with_file(argv: Sequence[str] | None, parser: argparse.ArgumentParser) -> list[str]:
+    """Return the words of the config file, if there is one, and then those of the command line."""
     words = list(sys.argv[1:] if argv is None else argv)
     words = [part for word in words for part in _split_config(_underscored(word))]
     if "--config" not in words:
         return words
-    at = words.index("--config")
-    if at + 1 == len(words):
+    position = words.index("--config")
+    if position + 1 == len(words):
         parser.error("--config needs a file")
-    content = load_config(Path(words[at + 1]))
-    return [*as_arguments(content), *words[:at], *words[at + 2 :]]
+    content = load_config(Path(words[position + 1]))
+    return [*as_arguments(content), *words[:position], *words[position + 2 :]]
 
 
 def _underscored(word: str) -> str:
-    """`--test-suite` as `--test_suite`: both are common, and no option has a dash in its name."""
+    """Turn `--test-suite` into `--test_suite`, so that both spellings work."""
     if not word.startswith("--"):
         return word
     name, equals, value = word.partition("=")
@@ -161,10 +169,11 @@ def _split_config(word: str) -> list[str]:
     return word.split("=", 1) if word.startswith("--config=") else [word]
 
 
-def _parser(options: type, about: str | None, note: str = "") -> _Parser:
+def parser_of(options: type, about: str | None, note: str = "") -> _Parser:
     parser = _Parser(
+        usage="%(prog)s [--config FILE.yaml] [--OPTION VALUE ...]",
         description=about,
-        epilog=f"{note}--config FILE.yaml gives any of them; the command line overrides it.",
+        epilog=f"{note}--config FILE.yaml can set any option; the command line overrides it.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -173,7 +182,7 @@ def _parser(options: type, about: str | None, note: str = "") -> _Parser:
 
 
 def _add_all(group: argparse._ActionsContainer, options: Any) -> None:
-    """Add a dataclass's options; those of its parts stand under headings of their own in --help."""
+    """Add the fields of a dataclass as options; --help shows a nested dataclass as a group."""
     kinds = get_type_hints(options)
     for field in fields(options):
         kind = kinds[field.name]
@@ -188,7 +197,9 @@ def _add(group: argparse._ActionsContainer, field: Field[Any], kind: Any) -> Non
     default = _default(field)
     required = default is MISSING
     help_text = str(field.metadata.get("help", "")).replace("%", "%%")
-    if not required and default is not None:
+    if required:
+        help_text += " (required)"
+    elif default not in (None, "", []):
         help_text += f" (default: {_shown(default)})"
     group.add_argument(
         f"--{field.name}",
@@ -200,13 +211,16 @@ def _add(group: argparse._ActionsContainer, field: Field[Any], kind: Any) -> Non
 
 
 def _shown(default: Any) -> str:
+    """Return a default as it would be written on the command line."""
     if isinstance(default, list):
-        return " ".join(map(_shown, default)) or "none"
+        return " ".join(map(_shown, default))
+    if isinstance(default, bool):
+        return str(default).lower()
     return str(default.value if isinstance(default, Enum) else default)
 
 
 def _argument(kind: Any) -> dict[str, Any]:
-    if get_origin(kind) in (Union, types.UnionType):  # `X | None`: left out means None
+    if get_origin(kind) in (Union, types.UnionType):  # `X | None`, where None is the default
         kind = next(part for part in get_args(kind) if part is not type(None))
     if get_origin(kind) is list:
         return {"nargs": "+", **_argument(get_args(kind)[0])}
@@ -226,9 +240,9 @@ def _boolean(word: str) -> bool:
     return values[word.lower()]
 
 
-def _fill(options: type[T], known: argparse.Namespace, parser: argparse.ArgumentParser) -> T:
+def _fill(options: type[T], parsed: argparse.Namespace, parser: argparse.ArgumentParser) -> T:
     try:
-        filled: T = _build(options, vars(known))
+        filled: T = _build(options, vars(parsed))
         return filled
     except ValueError as error:  # a cross-check in __post_init__
         parser.error(str(error))
@@ -251,12 +265,12 @@ def _member(kind: Any, value: Any) -> Any:
 
 
 def _trainer_options(trainer: Sequence[str], words: Sequence[str]) -> tuple[Any, ...]:
-    # bitsandbytes warns of a faster kernel for CPUs at import, which nobody asked for.
+    # At import, bitsandbytes recommends a faster CPU kernel; that is noise here.
     logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
     from transformers import HfArgumentParser
 
     class Parser(_Parser, HfArgumentParser):
-        """The trainer's parser with our one-line errors."""
+        """The parser of transformers with our one-line errors."""
 
     kinds: list[Any] = [_load(name) for name in trainer]
     parser = Parser(kinds, allow_abbrev=False)
@@ -264,7 +278,7 @@ def _trainer_options(trainer: Sequence[str], words: Sequence[str]) -> tuple[Any,
         *filled, unknown = parser.parse_args_into_dataclasses(
             list(words), return_remaining_strings=True
         )
-    except ValueError as error:  # cross-checks of the trainer's own
+    except ValueError as error:  # a cross-check in the trainer's dataclass
         parser.error(" ".join(str(error).split()))
     if unknown:
         parser.error(f"unknown option {' '.join(unknown)}")
@@ -275,19 +289,16 @@ def _trainer_options(trainer: Sequence[str], words: Sequence[str]) -> tuple[Any,
 
 
 def _trackers(words: Sequence[str], parser: argparse.ArgumentParser) -> list[str]:
-    """`wandb,tensorboard` as two names; the trainer itself looks at them only after loading."""
-    from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK as KNOWN
+    """Split `wandb,tensorboard` and check the names now; the trainer checks them after loading."""
+    from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK as TRACKERS
 
     names = [name for word in words for name in word.split(",")]
-    if unknown := [name for name in names if name not in KNOWN]:
-        parser.error(f"argument --report_to: {unknown[0]!r} is none of {', '.join(KNOWN)}")
+    for name in names:
+        if name not in TRACKERS:
+            parser.error(
+                f"argument --report_to: unknown tracker {name!r}; choose from {', '.join(TRACKERS)}"
+            )
     return names
-
-
-def _show_all(parser: argparse.ArgumentParser, trainer: Sequence[str]) -> NoReturn:
-    parser.print_help()
-    _trainer_options(trainer, ["--help"])
-    raise SystemExit(0)
 
 
 def _load(name: str) -> type:

@@ -1,0 +1,32 @@
+"""The --help of each program begins with an example command, whose options are right."""
+
+import importlib
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from slmsql.cli.config import as_arguments, load_config, parser_of
+
+ROOT = Path(__file__).parent.parent
+PROGRAMS = [
+    path.relative_to(ROOT)
+    for folder in ("scripts",)
+    for path in sorted((ROOT / folder).glob("*.py"))
+    if "run_program(" in path.read_text()
+]
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=str)
+def test_the_example_names_its_program_and_options_that_exist(program):
+    module = importlib.import_module(".".join(program.with_suffix("").parts))
+    summary, example = re.match(r"(.+)\n\n    (python (?:.*\\\n)*.*)", module.__doc__).groups()
+    assert summary.endswith((".", ":", "?"))
+    _, path, *words = shlex.split(example.replace("\\\n", " "))
+    assert path == str(program)
+    if "--config" in words:
+        position = words.index("--config")
+        content = load_config(ROOT / words[position + 1])
+        words[position : position + 2] = as_arguments(content)
+    parser_of(module.Options, about=None).parse_args(words)
