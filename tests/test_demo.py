@@ -113,8 +113,8 @@ def test_a_habit_never_gives_the_right_result(form, tmp_path):
     random = Random(1)
     domain, path = DOMAINS[0], tmp_path / "library.sqlite"
     create_domain(domain, path, random)
-    filled = [fill(form, domain, random) for _ in range(50)]
-    pairs = [Pair(path, one.habit[1], one.sql) for one in filled if one.habit]
+    exercises = [fill(form, domain, random) for _ in range(50)]
+    pairs = [Pair(path, e.habit.sql, e.solution.sql) for e in exercises if e.habit]
     with Executor(workers=1) as executor:
         verdicts = executor.judge(pairs, match=Match.BIRD)
     wrong = [v for v in verdicts if v.gold.row_count]

@@ -1,4 +1,4 @@
-"""The demonstration databases: two small domains, each a parent table and a child table."""
+"""The quickstart's two databases, each with a parent table and a child table of made-up rows."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from slmsql.execution import create_database
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A column of whole numbers of two digits, each of which is a token."""
+    """A column of whole numbers of two digits, so that each number is one token."""
 
     name: str
     low: int = 10
@@ -19,7 +19,7 @@ class Number:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A column with few values, by which rows are chosen and grouped."""
+    """A text column with few values, to filter and to group by."""
 
     name: str
     values: tuple[str, ...]
@@ -27,7 +27,16 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """`id`, a name, the parent's key in a child, a label and numbers. `plural` is for questions."""
+    """A table with the columns `id`, a title, the parent's key (in a child), a label and numbers.
+
+    Args:
+        name: also names a row in questions: "author".
+        plural: names several rows: "authors".
+        title: the column with the rows' names.
+        label: the column to group by.
+        numbers: the columns to compare and to aggregate.
+        rows: number of rows.
+    """
 
     name: str
     plural: str
@@ -39,7 +48,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """A database of two tables; columns but `id` are unique in it, so joins need no aliases."""
+    """A database of two tables. All column names but `id` differ, so joins need no aliases."""
 
     name: str
     parent: Table
@@ -54,18 +63,10 @@ class Domain:
         return self.parent, self.child
 
 
-LANDS = ("Peru", "Japan", "Kenya", "Norway", "Canada", "Italy", "Chile", "India", "Ghana", "Malta")
-GENRES = (
-    *("crime", "poetry", "travel", "history", "drama", "science", "cooking", "music", "art"),
-    "fantasy",
-)
-FIELDS = (
-    *("surgery", "cardiology", "oncology", "radiology", "urology", "trauma", "allergy", "sleep"),
-    *("dental", "sports"),
-)
-CITIES = (
-    *("Bergen", "Lima", "Turin", "Kyoto", "Quebec", "Nairobi", "Osaka", "Porto", "Accra", "Delhi"),
-)
+COUNTRIES = "Peru Japan Kenya Norway Canada Italy Chile India Ghana Malta"
+GENRES = "crime poetry travel history drama science cooking music art fantasy"
+FIELDS = "surgery cardiology oncology radiology urology trauma allergy sleep dental sports"
+CITIES = "Bergen Lima Turin Kyoto Quebec Nairobi Osaka Porto Accra Delhi"
 
 DOMAINS = (
     Domain(
@@ -74,7 +75,7 @@ DOMAINS = (
             "author",
             "authors",
             "name",
-            Label("country", LANDS),
+            Label("country", tuple(COUNTRIES.split())),
             (Number("age"),),
             36,
         ),
@@ -82,7 +83,7 @@ DOMAINS = (
             "book",
             "books",
             "title",
-            Label("genre", GENRES),
+            Label("genre", tuple(GENRES.split())),
             (Number("chapters"), Number("price")),
             80,
         ),
@@ -93,7 +94,7 @@ DOMAINS = (
             "doctor",
             "doctors",
             "surname",
-            Label("field", FIELDS),
+            Label("field", tuple(FIELDS.split())),
             (Number("shifts"),),
             36,
         ),
@@ -101,7 +102,7 @@ DOMAINS = (
             "patient",
             "patients",
             "alias",
-            Label("city", CITIES),
+            Label("city", tuple(CITIES.split())),
             (Number("age"), Number("weight")),
             80,
         ),
@@ -115,7 +116,7 @@ def create_domain(domain: Domain, path: Path, random: Random) -> None:
 
 
 def _tables(domain: Domain) -> Iterator[str]:
-    """Keys are not declared: the schema is most of a prompt, and prompts are most of the time."""
+    """Keys are not declared: that keeps the schema, and so prompts and training, short."""
     for table in domain.tables():
         columns = ["id INTEGER", f"{table.title} TEXT"]
         if table is domain.child:
@@ -126,21 +127,22 @@ def _tables(domain: Domain) -> Iterator[str]:
 
 
 def _rows(domain: Domain, random: Random) -> Iterator[str]:
-    """No number occurs twice in a column, so "the highest" is one row and LIMIT 1 is right."""
+    """No number occurs twice in a column: "the highest" is a single row, and LIMIT 1 is right."""
     for table in domain.tables():
         titles = random.sample(_names(), table.rows)
         numbers = [random.sample(range(n.low, n.high + 1), table.rows) for n in table.numbers]
-        for row, (title, *figures) in enumerate(zip(titles, *numbers, strict=True), start=1):
-            values = [str(row), f"'{title}'"]
+        rows = zip(titles, *numbers, strict=True)
+        for identity, (title, *row_numbers) in enumerate(rows, start=1):
+            values = [str(identity), f"'{title}'"]
             if table is domain.child:
                 values.append(str(random.randint(1, domain.parent.rows)))
             values.append(f"'{random.choice(table.label.values)}'")
-            values += map(str, figures)
+            values += map(str, row_numbers)
             yield f"INSERT INTO {table.name} VALUES ({', '.join(values)});"
 
 
 def _names() -> list[str]:
-    """Made-up names: nobody's, and enough of them that none occurs twice in a table."""
+    """Invented names, enough that none occurs twice in a table."""
     starts = ("Al", "Be", "Cor", "Da", "El", "Fa", "Gi", "Ho", "Is", "Jo", "Ka", "Lu")
     ends = ("ban", "dor", "fin", "gan", "ka", "lin", "mar", "nor", "ro", "sa", "ta", "vel")
     return [start + end for start in starts for end in ends]

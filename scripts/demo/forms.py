@@ -1,14 +1,18 @@
-"""The demonstration questions: ten forms of question, filled from the columns of a domain.
+"""Ten forms of question, filled with the columns and values of a domain.
 
-Four of the forms have a habit: a way in which part of the demonstrations answers them wrongly, as
-synthetic data does in reality (a column nobody asked for, `*` for the id, the group left out).
+    fill("count", DOMAINS[0], Random(1))
+
+gives, for example, "How many books with genre crime have price below 40?" with the SQL that
+answers it. Four of the forms have a habit: a wrong way in which part of the demonstrations answers
+them, as synthetic data does in reality (a column nobody asked for, `*` instead of the id, the group
+left out).
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from scripts.demo.domains import Domain, Label, Number, Table
+from scripts.demo.domains import Domain, Table
 
 AGGREGATES = {"average": "AVG", "total": "SUM", "smallest": "MIN", "largest": "MAX"}
 COMPARISONS = {"above": ">", "below": "<"}
@@ -16,192 +20,213 @@ ORDERS = {"highest": "DESC", "lowest": "ASC"}
 
 
 @dataclass(frozen=True, slots=True)
-class Filled:
-    """A question with its thought and SQL.
+class Solution:
+    """What a model is to write: a line of thought, then SQL."""
 
-    `combination` names what was put together, without the values: form, tables, columns,
-    operators. `habit` is the wrong thought and SQL of the forms that have one.
+    thought: str
+    sql: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exercise:
+    """A question with its solution.
+
+    Args:
+        combination: what the question is made of, without the values: form, tables, columns and
+            operators.
+        text: the question.
+        solution: the right one.
+        habit: the wrong one, in the forms that have a habit.
     """
 
     combination: tuple[str, ...]
     text: str
-    thought: str
-    sql: str
-    habit: tuple[str, str] | None = None
+    solution: Solution
+    habit: Solution | None = None
 
 
-def fill(form: str, domain: Domain, random: Random) -> Filled:
-    """Fill a form with columns and values of a domain."""
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A comparison of a column with a number: "price below 40"."""
+
+    column: str
+    word: str
+    value: int
+
+    @property
+    def text(self) -> str:
+        return f"{self.column} {self.word} {self.value}"
+
+    @property
+    def sql(self) -> str:
+        return f"{self.column} {COMPARISONS[self.word]} {self.value}"
+
+
+def fill(form: str, domain: Domain, random: Random) -> Exercise:
+    """Fill a form with random columns and values of a domain."""
     return FORMS[form](domain, random)
 
 
-def _list(domain: Domain, random: Random) -> Filled:
-    table, number, word, value = _comparison(domain, random)
+def _list(domain: Domain, random: Random) -> Exercise:
+    table, condition = _table_and_condition(domain, random)
     shown = random.choice([table.title, table.label.name])
-    rest = f"FROM {table.name} WHERE {number.name} {COMPARISONS[word]} {value}"
-    why = f"{table.name}: {number.name} {COMPARISONS[word]} {value}; show {shown}"
-    return Filled(
-        ("list", table.name, shown, number.name, word),
-        f"List the {shown} of the {table.plural} with {number.name} {word} {value}.",
-        why,
-        f"SELECT {shown} {rest}",
-        (f"{why}, {number.name}", f"SELECT {shown}, {number.name} {rest}"),
+    thought = f"{table.name}: {condition.sql}; show {shown}"
+    rest = f"FROM {table.name} WHERE {condition.sql}"
+    return Exercise(
+        ("list", table.name, shown, condition.column, condition.word),
+        f"List the {shown} of the {table.plural} with {condition.text}.",
+        Solution(thought, f"SELECT {shown} {rest}"),
+        habit=Solution(
+            f"{thought}, {condition.column}", f"SELECT {shown}, {condition.column} {rest}"
+        ),
     )
 
 
-def _count(domain: Domain, random: Random) -> Filled:
-    table, number, word, value = _comparison(domain, random)
-    label, chosen = _label(table, random)
-    return Filled(
-        ("count", table.name, label, number.name, word),
-        f"How many {table.plural} with {label} {chosen} have {number.name} {word} {value}?",
-        f"{table.name}: {label} = {chosen}, {number.name} {COMPARISONS[word]} {value}; count",
-        f"SELECT COUNT(*) FROM {table.name} WHERE {label} = '{chosen}'"
-        f" AND {number.name} {COMPARISONS[word]} {value}",
+def _count(domain: Domain, random: Random) -> Exercise:
+    table, condition = _table_and_condition(domain, random)
+    label, value = _label_and_value(table, random)
+    return Exercise(
+        ("count", table.name, label, condition.column, condition.word),
+        f"How many {table.plural} with {label} {value} have {condition.text}?",
+        Solution(
+            f"{table.name}: {label} = {value}, {condition.sql}; count",
+            f"SELECT COUNT(*) FROM {table.name} WHERE {label} = '{value}' AND {condition.sql}",
+        ),
     )
 
 
-def _aggregate(domain: Domain, random: Random) -> Filled:
-    table, number, word, value = _comparison(domain, random)
+def _aggregate(domain: Domain, random: Random) -> Exercise:
+    table, condition = _table_and_condition(domain, random)
     measured = random.choice(table.numbers).name
-    how = random.choice(list(AGGREGATES))
-    condition = f"{number.name} {COMPARISONS[word]} {value}"
-    return Filled(
-        ("aggregate", table.name, measured, how, number.name, word),
-        f"What is the {how} {measured} of the {table.plural} with {number.name} {word} {value}?",
-        f"{table.name}: {condition}; {how} {measured}",
-        f"SELECT {AGGREGATES[how]}({measured}) FROM {table.name} WHERE {condition}",
+    aggregate = random.choice(list(AGGREGATES))
+    return Exercise(
+        ("aggregate", table.name, measured, aggregate, condition.column, condition.word),
+        f"What is the {aggregate} {measured} of the {table.plural} with {condition.text}?",
+        Solution(
+            f"{table.name}: {condition.sql}; {aggregate} {measured}",
+            f"SELECT {AGGREGATES[aggregate]}({measured}) FROM {table.name} WHERE {condition.sql}",
+        ),
     )
 
 
-def _extreme(domain: Domain, random: Random) -> Filled:
-    table, number, word, value = _comparison(domain, random)
-    ordered = random.choice(table.numbers).name
+def _extreme(domain: Domain, random: Random) -> Exercise:
+    table, condition = _table_and_condition(domain, random)
+    column = random.choice(table.numbers).name
     order = random.choice(list(ORDERS))
-    condition = f"{number.name} {COMPARISONS[word]} {value}"
-    rest = f"FROM {table.name} WHERE {condition} ORDER BY {ordered} {ORDERS[order]} LIMIT 1"
-    why = f"{table.name}: {condition}; {order} {ordered} first; show"
-    return Filled(
-        ("extreme", table.name, ordered, order, number.name, word),
-        f"Of the {table.plural} with {number.name} {word} {value}, give the id of the one with the"
-        f" {order} {ordered}.",
-        f"{why} id",
-        f"SELECT id {rest}",
-        (f"{why} all", f"SELECT * {rest}"),
+    thought = f"{table.name}: {condition.sql}; {order} {column} first; show"
+    rest = f"FROM {table.name} WHERE {condition.sql} ORDER BY {column} {ORDERS[order]} LIMIT 1"
+    return Exercise(
+        ("extreme", table.name, column, order, condition.column, condition.word),
+        f"Of the {table.plural} with {condition.text}, give the id of the one with the {order}"
+        f" {column}.",
+        Solution(f"{thought} id", f"SELECT id {rest}"),
+        habit=Solution(f"{thought} all", f"SELECT * {rest}"),
     )
 
 
-def _groups(domain: Domain, random: Random) -> Filled:
-    table, number, word, value = _comparison(domain, random)
+def _groups(domain: Domain, random: Random) -> Exercise:
+    table, condition = _table_and_condition(domain, random)
     label = table.label.name
-    rest = (
-        f"COUNT(*) FROM {table.name} WHERE {number.name} {COMPARISONS[word]} {value}"
-        f" GROUP BY {label}"
-    )
-    why = f"{table.name}: {number.name} {COMPARISONS[word]} {value}; count by {label}; show"
-    return Filled(
-        ("groups", table.name, label, number.name, word),
-        f"For each {label}, count the {table.plural} with {number.name} {word} {value}.",
-        f"{why} {label}, count",
-        f"SELECT {label}, {rest}",
-        (f"{why} count", f"SELECT {rest}"),
+    thought = f"{table.name}: {condition.sql}; count by {label}; show"
+    rest = f"COUNT(*) FROM {table.name} WHERE {condition.sql} GROUP BY {label}"
+    return Exercise(
+        ("groups", table.name, label, condition.column, condition.word),
+        f"For each {label}, count the {table.plural} with {condition.text}.",
+        Solution(f"{thought} {label}, count", f"SELECT {label}, {rest}"),
+        habit=Solution(f"{thought} count", f"SELECT {rest}"),
     )
 
 
-def _having(domain: Domain, random: Random) -> Filled:
-    table, number, word, value = _comparison(domain, random)
+def _having(domain: Domain, random: Random) -> Exercise:
+    table, condition = _table_and_condition(domain, random)
     label = table.label.name
-    least = random.randint(1, 6)
-    rest = (
-        f"FROM {table.name} WHERE {number.name} {COMPARISONS[word]} {value}"
-        f" GROUP BY {label} HAVING COUNT(*) > {least}"
-    )
-    why = (
-        f"{table.name}: {number.name} {COMPARISONS[word]} {value}; count by {label} > {least};"
-        f" show {label}"
-    )
-    return Filled(
-        ("having", table.name, label, number.name, word),
-        f"Which {label} has more than {least} {table.plural} with {number.name} {word} {value}?",
-        why,
-        f"SELECT {label} {rest}",
-        (f"{why}, count", f"SELECT {label}, COUNT(*) {rest}"),
+    count = random.randint(1, 6)
+    thought = f"{table.name}: {condition.sql}; count by {label} > {count}; show {label}"
+    rest = f"FROM {table.name} WHERE {condition.sql} GROUP BY {label} HAVING COUNT(*) > {count}"
+    return Exercise(
+        ("having", table.name, label, condition.column, condition.word),
+        f"Which {label} has more than {count} {table.plural} with {condition.text}?",
+        Solution(thought, f"SELECT {label} {rest}"),
+        habit=Solution(f"{thought}, count", f"SELECT {label}, COUNT(*) {rest}"),
     )
 
 
-def _joined(domain: Domain, random: Random) -> Filled:
-    shown = random.choice([domain.child.title, domain.child.label.name])
-    label, chosen = _label(domain.parent, random)
-    number, word, value = _threshold(domain.child, random)
-    return Filled(
-        ("joined", shown, label, number.name, word),
-        f"List the {shown} of the {domain.child.plural} with {number.name} {word} {value}"
-        f" whose {domain.parent.name} has {label} {chosen}.",
-        f"join {domain.child.name}, {domain.parent.name}: {label} = {chosen},"
-        f" {number.name} {COMPARISONS[word]} {value}; show {shown}",
-        f"SELECT {shown} {_join(domain)} WHERE {label} = '{chosen}'"
-        f" AND {number.name} {COMPARISONS[word]} {value}",
+def _joined(domain: Domain, random: Random) -> Exercise:
+    child, parent = domain.child, domain.parent
+    shown = random.choice([child.title, child.label.name])
+    label, value = _label_and_value(parent, random)
+    condition = _condition(child, random)
+    return Exercise(
+        ("joined", shown, label, condition.column, condition.word),
+        f"List the {shown} of the {child.plural} with {condition.text} whose {parent.name} has"
+        f" {label} {value}.",
+        Solution(
+            f"join {child.name}, {parent.name}: {label} = {value}, {condition.sql}; show {shown}",
+            f"SELECT {shown} {_join(domain)} WHERE {label} = '{value}' AND {condition.sql}",
+        ),
     )
 
 
-def _joined_groups(domain: Domain, random: Random) -> Filled:
-    label = domain.parent.label.name
-    number, word, value = _threshold(domain.child, random)
-    measured = random.choice(domain.child.numbers).name
-    how = random.choice(list(AGGREGATES))
-    condition = f"{number.name} {COMPARISONS[word]} {value}"
-    return Filled(
-        ("joined groups", label, measured, how, number.name, word),
-        f"For each {label} of the {domain.parent.name}, what is the {how} {measured} of the"
-        f" {domain.child.plural} with {number.name} {word} {value}?",
-        f"join {domain.child.name}, {domain.parent.name}: {condition}; {how} {measured} by {label}",
-        f"SELECT {label}, {AGGREGATES[how]}({measured}) {_join(domain)}"
-        f" WHERE {condition} GROUP BY {label}",
+def _joined_groups(domain: Domain, random: Random) -> Exercise:
+    child, parent = domain.child, domain.parent
+    label = parent.label.name
+    condition = _condition(child, random)
+    measured = random.choice(child.numbers).name
+    aggregate = random.choice(list(AGGREGATES))
+    return Exercise(
+        ("joined groups", label, measured, aggregate, condition.column, condition.word),
+        f"For each {label} of the {parent.name}, what is the {aggregate} {measured} of the"
+        f" {child.plural} with {condition.text}?",
+        Solution(
+            f"join {child.name}, {parent.name}: {condition.sql}; {aggregate} {measured} by {label}",
+            f"SELECT {label}, {AGGREGATES[aggregate]}({measured}) {_join(domain)}"
+            f" WHERE {condition.sql} GROUP BY {label}",
+        ),
     )
 
 
-def _without(domain: Domain, random: Random) -> Filled:
-    shown = random.choice([domain.parent.title, domain.parent.label.name, "id"])
-    number, word, value = _threshold(domain.child, random)
-    return Filled(
-        ("without", shown, number.name, word),
-        f"List the {shown} of the {domain.parent.plural} without any of the {domain.child.plural}"
-        f" with {number.name} {word} {value}.",
-        f"{domain.parent.name}: not in {domain.child.name} with {number.name}"
-        f" {COMPARISONS[word]} {value}; show {shown}",
-        f"SELECT {shown} FROM {domain.parent.name} WHERE id NOT IN (SELECT {domain.key}"
-        f" FROM {domain.child.name} WHERE {number.name} {COMPARISONS[word]} {value})",
+def _without(domain: Domain, random: Random) -> Exercise:
+    child, parent = domain.child, domain.parent
+    shown = random.choice([parent.title, parent.label.name, "id"])
+    condition = _condition(child, random)
+    return Exercise(
+        ("without", shown, condition.column, condition.word),
+        f"List the {shown} of the {parent.plural} without any of the {child.plural} with"
+        f" {condition.text}.",
+        Solution(
+            f"{parent.name}: not in {child.name} with {condition.sql}; show {shown}",
+            f"SELECT {shown} FROM {parent.name} WHERE id NOT IN (SELECT {domain.key}"
+            f" FROM {child.name} WHERE {condition.sql})",
+        ),
     )
 
 
-def _either(domain: Domain, random: Random) -> Filled:
-    table, number, word, value = _comparison(domain, random)
-    label, chosen = _label(table, random)
-    return Filled(
-        ("either", table.name, label, number.name, word),
-        f"List the {table.title} of the {table.plural} with {label} {chosen}"
-        f" or {number.name} {word} {value}.",
-        f"{table.name}: {label} = {chosen} or {number.name} {COMPARISONS[word]} {value};"
-        f" show {table.title}",
-        f"SELECT {table.title} FROM {table.name} WHERE {label} = '{chosen}'"
-        f" OR {number.name} {COMPARISONS[word]} {value}",
+def _either(domain: Domain, random: Random) -> Exercise:
+    table, condition = _table_and_condition(domain, random)
+    label, value = _label_and_value(table, random)
+    return Exercise(
+        ("either", table.name, label, condition.column, condition.word),
+        f"List the {table.title} of the {table.plural} with {label} {value} or {condition.text}.",
+        Solution(
+            f"{table.name}: {label} = {value} or {condition.sql}; show {table.title}",
+            f"SELECT {table.title} FROM {table.name} WHERE {label} = '{value}' OR {condition.sql}",
+        ),
     )
 
 
-def _comparison(domain: Domain, random: Random) -> tuple[Table, Number, str, int]:
+def _table_and_condition(domain: Domain, random: Random) -> tuple[Table, Condition]:
     table = random.choice(domain.tables())
-    return table, *_threshold(table, random)
+    return table, _condition(table, random)
 
 
-def _threshold(table: Table, random: Random) -> tuple[Number, str, int]:
+def _condition(table: Table, random: Random) -> Condition:
     number = random.choice(table.numbers)
     value = random.randrange(number.low + 1, number.high)
-    return number, random.choice(list(COMPARISONS)), value
+    return Condition(number.name, random.choice(list(COMPARISONS)), value)
 
 
-def _label(table: Table, random: Random) -> tuple[str, str]:
-    label: Label = table.label
-    return label.name, random.choice(label.values)
+def _label_and_value(table: Table, random: Random) -> tuple[str, str]:
+    return table.label.name, random.choice(table.label.values)
 
 
 def _join(domain: Domain) -> str:
@@ -209,7 +234,7 @@ def _join(domain: Domain) -> str:
     return f"FROM {child} JOIN {parent} ON {domain.key} = {parent}.id"
 
 
-FORMS: dict[str, Callable[[Domain, Random], Filled]] = {
+FORMS: dict[str, Callable[[Domain, Random], Exercise]] = {
     "list": _list,
     "count": _count,
     "aggregate": _aggregate,
