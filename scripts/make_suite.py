@@ -1,12 +1,12 @@
-"""Make an evaluation suite, or check one.
+"""Make an evaluation suite, or check the questions of one.
 
     python scripts/make_suite.py --suite shop --output suites/shop
     python scripts/make_suite.py --suite laboratory --output suites/laboratory
     python scripts/make_suite.py --check suites/laboratory/evaluation.jsonl \\
         --databases suites/laboratory/databases --training suites/laboratory/train.jsonl
 
-The same seed gives the same questions, byte for byte. A check says of every fault which questions
-have it, and ends with exit code 1 if there is one.
+The same seed gives the same questions, byte for byte. A check prints each fault with the ids of
+some questions that have it, and ends with exit code 1 if there is any.
 """
 
 import sys
@@ -29,13 +29,18 @@ SUITES = {suite.name: suite for suite in (SHOP, LABORATORY)}
 
 @dataclass
 class Options:
-    suite: Literal["", "shop", "laboratory"] = field(default="", metadata={"help": "which to make"})
-    output: str = field(default="", metadata={"help": "folder to make it in"})
-    seed: int = field(default=42, metadata={"help": "of the data and of the choice of questions"})
-    check: str = field(default="", metadata={"help": "question file to check instead"})
-    databases: str = field(default="", metadata={"help": "its folder of databases"})
-    training: str = field(default="", metadata={"help": "questions that must not come back in it"})
-    json: str = field(default="", metadata={"help": "file for the figures"})
+    suite: Literal["", "shop", "laboratory"] = field(default="", metadata={"help": "suite to make"})
+    output: str = field(default="", metadata={"help": "folder for the suite"})
+    seed: int = field(
+        default=42, metadata={"help": "of the rows of the database and of the choice of questions"}
+    )
+    check: str = field(default="", metadata={"help": "question file to check"})
+    databases: str = field(default="", metadata={"help": "folder of the databases of --check"})
+    training: str = field(
+        default="",
+        metadata={"help": "question file that must share no text and no SQL with --check"},
+    )
+    json: str = field(default="", metadata={"help": "file for the result of the check"})
 
     def __post_init__(self) -> None:
         if bool(self.suite and self.output) == bool(self.check):
@@ -59,16 +64,15 @@ def _check(options: Options, executor: Executor) -> None:
     questions = read_questions(Path(options.check), databases)
     training = read_questions(Path(options.training), databases) if options.training else []
     faults = check(questions, executor, training)
-    used = Counter(name for q in questions for name in constructs(q.gold_sql or ""))
+    counts = Counter(name for q in questions for name in constructs(q.gold_sql or ""))
     print(f"{options.check}: {len(questions)} questions; {_tiers(questions)}")
-    print("constructs: " + ", ".join(f"{count} {name}" for name, count in used.most_common()))
+    print("constructs: " + ", ".join(f"{count} {name}" for name, count in counts.most_common()))
     for fault, ids in faults.items():
-        print(f"{fault}: {len(ids)}, for instance {', '.join(ids[:3])}")
-    print("no faults" if not faults else f"{sum(map(len, faults.values()))} faults")
+        print(f"{fault}: {len(ids)}, for example {', '.join(ids[:3])}")
+    print(f"{sum(map(len, faults.values()))} faults" if faults else "no faults")
     if options.json:
-        write_json(
-            Path(options.json), {"n": len(questions), "constructs": dict(used), "faults": faults}
-        )
+        figures = {"n": len(questions), "constructs": dict(counts), "faults": faults}
+        write_json(Path(options.json), figures)
     if faults:
         sys.exit(1)
 

@@ -97,8 +97,8 @@ def test_a_check_names_every_fault(singers, executor):
         "text is in training": ["2"],
         "SQL is in training": ["2"],
         "asked twice": ["3", "4"],
-        "cut off between equals": ["5"],
-        "depends on the moment": ["6"],
+        "depends on ties": ["5"],
+        "not deterministic": ["6"],
     }
 
 

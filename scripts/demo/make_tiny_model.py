@@ -3,8 +3,9 @@
     python scripts/demo/make_tiny_model.py --corpus quickstart/demo/sft.jsonl \\
         --output quickstart/base
 
-The tokenizer is a byte-level BPE trained on SFT rows, so a frequent word is one token and any text
-can be written. The folder is an ordinary one of transformers', so TRL and vLLM load it as any.
+The tokenizer is a byte-level BPE trained on SFT rows: a frequent word is one token, and any text
+can be encoded. The output is an ordinary folder of transformers; TRL and vLLM load it like any
+other.
 """
 
 from collections.abc import Iterator
@@ -31,23 +32,27 @@ CHAT_TEMPLATE = (
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Sizes; the defaults give a model that two processor cores train in minutes."""
+    """The default sizes give a model that two processor cores train in minutes."""
 
-    corpus: list[Path] = field(metadata={"help": "SFT rows (JSON Lines) whose words become tokens"})
+    corpus: list[Path] = field(
+        metadata={"help": "SFT rows (JSON Lines) that the tokenizer is trained on"}
+    )
     output: Path = field(metadata={"help": "folder for the model and its tokenizer"})
     seed: int = field(default=1, metadata={"help": "of the random weights"})
-    layers: int = 4
+    layers: int = field(default=4, metadata={"help": "transformer layers"})
     width: int = field(default=128, metadata={"help": "hidden size"})
     heads: int = field(default=4, metadata={"help": "attention heads"})
-    key_value_heads: int = field(default=2, metadata={"help": "fewer make generation cheaper"})
-    vocabulary: int = field(default=1000, metadata={"help": "tokens at most"})
-    positions: int = field(default=1024, metadata={"help": "longest prompt and completion, tokens"})
+    key_value_heads: int = field(
+        default=2, metadata={"help": "attention heads for keys and values"}
+    )
+    vocabulary: int = field(default=1000, metadata={"help": "most tokens of the tokenizer"})
+    positions: int = field(default=1024, metadata={"help": "most tokens of prompt and completion"})
 
     def __post_init__(self) -> None:
         if self.width % self.heads or self.heads % self.key_value_heads:
             raise InputError(
-                f"width {self.width} must be a multiple of heads {self.heads}, and those of"
-                f" key_value_heads {self.key_value_heads}"
+                f"width {self.width} must be a multiple of heads {self.heads}, and heads a multiple"
+                f" of key_value_heads {self.key_value_heads}"
             )
 
 
@@ -60,10 +65,11 @@ def main() -> None:
 
 
 def train_tokenizer(texts: list[str], *, vocabulary: int) -> "PreTrainedTokenizerFast":
-    """A byte-level BPE with a chat template and the tags of the think layout.
+    """Train a byte-level BPE, and add a chat template and the tags of the think layout.
 
-    It cuts text as Qwen2's does: transformers loads any tokenizer beside a Qwen2 as that class,
-    whatever the folder says, and another way of cutting would be lost without a word.
+    Text is split into words as by Qwen2's tokenizer. transformers loads any tokenizer beside a
+    Qwen2 as Qwen2's class, whatever the folder says: another way of splitting would silently get
+    lost.
     """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast, Qwen2Tokenizer
@@ -81,22 +87,22 @@ def train_tokenizer(texts: list[str], *, vocabulary: int) -> "PreTrainedTokenize
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=core, pad_token="<|endoftext|>", eos_token=END, padding_side="left"
     )
-    # Ordinary tokens: TRL decodes completions without the special ones, and a reward that looks
-    # for <answer> would never find it.
+    # Not special tokens: TRL drops those when it decodes completions, and a reward would never
+    # find <answer>.
     tokenizer.add_tokens(list(TAGS), special_tokens=False)
     tokenizer.chat_template = CHAT_TEMPLATE
     return tokenizer
 
 
 def _texts(corpus: list[Path]) -> Iterator[str]:
-    yield from ["system\nuser\nassistant\n"] * 100  # the chat template's own words
+    yield from ["system\nuser\nassistant\n"] * 100  # the words of the chat template
     for path in corpus:
         for record in read_jsonl(path):
             if "prompt" not in record or "completion" not in record:
                 raise InputError(f"{path}: expected SFT rows with 'prompt' and 'completion'")
             for message in record["prompt"] + record["completion"]:
                 text = message["content"]
-                for tag in TAGS:  # they are tokens already; no merge may span one
+                for tag in TAGS:  # these are tokens of their own; no merge may span one
                     text = text.replace(tag, "\n")
                 yield text
 
@@ -115,7 +121,7 @@ def _save_model(options: Options, tokenizer: "PreTrainedTokenizerFast") -> int:
             num_attention_heads=options.heads,
             num_key_value_heads=options.key_value_heads,
             max_position_embeddings=options.positions,
-            # The usual 0.02 is meant for wide models; here attention would stay blind for long.
+            # The usual 0.02 suits wide models; in a narrow one attention would hardly learn.
             initializer_range=options.width**-0.5,
             tie_word_embeddings=True,
             eos_token_id=tokenizer.eos_token_id,

@@ -1,8 +1,11 @@
-"""The official scripts, run from the user's own checkout: what ours is measured against.
+"""The official evaluators, run from the user's own checkouts, to compare ours with.
 
-BIRD's `evaluation_ex.py`, `evaluation_f1.py` and `evaluation_ves.py` (github.com/bird-bench/
-mini_dev), and the evaluators of Spider (github.com/taoyds/test-suite-sql-eval). Nothing of them is
-in this repository.
+    answers, seconds = judge_officially(Evaluator.BIRD, Path("mini_dev"), pairs)
+
+In: (prediction, gold) pairs and a checkout. Out: what the official script says of each. The scripts
+are BIRD's `evaluation_ex.py`, `evaluation_f1.py` and `evaluation_ves.py` (github.com/bird-bench/
+mini_dev) and Spider's evaluators (github.com/taoyds/test-suite-sql-eval); this repository contains
+nothing of them. Imports consistency, execution, match and questions.
 """
 
 import json
@@ -23,19 +26,19 @@ RUNNER = Path(__file__).parent / "runner.py"
 
 
 class Evaluator(StrEnum):
-    """An official evaluator; the value is what the runner calls it."""
+    """An official evaluator; the value is its name in runner.py."""
 
     BIRD = "bird"
     TEST_SUITE = "test-suite"
 
     @property
     def match(self) -> Match:
-        """The mode of ours that decides as it does."""
+        """Our match mode that gives the same verdicts."""
         return Match.BIRD if self is Evaluator.BIRD else Match.SPIDER
 
 
 class Measure(StrEnum):
-    """An official metric beside EX; the value is what the runner calls it."""
+    """An official metric other than EX; the value is its name in runner.py."""
 
     SOFT_F1 = "soft-f1"
     R_VES = "r-ves"
@@ -44,7 +47,7 @@ class Measure(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What an official script says of one task; `value` is None where it failed itself."""
+    """What an official script says of one task; `value` is None if the script itself failed."""
 
     value: Any
     error: str | None = None
@@ -63,13 +66,23 @@ def judge_officially(
     processes: int = 2,
     python: str = sys.executable,
 ) -> tuple[list[Answer], float]:
-    """Verdicts in the order of the pairs, and the seconds the evaluator took for them.
+    """Let an official evaluator judge pairs.
 
-    It works on copies of the databases, because it carries out whatever is predicted.
+    It works on copies of the databases, because it carries out predictions that write.
+
+    Args:
+        evaluator: which one.
+        checkout: folder of the user's copy of the official repository.
+        pairs: what to judge.
+        processes: number of processes that judge.
+        python: an interpreter with the packages that the evaluator needs.
+
+    Returns:
+        The verdicts in the order of the pairs, and the seconds the evaluator took.
 
     Raises:
-        InputError: the checkout is not one, or a package it needs is missing; the message is the
-            last line of what it said.
+        InputError: the folder is not a checkout, or a package is missing; the message ends with
+            the end of the evaluator's own output.
     """
     tasks = [pair_task(pair) for pair in pairs]
     words = [evaluator, str(checkout), f"--processes={processes}"]
@@ -85,12 +98,19 @@ def measure_officially(
     processes: int = 2,
     python: str = sys.executable,
 ) -> tuple[list[Answer], float]:
-    """A metric of each task, in their order, and the seconds the script took.
+    """Let an official script compute a metric of each task.
 
     Args:
-        tasks: as `pair_task` gives them; for `EXACT_SET` with `db_id` too; for `R_VES` instead
-            `ratios`, gold time by predicted time as measured again and again.
+        measure: which metric.
+        checkout: as for `judge_officially`.
+        tasks: from `pair_task`; for `EXACT_SET` also with `db_id`. For `R_VES` only `ratios`: gold
+            time divided by predicted time, of each repetition.
         tables: Spider's tables.json, for `EXACT_SET`.
+        processes: as for `judge_officially`.
+        python: as for `judge_officially`.
+
+    Returns:
+        The answers in the order of the tasks, and the seconds the script took.
 
     Raises:
         InputError: as for `judge_officially`.
@@ -100,7 +120,7 @@ def measure_officially(
 
 
 def pair_task(pair: Pair) -> Record:
-    """A pair as the runner takes it."""
+    """A pair in the form that runner.py reads."""
     return {
         "database": str(pair.database),
         "predicted": pair.predicted or " ",

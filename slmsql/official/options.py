@@ -1,4 +1,4 @@
-"""Options that the programs around the official scripts have in common."""
+"""The options shared by the programs that compare us with the official scripts."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ from slmsql.questions.question import Question, read_questions, with_databases
 
 @dataclass(kw_only=True)
 class OfficialOptions:
-    """Predictions to judge, and the checkouts that judge them too."""
+    """Predictions, and the checkouts of the scripts that judge them too."""
 
     questions: Path = field(metadata={"help": "dev.json or JSON Lines"})
     databases: Path | None = field(
@@ -26,7 +26,9 @@ class OfficialOptions:
     python: str = field(
         default=sys.executable, metadata={"help": "interpreter for the official scripts"}
     )
-    processes: int = field(default=2, metadata={"help": "of each contender"})
+    processes: int = field(
+        default=2, metadata={"help": "processes that judge, of ours and of theirs"}
+    )
     json: Path | None = field(default=None, metadata={"help": "file for the figures"})
 
     def __post_init__(self) -> None:
@@ -34,22 +36,22 @@ class OfficialOptions:
             raise ValueError(f"processes must be at least 1, got {self.processes}")
 
     def check_has_checkout(self) -> None:
-        """Raises ValueError where there is nothing to compare with."""
+        """Raise ValueError unless there is a checkout to compare with."""
         if self.bird is None and self.test_suite is None:
-            raise ValueError("nothing to compare with: say --bird or --test-suite CHECKOUT")
+            raise ValueError("nothing to compare with: give --bird or --test-suite CHECKOUT")
 
     def read(self) -> tuple[list[Question], list[dict[str, str]]]:
-        """The questions with gold SQL and a database, and SQL by id of each prediction file."""
+        """Read the questions with gold SQL and a database, and each prediction file: SQL by id."""
         questions = read_questions(self.questions, self.databases)
-        asked, missing = with_databases(questions)
+        present, missing = with_databases(questions)
         if missing:
-            print(f"{len(missing)} questions have no database here, left out", file=sys.stderr)
-        sets = [read_predictions(file, questions) for file in self.predictions]
-        return [question for question in asked if question.gold_sql is not None], sets
+            print(f"left out: {len(missing)} questions without their database", file=sys.stderr)
+        predictions = [read_predictions(file, questions) for file in self.predictions]
+        return [question for question in present if question.gold_sql is not None], predictions
 
 
 def pairs_of(questions: Sequence[Question], predictions: dict[str, str]) -> Iterator[Pair]:
-    """Each prediction beside the gold of its question."""
+    """Each prediction with the gold query of its question."""
     for question in questions:
         if question.id in predictions:
             yield Pair(question.database, predictions[question.id], question.gold_sql)

@@ -1,4 +1,4 @@
-"""Lets an official script judge or measure, in a process and an environment of its own.
+"""Run an official script on many tasks, in a process and an environment of its own.
 
     python runner.py bird ~/mini_dev < pairs.jsonl > answers.jsonl              # EX
     python runner.py soft-f1 ~/mini_dev < pairs.jsonl > answers.jsonl
@@ -6,14 +6,15 @@
     python runner.py test-suite ~/test-suite-sql-eval < pairs.jsonl > answers.jsonl   # EX
     python runner.py exact-set ~/test-suite-sql-eval < pairs.jsonl > answers.jsonl
 
-Each input line has `database`, `predicted` and `gold` (for exact-set also `db_id`, its name in
-`--tables`; for r-ves it has `ratios` alone); each output line has `value` (null where
-the script itself failed) and `error`. The last line on standard error is the time it took, in
-seconds, reading, copying and starting not counted. The scripts write to the databases (a predicted
-DELETE is carried out), hence the copies.
+An input line has `database`, `predicted` and `gold`. For exact-set it also has `db_id`, the
+database's name in `--tables`; for r-ves it has only `ratios`. An output line has `value` (null if
+the script itself failed) and `error`. The last line on standard error is the time that the script
+took, in seconds, without starting, reading and copying.
 
-It imports nothing of ours, so that another interpreter may run it: BIRD's scripts want
-`func_timeout` and numpy, Spider's `sqlparse`, `tqdm` and `nltk`.
+The scripts write to the databases (a predicted DELETE is carried out), so they work on copies.
+
+This file imports nothing of this repository, so that another interpreter can run it: BIRD's scripts
+need `func_timeout` and numpy, Spider's need `sqlparse`, `tqdm` and `nltk`.
 """
 
 import argparse
@@ -71,19 +72,21 @@ def _options() -> Options:
     parser.add_argument("evaluator", choices=sorted(FILES))
     parser.add_argument("checkout", type=Path, help="your copy of the official repository")
     parser.add_argument("--tables", type=Path, help="Spider's tables.json, for exact-set")
-    parser.add_argument("--processes", type=int, default=2, help="how many judge (default: 2)")
+    parser.add_argument(
+        "--processes", type=int, default=2, help="processes that judge (default: 2)"
+    )
     return parser.parse_args()
 
 
 def _folder(checkout: Path, name: str) -> Path:
-    found = sorted(checkout.rglob(name), key=lambda path: len(path.parts))
-    if not found:
+    scripts = sorted(checkout.rglob(name), key=lambda path: len(path.parts))
+    if not scripts:
         sys.exit(f"error: no {name} in {checkout}; is it a checkout of the evaluator?")
-    return found[0].parent.absolute()
+    return scripts[0].parent.absolute()
 
 
 def _on_copies(tasks: list[Task], folder: Path) -> list[Task]:
-    """The same tasks on copies, each in a folder of its own: one evaluator reads all beside it."""
+    """The tasks on copies; each has its own folder, because an evaluator reads all files in it."""
     copies: dict[str, str] = {}
     for database in dict.fromkeys(task["database"] for task in tasks if "database" in task):
         copy = folder / str(len(copies)) / Path(database).name
@@ -108,7 +111,7 @@ def _by_soft_f1(tasks: list[Task], options: Options) -> tuple[list[Answer], floa
 
 def _by_running_bird(name: str, tasks: list[Task], options: Options) -> tuple[list[Any], float]:
     evaluation = _bird_module(name)
-    evaluation.exec_result = []  # its own __main__ makes this global
+    evaluation.exec_result = []  # a global that the script's __main__ creates
     started = time.perf_counter()
     evaluation.run_sqls_parallel(
         [(task["predicted"], task["gold"]) for task in tasks],
@@ -122,13 +125,13 @@ def _by_running_bird(name: str, tasks: list[Task], options: Options) -> tuple[li
 
 
 def _bird_module(name: str) -> Any:
-    for module in ("psycopg2", "pymysql"):  # it imports them; SQLite needs neither
+    for module in ("psycopg2", "pymysql"):  # the script imports them; SQLite needs neither
         sys.modules[module] = types.ModuleType(module)
     return import_module(name)
 
 
 def _by_r_ves(tasks: list[Task], options: Options) -> tuple[list[Answer], float]:
-    """Its reward of given measurements: what it would have measured is put in its clock's place."""
+    """The script's reward for given ratios: they are put in the place of what it would measure."""
     evaluation = _bird_module("evaluation_ves")
     started = time.perf_counter()
     answers = [_reward_of(evaluation, task["ratios"]) for task in tasks]
@@ -136,12 +139,12 @@ def _by_r_ves(tasks: list[Task], options: Options) -> tuple[list[Answer], float]
 
 
 def _reward_of(evaluation: Any, ratios: list[float]) -> Answer:
-    # It times the prediction, then gold, and divides; the result itself is asked for untimed.
+    # The script times the prediction, then gold, and divides. Only results are fetched untimed.
     times = iter([time for ratio in ratios for time in (1.0, ratio)])
     evaluation.execute_sql = lambda *_, return_time=False: next(times) if return_time else []
     try:
         return evaluation.iterated_execute_sql("", "", "", len(ratios), "SQLite"), None
-    except ZeroDivisionError as error:  # it has dropped all measurements
+    except ZeroDivisionError as error:  # the script has dropped all measurements
         return None, f"ZeroDivisionError: {error}"
 
 
@@ -155,24 +158,24 @@ def _by_exact_set(tasks: list[Task], options: Options) -> tuple[list[Answer], fl
 
 
 def _tokenise_without_data() -> None:
-    """Where nltk's model of sentences is not installed, SQL is taken for one sentence, as it is."""
+    """If nltk's data for splitting sentences is missing, take each query as one sentence."""
     process_sql: Any = import_module("process_sql")
     try:
         process_sql.word_tokenize("SELECT 1")
     except LookupError:
-        print("nltk has no punkt data here: each query is taken for one sentence")
+        print("nltk has no punkt data here: each query is taken as one sentence")
         process_sql.word_tokenize = partial(process_sql.word_tokenize, preserve_line=True)
 
 
 def _exact_set_of(evaluation: Any, task: Task, foreign_keys: dict[str, str]) -> Answer:
-    """The steps of its `evaluate` for one pair, with the SQL as it is and not read from a file."""
+    """The steps of the script's `evaluate` for one pair, without reading the SQL from a file."""
     evaluator = evaluation.Evaluator()
     schema = evaluation.Schema(evaluation.get_schema(task["database"]))
     gold = evaluation.get_sql(schema, task["gold"])
     level = evaluator.eval_hardness(gold)
     try:
         predicted = evaluation.get_sql(schema, task["predicted"].replace("value", "1"))
-    except Exception as error:  # whatever it raises, it takes the prediction for an empty query
+    except Exception as error:  # the script then takes the prediction as an empty query
         return {"exact": False, "level": level}, f"{type(error).__name__}: {error}"
     rebuilt = []
     for query in (predicted, gold):
@@ -183,16 +186,16 @@ def _exact_set_of(evaluation: Any, task: Task, foreign_keys: dict[str, str]) -> 
 
 
 def _by_test_suite(tasks: list[Task], options: Options) -> tuple[list[Answer], float]:
-    os.chdir(sys.path[0])  # it writes below its own folder
+    os.chdir(sys.path[0])  # the script writes into its own folder
     evaluate: Callable[..., int] = import_module("exec_eval").eval_exec_match
     started = time.perf_counter()
     with multiprocessing.get_context("fork").Pool(options.processes) as pool:
-        answers = pool.starmap(_one, [(evaluate, task) for task in tasks], chunksize=16)
+        answers = pool.starmap(_by_exec_eval, [(evaluate, task) for task in tasks], chunksize=16)
     return answers, time.perf_counter() - started
 
 
-def _one(evaluate: Callable[..., int], task: Task) -> Answer:
-    # Its evaluation.py replaces this word in each prediction before it calls eval_exec_match.
+def _by_exec_eval(evaluate: Callable[..., int], task: Task) -> Answer:
+    # The official evaluation.py does this to each prediction before it calls eval_exec_match.
     predicted = task["predicted"].replace("value", "1")
     try:
         verdict = evaluate(
@@ -203,7 +206,7 @@ def _one(evaluate: Callable[..., int], task: Task) -> Answer:
             keep_distinct=False,
             progress_bar_for_each_datapoint=False,
         )
-    except Exception as error:  # whatever it raises is its answer: "cannot say"
+    except Exception as error:  # any error of the script means "no verdict"
         return None, f"{type(error).__name__}: {error}"
     return bool(verdict), None
 

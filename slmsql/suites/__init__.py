@@ -1,13 +1,16 @@
-"""Evaluation suites that are made, not downloaded: a small shop and a laboratory.
+"""Evaluation suites that are generated, not downloaded: a small shop and a laboratory.
 
-A suite is a database, filled by a seeded generator, and forms: a question and its SQL with places
-for values. Everything is executed and checked before it is written; the same seed gives the same
-bytes.
+    make(SHOP, Path("suites/shop"), seed=42, executor=executor)
+
+In: a suite (the SQL of its database, and forms of question with their SQL) and a seed. Out: a
+SQLite database and question files; the same seed gives the same bytes. Every gold query runs and
+is checked before it is written. Imports evaluation, execution, questions and sql.
 """
 
-from slmsql.suites.forms import Form, Item
+from slmsql.suites.faults import check
+from slmsql.suites.forms import Form, FormQuestion
 from slmsql.suites.laboratory import LABORATORY
-from slmsql.suites.making import Suite, check, make
 from slmsql.suites.shop import SHOP
+from slmsql.suites.suite import Suite, make
 
-__all__ = ["LABORATORY", "SHOP", "Form", "Item", "Suite", "check", "make"]
+__all__ = ["LABORATORY", "SHOP", "Form", "FormQuestion", "Suite", "check", "make"]

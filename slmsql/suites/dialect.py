@@ -1,4 +1,8 @@
-"""PostgreSQL's queries for SQLite: sqlglot, and the dates that it leaves as they are."""
+"""PostgreSQL's queries for SQLite, by sqlglot and by rules for the dates it does not translate.
+
+to_sqlite("SELECT EXTRACT(YEAR FROM d) FROM t", "postgres")
+# SELECT CAST(STRFTIME('%Y', d) AS INTEGER) FROM t
+"""
 
 import sqlglot
 from sqlglot import exp
@@ -7,7 +11,7 @@ FORMATS = {"YEAR": "%Y", "MONTH": "%m", "DAY": "%d"}
 
 
 def to_sqlite(sql: str, dialect: str) -> str:
-    """The query as SQLite runs it. Whether it does is the caller's to verify."""
+    """Translate a query to SQLite. The caller checks that it runs."""
     if dialect == "sqlite":
         return sql
     tree = sqlglot.parse_one(sql, read=dialect)
@@ -15,7 +19,7 @@ def to_sqlite(sql: str, dialect: str) -> str:
 
 
 def _date_part(node: exp.Expr) -> exp.Expr:
-    """EXTRACT(YEAR FROM d) and DATE_TRUNC('month', d)."""
+    """Translate `EXTRACT(YEAR FROM d)` and `DATE_TRUNC('month', d)`."""
     if isinstance(node, exp.Extract) and node.name.upper() in FORMATS:
         text = exp.func("STRFTIME", exp.Literal.string(FORMATS[node.name.upper()]), node.expression)
         return exp.cast(text, "INT")
@@ -26,7 +30,7 @@ def _date_part(node: exp.Expr) -> exp.Expr:
 
 
 def _date_arithmetic(node: exp.Expr) -> exp.Expr:
-    """`d + INTERVAL '7 days'`, and the days between two values cast to dates."""
+    """Translate `d + INTERVAL '7 days'`, and `a::date - b::date`, a number of days."""
     if isinstance(node, exp.Add | exp.Sub) and isinstance(node.expression, exp.Interval):
         sign = "+" if isinstance(node, exp.Add) else "-"
         interval = node.expression

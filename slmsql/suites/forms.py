@@ -1,4 +1,10 @@
-"""Forms of questions: texts and SQL with places for values."""
+"""Forms: the shape of a question and of its SQL, with places for values.
+
+    Form("cities", "simple", ["How many customers live in {city}?"],
+         "SELECT count(*) FROM customers WHERE city = '{city}'", {"city": ["Paris", "Rome"]})
+
+stands for two questions, one about each city.
+"""
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,33 +15,38 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """One shape of SQL. `{place}` stands for a value, in the texts and in the SQL alike."""
+    """One shape of SQL.
+
+    Args:
+        name: names the shape in the suite's files.
+        tier: simple, moderate or complex; the `difficulty` of its questions.
+        texts: ways to ask, used in turn.
+        sql: in the dialect of the suite.
+        places: the values of each `{place}` in the texts and in the SQL. A pair holds the words
+            for the texts and the SQL for the query.
+    """
 
     name: str
     tier: str
     texts: Sequence[str]
-    """Ways to ask; which one is used depends on the values."""
     sql: str
     places: Mapping[str, Sequence[Any]] = field(default_factory=dict)
-    """The values of each place. A pair is (as it is said, as it is written in SQL)."""
 
-    def items(self) -> Iterator["Item"]:
-        """The form with all combinations of its values."""
-        names = list(self.places)
+    def questions(self) -> Iterator["FormQuestion"]:
+        """The form with every combination of its values."""
         for number, values in enumerate(product(*self.places.values())):
-            placed = dict(zip(names, values, strict=True))
-            said = {n: v[0] if isinstance(v, tuple) else v for n, v in placed.items()}
-            written = {
-                n: v[1] if isinstance(v, tuple) else str(v).replace("'", "''")
-                for n, v in placed.items()
-            }
-            text = self.texts[number % len(self.texts)].format(**said)
-            yield Item(self.name, self.tier, text, self.sql.format(**written))
+            words, literals = {}, {}
+            for place, value in zip(self.places, values, strict=True):
+                is_pair = isinstance(value, tuple)
+                words[place] = value[0] if is_pair else value
+                literals[place] = value[1] if is_pair else str(value).replace("'", "''")
+            text = self.texts[number % len(self.texts)].format(**words)
+            yield FormQuestion(self.name, self.tier, text, self.sql.format(**literals))
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
-    """One question of a suite with its gold query, in the dialect of the suite."""
+class FormQuestion:
+    """A form with values in its places; the SQL is in the dialect of the suite."""
 
     form: str
     tier: str
@@ -43,15 +54,15 @@ class Item:
     sql: str
 
 
-def in_turn(forms: Sequence[Form], seed: int) -> Iterator[Item]:
-    """The items of all forms, one of each form in turn, their values shuffled by the seed."""
-    chance = random.Random(seed)
-    waiting = []
+def interleaved(forms: Sequence[Form], seed: int) -> Iterator[FormQuestion]:
+    """The questions of all forms, one of each form in turn, in an order decided by the seed."""
+    rng = random.Random(seed)
+    stacks = []
     for form in forms:
-        items = list(form.items())
-        chance.shuffle(items)
-        waiting.append(items)
-    while any(waiting):
-        for items in waiting:
-            if items:
-                yield items.pop()
+        stack = list(form.questions())
+        rng.shuffle(stack)
+        stacks.append(stack)
+    while any(stacks):
+        for stack in stacks:
+            if stack:
+                yield stack.pop()

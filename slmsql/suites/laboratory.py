@@ -1,11 +1,19 @@
-"""The laboratory: eight tables of a water and soil laboratory, questions with PostgreSQL gold."""
+"""The laboratory: the eight tables of a laboratory for water and soil; gold SQL in PostgreSQL."""
 
 import random
 from datetime import date, timedelta
 
-from slmsql.suites.laboratory_forms import DETERMINANDS, FORMS, METHODS, SITES, TYPES
-from slmsql.suites.making import Suite
+from slmsql.suites.laboratory_forms import (
+    CITIES,
+    DETERMINANDS,
+    FORMS,
+    METHODS,
+    SECTORS,
+    SITES,
+    TYPES,
+)
 from slmsql.suites.rows import insert
+from slmsql.suites.suite import Suite
 
 SCHEMA = """
 CREATE TABLE clients (
@@ -51,35 +59,33 @@ CREATE TABLE results (
     reported DATE
 );
 """
-SECTORS = ["utility", "industry", "farm", "council", "private"]
-CITIES = ["Ashford", "Bolton", "Crewe", "Durham", "Exeter", "Fleet"]
 NAMES = "Ames Boyd Cole Dale Ellis Frost Grant Hale Innes Joyce Kerr Lowe Marsh Nash Orme Pike"
 FIRMS = ["Water", "Foods", "Farms", "Metals", "Estates"]
-STATUSES = ["reported", "reported", "reported", "in progress", "received", "rejected"]
+WEIGHTED_STATUSES = ["reported"] * 3 + ["in progress", "received", "rejected"]
 FIRST_DAY = date(2023, 1, 2)
 
 
 def script(seed: int) -> str:
-    """The tables with their rows."""
-    chance = random.Random(seed)
-    lines = [SCHEMA, *_people(chance), *_catalogue()]
+    """SQL that creates the tables and their rows."""
+    rng = random.Random(seed)
+    lines = [SCHEMA, *_people(rng), *_catalogue()]
     for number in range(1, 401):
-        lines += _sample(chance, number)
-    lines += _worksheets(chance)
+        lines += _sample(rng, number)
+    lines += _worksheets(rng)
     return "\n".join(lines)
 
 
-def _people(chance: random.Random) -> list[str]:
+def _people(rng: random.Random) -> list[str]:
     names = NAMES.split()
     firms = [f"{name} {firm}" for firm in FIRMS for name in names[:8]]
     clients = [
-        insert("clients", i, name, chance.choice(SECTORS), chance.choice(CITIES))
+        insert("clients", i, name, rng.choice(SECTORS), rng.choice(CITIES))
         for i, name in enumerate(firms, start=1)
     ]
     sections = ["chemistry", "metals", "microbiology"]
     return clients + [
-        insert("analysts", i, f"{chance.choice('ABDEJMRST')}. {name}", sections[i % 3],
-               1 + i % 3, _day(chance, -2500, 2400))
+        insert("analysts", i, f"{rng.choice('ABDEJMRST')}. {name}", sections[i % 3],
+               1 + i % 3, _day(rng, -2500, 2400))
         for i, name in enumerate(names, start=1)
     ]  # fmt: skip
 
@@ -92,34 +98,34 @@ def _catalogue() -> list[str]:
     ]
 
 
-def _sample(chance: random.Random, number: int) -> list[str]:
-    collected = FIRST_DAY + timedelta(days=chance.randrange(720))
-    received = collected + timedelta(days=chance.choice((0, 1, 1, 2, 3, 6)))
-    status = chance.choice(STATUSES)
-    client = min(chance.randint(1, 38), chance.randint(1, 38))  # some send often, two never
-    kind, site = chance.choice(TYPES), chance.choice(SITES)
+def _sample(rng: random.Random, number: int) -> list[str]:
+    collected = FIRST_DAY + timedelta(days=rng.randrange(720))
+    received = collected + timedelta(days=rng.choice((0, 1, 1, 2, 3, 6)))
+    status = rng.choice(WEIGHTED_STATUSES)
+    client = min(rng.randint(1, 38), rng.randint(1, 38))  # some clients send often, two never
+    kind, site = rng.choice(TYPES), rng.choice(SITES)
     lines = [insert("samples", number, client, kind, site, collected, received, status)]
     if status in ("reported", "in progress"):
-        for index in sorted(chance.sample(range(len(DETERMINANDS)), chance.randint(2, 6))):
-            lines.append(_result(chance, number, index, received))
+        indexes = rng.sample(range(len(DETERMINANDS)), rng.randint(2, 6))
+        lines += [_result(rng, number, index, received) for index in sorted(indexes)]
     return lines
 
 
-def _result(chance: random.Random, sample: int, index: int, received: date) -> str:
+def _result(rng: random.Random, sample: int, index: int, received: date) -> str:
     usual = DETERMINANDS[index][4]
-    value = round(chance.lognormvariate(0, 0.6) * usual, 3) if chance.random() < 0.96 else None
-    reported = received + timedelta(days=chance.randint(1, 15))
+    value = round(rng.lognormvariate(0, 0.6) * usual, 3) if rng.random() < 0.96 else None
+    reported = received + timedelta(days=rng.randint(1, 15))
     number = sample * 20 + index
-    return insert("results", number, sample, index + 1, chance.randint(1, 15), value, reported)
+    return insert("results", number, sample, index + 1, rng.randint(1, 15), value, reported)
 
 
-def _worksheets(chance: random.Random) -> list[str]:
+def _worksheets(rng: random.Random) -> list[str]:
     lines = []
     for number in range(1, 91):
-        method, analyst = chance.randint(1, len(METHODS)), chance.randint(1, 15)
-        status = chance.choice(("complete", "complete", "complete", "open", "failed"))
-        lines.append(insert("worksheets", number, method, analyst, _day(chance, 0, 720), status))
-        samples = chance.sample(range(1, 401), chance.randint(3, 10))
+        method, analyst = rng.randint(1, len(METHODS)), rng.randint(1, 15)
+        status = rng.choice(("complete", "complete", "complete", "open", "failed"))
+        lines.append(insert("worksheets", number, method, analyst, _day(rng, 0, 720), status))
+        samples = rng.sample(range(1, 401), rng.randint(3, 10))
         lines += [
             insert("worksheet_samples", number, sample, position)
             for position, sample in enumerate(samples, start=1)
@@ -127,8 +133,8 @@ def _worksheets(chance: random.Random) -> list[str]:
     return lines
 
 
-def _day(chance: random.Random, first: int, span: int) -> date:
-    return FIRST_DAY + timedelta(days=first + chance.randrange(span))
+def _day(rng: random.Random, first: int, span: int) -> date:
+    return FIRST_DAY + timedelta(days=first + rng.randrange(span))
 
 
 LABORATORY = Suite(

@@ -1,4 +1,4 @@
-"""What is asked of the laboratory, with gold in PostgreSQL."""
+"""The laboratory's forms of question, with gold SQL in PostgreSQL."""
 
 from slmsql.suites.forms import Form
 
@@ -17,7 +17,7 @@ DETERMINANDS = [  # name, unit, method, limit, usual value
     ("Coliforms", "CFU/100ml", 5, 5, 3), ("Benzene", "ug/l", 6, 1, 0.4),
 ]  # fmt: skip
 NAMES = [name for name, *_ in DETERMINANDS]
-LIMITED = [name for name, _, _, limit, _ in DETERMINANDS if limit is not None]
+NAMES_WITH_LIMIT = [name for name, _, _, limit, _ in DETERMINANDS if limit is not None]
 CODES = [code for code, *_ in METHODS]
 TECHNIQUES = [technique for _, technique, *_ in METHODS]
 SECTORS = ["utility", "industry", "farm", "council", "private"]
@@ -31,9 +31,10 @@ QUARTERS = [
                               ("the third quarter of", 7, 30), ("the last quarter of", 10, 31))
 ]  # fmt: skip
 
-MEASURED = "results AS r JOIN determinands AS d ON d.determinand_id = r.determinand_id"
-SAMPLED = "samples AS s JOIN clients AS c ON c.client_id = s.client_id"
-ALL = f"{MEASURED} JOIN samples AS s ON s.sample_id = r.sample_id"
+# FROM clauses that several forms share
+RESULTS = "results AS r JOIN determinands AS d ON d.determinand_id = r.determinand_id"
+SAMPLES = "samples AS s JOIN clients AS c ON c.client_id = s.client_id"
+FULL = f"{RESULTS} JOIN samples AS s ON s.sample_id = r.sample_id"
 
 FORMS = [
     Form("count two conditions", "simple",
@@ -78,35 +79,35 @@ FORMS = [
     Form("statistics", "moderate",
          ["What are the lowest, average and highest {name} values?",
           "Minimum, mean and maximum of {name}?"],
-         f"SELECT MIN(r.value), AVG(r.value), MAX(r.value) FROM {MEASURED} "
+         f"SELECT MIN(r.value), AVG(r.value), MAX(r.value) FROM {RESULTS} "
          "WHERE d.name = '{name}'",
          {"name": NAMES}),
     Form("over the limit", "moderate",
          ["How many {name} results of {type} are over the limit?",
           "Count {type} results for {name} that exceed the limit."],
-         f"SELECT COUNT(*) FROM {ALL} WHERE d.name = '{{name}}' AND s.sample_type = '{{type}}' "
-         "AND r.value > d.limit_value", {"name": LIMITED, "type": TYPES}),
+         f"SELECT COUNT(*) FROM {FULL} WHERE d.name = '{{name}}' AND s.sample_type = '{{type}}' "
+         "AND r.value > d.limit_value", {"name": NAMES_WITH_LIMIT, "type": TYPES}),
     Form("average at a site", "moderate",
          ["What is the average {name} at {site}, rounded to two decimals?"],
-         f"SELECT ROUND(AVG(r.value)::numeric, 2) FROM {ALL} WHERE d.name = '{{name}}' "
+         f"SELECT ROUND(AVG(r.value)::numeric, 2) FROM {FULL} WHERE d.name = '{{name}}' "
          "AND s.site = '{site}'", {"name": NAMES, "site": SITES}),
     Form("group by type", "moderate",
          ["How many results for {name} are there by sample type?"],
-         f"SELECT s.sample_type, COUNT(*) FROM {ALL} WHERE d.name = '{{name}}' "
+         f"SELECT s.sample_type, COUNT(*) FROM {FULL} WHERE d.name = '{{name}}' "
          "GROUP BY s.sample_type", {"name": NAMES}),
     Form("group and having", "moderate",
          ["Which {sector} clients sent more than {n} samples?"],
-         f"SELECT c.name FROM {SAMPLED} WHERE c.sector = '{{sector}}' GROUP BY c.client_id, c.name "
+         f"SELECT c.name FROM {SAMPLES} WHERE c.sector = '{{sector}}' GROUP BY c.client_id, c.name "
          "HAVING COUNT(*) > {n}", {"sector": SECTORS, "n": [5, 8, 10, 12, 15]}),
     Form("by year", "moderate",
          ["How many {type} samples from {city} were collected in {year}?"],
-         f"SELECT COUNT(*) FROM {SAMPLED} WHERE s.sample_type = '{{type}}' "
+         f"SELECT COUNT(*) FROM {SAMPLES} WHERE s.sample_type = '{{type}}' "
          "AND c.city = '{city}' AND EXTRACT(YEAR FROM s.collected) = {year}",
          {"type": TYPES, "city": CITIES, "year": YEARS}),
     Form("by month", "moderate",
          ["How many samples did {sector} clients send in each month of {year}?"],
          "SELECT TO_CHAR(s.received, 'YYYY-MM') AS month, COUNT(*) "
-         f"FROM {SAMPLED} WHERE c.sector = '{{sector}}' "
+         f"FROM {SAMPLES} WHERE c.sector = '{{sector}}' "
          "AND EXTRACT(YEAR FROM s.received) = {year} GROUP BY TO_CHAR(s.received, 'YYYY-MM')",
          {"sector": SECTORS, "year": YEARS}),
     Form("two counts", "moderate",
@@ -116,7 +117,7 @@ FORMS = [
          {"type": TYPES}),
     Form("missing values", "moderate",
          ["Which analysts reported {name} results without a value?"],
-         f"SELECT DISTINCT a.name FROM {MEASURED} "
+         f"SELECT DISTINCT a.name FROM {RESULTS} "
          "JOIN analysts AS a ON a.analyst_id = r.analyst_id WHERE d.name = '{name}' "
          "AND r.value IS NULL", {"name": NAMES}),
     Form("outer join, none", "moderate",
@@ -133,59 +134,59 @@ FORMS = [
     Form("late results", "complex",
          ["How many {technique} results of {year} were reported later than the method's turnaround "
           "after receipt?"],
-         f"SELECT COUNT(*) FROM {ALL} JOIN methods AS m ON m.method_id = d.method_id "
+         f"SELECT COUNT(*) FROM {FULL} JOIN methods AS m ON m.method_id = d.method_id "
          "WHERE m.technique = '{technique}' AND EXTRACT(YEAR FROM r.reported) = {year} "
          "AND r.reported::date - s.received::date > m.turnaround_days",
          {"technique": TECHNIQUES, "year": YEARS}),
     Form("share over the limit", "complex",
          ["What percentage of {name} results at {site} is over the limit? Round to one decimal."],
          "SELECT ROUND(100.0 * COUNT(*) FILTER (WHERE r.value > d.limit_value) / COUNT(*), 1) "
-         f"FROM {ALL} WHERE d.name = '{{name}}' AND s.site = '{{site}}'",
-         {"name": LIMITED, "site": SITES}),
+         f"FROM {FULL} WHERE d.name = '{{name}}' AND s.site = '{{site}}'",
+         {"name": NAMES_WITH_LIMIT, "site": SITES}),
     Form("above the average", "complex",
          ["Which samples of {type} have a {name} value above the average of all {name} results? "
           "Give the sample numbers."],
-         f"SELECT s.sample_id FROM {ALL} WHERE d.name = '{{name}}' AND s.sample_type = '{{type}}' "
+         f"SELECT s.sample_id FROM {FULL} WHERE d.name = '{{name}}' AND s.sample_type = '{{type}}' "
          "AND r.value > (SELECT AVG(q.value) FROM results AS q WHERE q.determinand_id = "
          "d.determinand_id)", {"name": NAMES, "type": TYPES}),
     Form("the highest of each", "complex",
          ["For each site, which sample has the highest {name}? Site, sample number and value."],
          "SELECT site, sample_id, value FROM (SELECT s.site, s.sample_id, r.value, RANK() OVER "
-         f"(PARTITION BY s.site ORDER BY r.value DESC NULLS LAST) AS place FROM {ALL} "
+         f"(PARTITION BY s.site ORDER BY r.value DESC NULLS LAST) AS place FROM {FULL} "
          "WHERE d.name = '{name}') AS t WHERE place = 1", {"name": NAMES}),
     Form("change", "complex",
          ["For the {name} results at {site}, give date of collection, value and the change from "
           "the result before."],
          "SELECT s.collected, r.value, r.value - LAG(r.value) OVER (ORDER BY s.collected, "
-         f"s.sample_id) FROM {ALL} WHERE d.name = '{{name}}' AND s.site = '{{site}}'",
+         f"s.sample_id) FROM {FULL} WHERE d.name = '{{name}}' AND s.site = '{{site}}'",
          {"name": NAMES[:8], "site": SITES}),
     Form("with two steps", "complex",
          ["Which analysts have a mean {name} above the mean of all analysts' means?"],
-         f"WITH means AS (SELECT r.analyst_id, AVG(r.value) AS mean FROM {MEASURED} "
+         f"WITH means AS (SELECT r.analyst_id, AVG(r.value) AS mean FROM {RESULTS} "
          "WHERE d.name = '{name}' GROUP BY r.analyst_id) SELECT a.name FROM means AS m "
          "JOIN analysts AS a ON a.analyst_id = m.analyst_id "
          "WHERE m.mean > (SELECT AVG(mean) FROM means)", {"name": NAMES}),
     Form("both", "complex",
          ["Which clients had {a} over the limit as well as {b}?"],
-         f"SELECT c.name FROM {ALL} JOIN clients AS c ON c.client_id = s.client_id WHERE d.name = "
+         f"SELECT c.name FROM {FULL} JOIN clients AS c ON c.client_id = s.client_id WHERE d.name = "
          "'{a}' AND r.value > d.limit_value INTERSECT "
-         f"SELECT c.name FROM {ALL} JOIN clients AS c ON c.client_id = s.client_id WHERE d.name = "
+         f"SELECT c.name FROM {FULL} JOIN clients AS c ON c.client_id = s.client_id WHERE d.name = "
          "'{b}' AND r.value > d.limit_value",
-         {"a": LIMITED[:6], "b": LIMITED[6:]}),
+         {"a": NAMES_WITH_LIMIT[:6], "b": NAMES_WITH_LIMIT[6:]}),
     Form("one without the other", "complex",
          ["At which sites was {name} over the limit in {a} but not in {b}?"],
-         f"SELECT s.site FROM {ALL} WHERE d.name = '{{name}}' AND r.value > d.limit_value AND "
-         f"EXTRACT(YEAR FROM s.collected) = {{a}} EXCEPT SELECT s.site FROM {ALL} WHERE "
+         f"SELECT s.site FROM {FULL} WHERE d.name = '{{name}}' AND r.value > d.limit_value AND "
+         f"EXTRACT(YEAR FROM s.collected) = {{a}} EXCEPT SELECT s.site FROM {FULL} WHERE "
          "d.name = '{name}' AND r.value > d.limit_value AND EXTRACT(YEAR FROM s.collected) = {b}",
-         {"name": LIMITED, "a": YEARS, "b": YEARS[::-1]}),
+         {"name": NAMES_WITH_LIMIT, "a": YEARS, "b": YEARS[::-1]}),
     Form("case", "complex",
          ["Sort the {name} results at {site} into “over”, “near” (at least half of the limit) and "
           "“low”, and count each."],
          "SELECT CASE WHEN r.value > d.limit_value THEN 'over' WHEN r.value >= d.limit_value / 2.0 "
-         f"THEN 'near' ELSE 'low' END AS level, COUNT(*) FROM {ALL} WHERE d.name = '{{name}}' "
+         f"THEN 'near' ELSE 'low' END AS level, COUNT(*) FROM {FULL} WHERE d.name = '{{name}}' "
          "AND s.site = '{site}' AND r.value IS NOT NULL GROUP BY CASE WHEN r.value > d.limit_value "
          "THEN 'over' WHEN r.value >= d.limit_value / 2.0 THEN 'near' ELSE 'low' END",
-         {"name": LIMITED[:8], "site": SITES}),
+         {"name": NAMES_WITH_LIMIT[:8], "site": SITES}),
     Form("within days", "complex",
          ["How many {type} samples got their first result within {n} days of receipt?"],
          "SELECT COUNT(*) FROM samples AS s WHERE s.sample_type = '{type}' AND EXISTS "
@@ -201,7 +202,7 @@ FORMS = [
     Form("top with a tie-break", "complex",
          ["Which {n} clients have the most {name} results? Give name and number; of equal ones the "
           "smaller client number first."],
-         f"SELECT c.name, COUNT(*) AS many FROM {ALL} "
+         f"SELECT c.name, COUNT(*) AS many FROM {FULL} "
          "JOIN clients AS c ON c.client_id = s.client_id WHERE d.name = '{name}' "
          "GROUP BY c.client_id, c.name ORDER BY many DESC, c.client_id "
          "LIMIT {n}", {"n": [1, 3, 5], "name": NAMES}),

@@ -1,10 +1,10 @@
-"""Rows as INSERT statements."""
+"""Rows of a suite's database as INSERT statements."""
 
 from datetime import date
 
 
 def insert(table: str, *values: object) -> str:
-    """One row."""
+    """The statement that inserts one row; dates are written as ISO text."""
     return f"INSERT INTO {table} VALUES ({', '.join(map(_literal, values))});"
 
 

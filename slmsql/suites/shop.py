@@ -1,11 +1,11 @@
-"""The shop: six tables as a small seller has them, and 500 questions over their SQL shapes."""
+"""The shop: the six tables of a small online shop, and 500 questions."""
 
 import random
 from datetime import date, timedelta
 
-from slmsql.suites.making import Suite
 from slmsql.suites.rows import insert
 from slmsql.suites.shop_forms import CITIES, FORMS, KINDS, STATUSES
+from slmsql.suites.suite import Suite
 
 SCHEMA = """
 CREATE TABLE customers (
@@ -43,65 +43,69 @@ FIRST_DAY = date(2023, 1, 1)
 
 
 def script(seed: int) -> str:
-    """The tables with their rows."""
-    chance = random.Random(seed)
-    lines = [SCHEMA]
-    lines += _customers(chance, 120)
-    kinds = [(name, thing) for name, things in KINDS.items() for thing in things]
-    lines += [insert("categories", i, name) for i, name in enumerate(KINDS, start=1)]
-    prices = _products(chance, kinds, lines)
-    _orders(chance, 600, prices, lines)
-    _reviews(chance, 400, len(prices), lines)
-    return "\n".join(lines)
+    """SQL that creates the tables and their rows."""
+    rng = random.Random(seed)
+    customers = _customers(rng, 120)
+    categories = [insert("categories", i, name) for i, name in enumerate(KINDS, start=1)]
+    products, prices = _products(rng)
+    orders = _orders(rng, 600, prices)
+    reviews = _reviews(rng, 400, len(prices))
+    return "\n".join([SCHEMA, *customers, *categories, *products, *orders, *reviews])
 
 
-def _customers(chance: random.Random, count: int) -> list[str]:
+def _customers(rng: random.Random, count: int) -> list[str]:
     names = [f"{first} {last}" for first in FIRST.split() for last in LAST.split()]
-    chance.shuffle(names)
+    rng.shuffle(names)
     rows = []
     for number, name in enumerate(names[:count], start=1):
-        city, country = chance.choice(list(CITIES.items()))
-        email = f"{name.lower().replace(' ', '.')}@example.com" if chance.random() < 0.9 else None
-        rows.append(insert("customers", number, name, email, city, country, _day(chance, 500)))
+        city, country = rng.choice(list(CITIES.items()))
+        email = f"{name.lower().replace(' ', '.')}@example.com" if rng.random() < 0.9 else None
+        rows.append(insert("customers", number, name, email, city, country, _day(rng, 500)))
     return rows
 
 
-def _products(
-    chance: random.Random, kinds: list[tuple[str, str]], lines: list[str]
-) -> dict[int, float]:
+def _products(rng: random.Random) -> tuple[list[str], dict[int, float]]:
+    """The rows, and the price of each product."""
+    things = [(category, thing) for category, things in KINDS.items() for thing in things]
     categories = {name: i for i, name in enumerate(KINDS, start=1)}
+    rows = []
     prices = {}
-    for number, (category, thing) in enumerate(kinds, start=1):
-        name = f"{chance.choice(QUALITIES)} {thing}"
-        prices[number] = round(chance.lognormvariate(3.5, 0.8), 2)
-        stock = chance.choice([0, 0, chance.randint(1, 30), chance.randint(30, 300)])
-        lines.append(insert("products", number, name, categories[category], prices[number], stock))
-    return prices
+    for number, (category, thing) in enumerate(things, start=1):
+        name = f"{rng.choice(QUALITIES)} {thing}"
+        prices[number] = round(rng.lognormvariate(3.5, 0.8), 2)
+        stock = rng.choice([0, 0, rng.randint(1, 30), rng.randint(30, 300)])
+        rows.append(insert("products", number, name, categories[category], prices[number], stock))
+    return rows, prices
 
 
-def _orders(chance: random.Random, count: int, prices: dict[int, float], lines: list[str]) -> None:
+def _orders(rng: random.Random, count: int, prices: dict[int, float]) -> list[str]:
+    """Orders and their items."""
+    rows = []
     item = 0
     for number in range(1, count + 1):
-        customer = min(chance.randint(1, 118), chance.randint(1, 118))  # some order often
-        status = chance.choices(STATUSES, weights=(2, 3, 8, 1, 1))[0]
-        lines.append(insert("orders", number, customer, _day(chance, 730), status))
-        for product in chance.sample(sorted(prices), chance.choice((1, 1, 2, 3, 4))):
+        customer = min(rng.randint(1, 118), rng.randint(1, 118))  # some order often, two never
+        status = rng.choices(STATUSES, weights=(2, 3, 8, 1, 1))[0]
+        rows.append(insert("orders", number, customer, _day(rng, 730), status))
+        for product in rng.sample(sorted(prices), rng.choice((1, 1, 2, 3, 4))):
             item += 1
-            price = round(prices[product] * chance.choice((1, 1, 1, 0.9, 0.8)), 2)
-            quantity = chance.choice((1, 1, 1, 2, 3, 5))
-            lines.append(insert("order_items", item, number, product, quantity, price))
+            price = round(prices[product] * rng.choice((1, 1, 1, 0.9, 0.8)), 2)
+            quantity = rng.choice((1, 1, 1, 2, 3, 5))
+            rows.append(insert("order_items", item, number, product, quantity, price))
+    return rows
 
 
-def _reviews(chance: random.Random, count: int, products: int, lines: list[str]) -> None:
+def _reviews(rng: random.Random, count: int, products: int) -> list[str]:
+    rows = []
     for number in range(1, count + 1):
-        product = min(chance.randint(1, products), chance.randint(1, products))
-        rating = chance.choices((1, 2, 3, 4, 5), weights=(1, 1, 2, 5, 4))[0]
-        values = (product, chance.randint(1, 120), rating, chance.choice(COMMENTS))
-        lines.append(insert("reviews", number, *values, _day(chance, 730)))
+        product = min(rng.randint(1, products), rng.randint(1, products))
+        rating = rng.choices((1, 2, 3, 4, 5), weights=(1, 1, 2, 5, 4))[0]
+        values = (product, rng.randint(1, 120), rating, rng.choice(COMMENTS))
+        rows.append(insert("reviews", number, *values, _day(rng, 730)))
+    return rows
 
 
-def _day(chance: random.Random, span: int) -> str:
-    return (FIRST_DAY + timedelta(days=chance.randrange(span))).isoformat()
+def _day(rng: random.Random, span: int) -> str:
+    return (FIRST_DAY + timedelta(days=rng.randrange(span))).isoformat()
 
 
 SHOP = Suite("shop", script, FORMS, {"questions": 500})

@@ -1,4 +1,4 @@
-"""What is asked of the shop."""
+"""The shop's forms of question."""
 
 from slmsql.suites.forms import Form
 
@@ -31,9 +31,10 @@ RATINGS = [2, 3, 4]
 COUNTS = [2, 3, 4, 5, 6, 8]
 TOPS = [3, 4, 5, 7, 10]
 
+# FROM clauses that several forms share
 ITEMS = "orders AS o JOIN order_items AS i ON i.order_id = o.order_id"
-SOLD = "order_items AS i JOIN products AS p ON p.product_id = i.product_id"
-IN_CATEGORY = "products AS p JOIN categories AS c ON c.category_id = p.category_id"
+SALES = "order_items AS i JOIN products AS p ON p.product_id = i.product_id"
+PRODUCTS = "products AS p JOIN categories AS c ON c.category_id = p.category_id"
 
 FORMS = [
     Form("count of a value", "simple",
@@ -96,15 +97,15 @@ FORMS = [
          "SELECT city FROM customers GROUP BY city HAVING count(*) >= {n}", {"n": range(4, 14)}),
     Form("join and filter", "moderate",
          ["List the products of the category {category}.", "Which products are in {category}?"],
-         f"SELECT p.name FROM {IN_CATEGORY} WHERE c.name = '{{category}}'",
+         f"SELECT p.name FROM {PRODUCTS} WHERE c.name = '{{category}}'",
          {"category": CATEGORIES}),
     Form("join and aggregate", "moderate",
          ["What is the average price of products in {category}?"],
-         f"SELECT avg(p.price) FROM {IN_CATEGORY} WHERE c.name = '{{category}}'",
+         f"SELECT avg(p.price) FROM {PRODUCTS} WHERE c.name = '{{category}}'",
          {"category": CATEGORIES}),
     Form("join, group", "moderate",
          ["For each category, how many products cost more than {price} euros?"],
-         f"SELECT c.name, count(*) FROM {IN_CATEGORY} WHERE p.price > {{price}} "
+         f"SELECT c.name, count(*) FROM {PRODUCTS} WHERE p.price > {{price}} "
          "GROUP BY c.category_id, c.name", {"price": PRICES}),
     Form("join, group, having", "moderate",
          ["Which customers have placed more than {n} orders? Give their names.",
@@ -114,11 +115,11 @@ FORMS = [
     Form("join, group, top", "moderate",
          ["Which {n} products sold the most pieces? Give name and pieces, best first; "
           "of equal ones the smaller product number first."],
-         f"SELECT p.name, sum(i.quantity) AS pieces FROM {SOLD} GROUP BY p.product_id, p.name "
+         f"SELECT p.name, sum(i.quantity) AS pieces FROM {SALES} GROUP BY p.product_id, p.name "
          "ORDER BY pieces DESC, p.product_id LIMIT {n}", {"n": TOPS}),
     Form("two joins", "moderate",
          ["How many pieces of {category} products were sold?"],
-         f"SELECT sum(i.quantity) FROM {SOLD} JOIN categories AS c "
+         f"SELECT sum(i.quantity) FROM {SALES} JOIN categories AS c "
          "ON c.category_id = p.category_id WHERE c.name = '{category}'", {"category": CATEGORIES}),
     Form("three joins", "moderate",
          ["What did customers from {city} spend in total on orders that were {status}?",
@@ -136,11 +137,11 @@ FORMS = [
          {"country": COUNTRIES, "category": CATEGORIES}),
     Form("outer join, none", "moderate",
          ["Which products of {category} have never been reviewed?"],
-         f"SELECT p.name FROM {IN_CATEGORY} LEFT JOIN reviews AS r ON r.product_id = p.product_id "
+         f"SELECT p.name FROM {PRODUCTS} LEFT JOIN reviews AS r ON r.product_id = p.product_id "
          "WHERE c.name = '{category}' AND r.review_id IS NULL", {"category": CATEGORIES}),
     Form("outer join, count", "moderate",
          ["How many reviews does each product of {category} have? Include those with none."],
-         f"SELECT p.name, count(r.review_id) FROM {IN_CATEGORY} LEFT JOIN reviews AS r "
+         f"SELECT p.name, count(r.review_id) FROM {PRODUCTS} LEFT JOIN reviews AS r "
          "ON r.product_id = p.product_id WHERE c.name = '{category}' GROUP BY p.product_id, p.name",
          {"category": CATEGORIES}),
     Form("not in", "moderate",
@@ -155,11 +156,11 @@ FORMS = [
          {"city": list(CITIES), "rating": RATINGS}),
     Form("above the average", "complex",
          ["Which products of {category} cost more than the average of all products?"],
-         f"SELECT p.name FROM {IN_CATEGORY} WHERE c.name = '{{category}}' AND p.price > "
+         f"SELECT p.name FROM {PRODUCTS} WHERE c.name = '{{category}}' AND p.price > "
          "(SELECT avg(price) FROM products)", {"category": CATEGORIES}),
     Form("the extreme of a group", "complex",
          ["What is the most expensive product of {category}, and what does it cost?"],
-         f"SELECT p.name, p.price FROM {IN_CATEGORY} WHERE c.name = '{{category}}' AND p.price = "
+         f"SELECT p.name, p.price FROM {PRODUCTS} WHERE c.name = '{{category}}' AND p.price = "
          "(SELECT max(q.price) FROM products AS q WHERE q.category_id = p.category_id)",
          {"category": CATEGORIES}),
     Form("both of two", "complex",
@@ -177,7 +178,7 @@ FORMS = [
          ["How many products of {category} are cheap (below {price} euros) and how many are not? "
           "Give both numbers."],
          f"SELECT sum(CASE WHEN p.price < {{price}} THEN 1 ELSE 0 END), "
-         f"sum(CASE WHEN p.price < {{price}} THEN 0 ELSE 1 END) FROM {IN_CATEGORY} "
+         f"sum(CASE WHEN p.price < {{price}} THEN 0 ELSE 1 END) FROM {PRODUCTS} "
          "WHERE c.name = '{category}'", {"category": CATEGORIES, "price": PRICES[1:5]}),
     Form("share", "complex",
          ["What percentage of the orders in {month} was {status}?"],
@@ -199,7 +200,7 @@ FORMS = [
           "and price."],
          "SELECT category, product, price FROM (SELECT c.name AS category, p.name AS product, "
          f"p.price AS price, row_number() OVER (PARTITION BY c.category_id ORDER BY p.price DESC) "
-         f"AS place FROM {IN_CATEGORY}) AS t WHERE place <= {{n}}", {"n": [1, 2, 3, 4]}),
+         f"AS place FROM {PRODUCTS}) AS t WHERE place <= {{n}}", {"n": [1, 2, 3, 4]}),
     Form("running total", "complex",
          ["For each order day in {month}, how many orders had been placed in that month by then?"],
          "SELECT ordered, sum(count(*)) OVER (ORDER BY ordered) FROM orders "
