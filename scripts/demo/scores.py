@@ -1,13 +1,13 @@
-"""The quickstart's table: execution accuracy by stage, with intervals, and what each stage gains.
+"""The quickstart's table: execution accuracy of each stage with intervals, and each stage's gain.
 
     python scripts/demo/scores.py --folder quickstart
 
-Reads what the chain left in the folder; writes report.json (figures) and stages.json (the same for
-scripts/report.py). A sampled pass@1 is the mean over a question's candidates. Gains are paired: the
-interval is of the mean difference over the questions.
+reads the files of a finished quickstart, and writes report.json (the figures) and stages.json (the
+same for scripts/report.py). Sampled pass@1 is the mean over a question's candidates. A gain is the
+mean difference over the same questions, with the interval of that mean.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from slmsql.files import Record, read_json, read_jsonl, write_json
 from slmsql.match import Match
 from slmsql.questions.question import Question, read_questions
 
-# Second minus first, in the order of the page.
+# Name, first row, second row; the gain is the second minus the first.
 GAINS = (
     ("GRPO over SFT, greedy", "sft_greedy", "grpo_greedy"),
     ("GRPO over SFT, sampled pass@1", "sft_sampled", "grpo_sampled"),
@@ -31,13 +31,13 @@ GAINS = (
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    folder: Path = field(metadata={"help": "the quickstart's output"})
-    json: Path | None = field(default=None, metadata={"help": "write the figures here too"})
+    folder: Path = field(metadata={"help": "output folder of the quickstart"})
+    json: Path | None = field(default=None, metadata={"help": "another file for the figures"})
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of the table: the score of each question, from 0 to 1, in one order for all rows."""
+    """A row of the table: the score of each question, from 0 to 1, in the questions' order."""
 
     key: str
     name: str
@@ -57,32 +57,45 @@ def main() -> None:
 
 
 def read_rows(folder: Path, questions: Sequence[Question]) -> list[Row]:
-    """The rows of the table, from evaluate.py's outcomes and from the candidates."""
+    """Read the rows from the outcomes of scripts/evaluate.py and from the candidates."""
     sft = candidate_scores(folder / "sft_test_sampled.jsonl", questions)
     grpo = candidate_scores(folder / "grpo_test_sampled.jsonl", questions)
     n = max(map(len, grpo))
+
+    def evaluated(name: str) -> tuple[float, ...]:
+        return evaluated_scores(folder / "evaluation" / name / "outcomes.jsonl", questions)
+
     return [
-        Row("sft_greedy", "SFT, greedy", _judged(folder, "sft_greedy", questions)),
-        Row("grpo_greedy", "SFT + GRPO, greedy", _judged(folder, "grpo_greedy", questions)),
-        Row("sft_sampled", "SFT, sampled pass@1", _means(sft)),
-        Row("grpo_sampled", "SFT + GRPO, sampled pass@1", _means(grpo)),
-        Row("vote", f"self-consistency (vote of {n})", _judged(folder, "vote", questions)),
-        Row("corrective", "corrective self-consistency", _judged(folder, "corrective", questions)),
+        Row("sft_greedy", "SFT, greedy", evaluated("sft_greedy")),
+        Row("grpo_greedy", "SFT + GRPO, greedy", evaluated("grpo_greedy")),
+        Row("sft_sampled", "SFT, sampled pass@1", tuple(map(_mean, sft))),
+        Row("grpo_sampled", "SFT + GRPO, sampled pass@1", tuple(map(_mean, grpo))),
+        Row("vote", f"self-consistency (vote of {n})", evaluated("vote")),
+        Row("corrective", "corrective self-consistency", evaluated("corrective")),
         Row("pass_at_n", f"pass@{n} (any right)", tuple(float(any(right)) for right in grpo)),
     ]
 
 
-def candidate_scores(file: Path, questions: Sequence[Question]) -> list[list[bool]]:
+def evaluated_scores(file: Path, questions: Sequence[Question]) -> tuple[float, ...]:
+    """1 for each question that scripts/evaluate.py found right, 0 for the others."""
+    correct = {
+        str(outcome["id"]): outcome["correct"][Match.BIRD.value] is True
+        for outcome in read_jsonl(file)
+    }
+    return tuple(float(correct[question.id]) for question in questions)
+
+
+def candidate_scores(file: Path, questions: Sequence[Question]) -> list[tuple[bool, ...]]:
     """Which candidates of each question are right."""
     sets = read_candidates([file], questions)
     pairs = [
         Pair(question.database, candidate.sql, question.gold_sql)
-        for question, found in zip(questions, sets, strict=True)
-        for candidate in found.candidates
+        for question, candidate_set in zip(questions, sets, strict=True)
+        for candidate in candidate_set.candidates
     ]
     with Executor() as executor:
         verdicts = iter(executor.judge(pairs, match=Match.BIRD))
-    return [[next(verdicts).correct is True for _ in found.candidates] for found in sets]
+    return [tuple(next(verdicts).correct is True for _ in s.candidates) for s in sets]
 
 
 def as_report(rows: Sequence[Row], demo: Record) -> Record:
@@ -98,7 +111,7 @@ def as_report(rows: Sequence[Row], demo: Record) -> Record:
 
 
 def as_stages(report: Record) -> Record:
-    """The same in the form of scripts/report.py."""
+    """The report in the form that scripts/report.py reads."""
     return {
         "title": "Quickstart",
         "about": _about(report["demo"], report["n"]),
@@ -108,7 +121,7 @@ def as_stages(report: Record) -> Record:
 
 
 def as_table(report: Record) -> str:
-    """The table for the terminal."""
+    """The report as text for the terminal."""
     lines = [f"{'':38} {'EX':>6}  {'95 % interval':>16} {'n':>5}"]
     for figure in report["figures"].values():
         low, high = figure["interval"]
@@ -123,8 +136,8 @@ def _about(demo: Record, n: int) -> str:
     return (
         f"A model of random weights on made-up data: {demo['demonstrations']} demonstrations, of"
         f" which {share:.1f} % are wrong in a systematic way, as synthetic data is. GRPO and the"
-        f" merge model have {demo['audited']} questions with true gold. Scored on {n} held-out"
-        f" questions, {demo['held_out_new_combinations']} of them new combinations."
+        f" merge model train on {demo['audited']} questions with right gold SQL. Scored on {n}"
+        f" held-out questions, {demo['held_out_new_combinations']} of them new combinations."
     )
 
 
@@ -151,7 +164,7 @@ def _gain(first: Row, second: Row) -> Record:
 
 
 def _interval(scores: Sequence[float]) -> list[float]:
-    """As evaluate.py has it where a question is right or wrong, else of a mean."""
+    """Of a share, as in scripts/evaluate.py, if each score is 0 or 1; otherwise of a mean."""
     if set(scores) <= {0.0, 1.0}:
         interval = share_interval(sum(map(int, scores)), len(scores))
         return [round(interval.low, 2), round(interval.high, 2)]
@@ -164,22 +177,6 @@ def _percent(interval: Interval) -> list[float]:
 
 def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
-
-
-def _means(right: Sequence[Sequence[bool]]) -> tuple[float, ...]:
-    return tuple(map(_mean, right))
-
-
-def _judged(folder: Path, name: str, questions: Sequence[Question]) -> tuple[float, ...]:
-    outcomes: Mapping[str, Record] = {
-        str(record["id"]): record
-        for record in read_jsonl(folder / "evaluation" / name / "outcomes.jsonl")
-    }
-    return tuple(float(_is_right(outcomes[question.id])) for question in questions)
-
-
-def _is_right(outcome: Record) -> bool:
-    return outcome["correct"][Match.BIRD.value] is True
 
 
 if __name__ == "__main__":
