@@ -7,7 +7,7 @@ import pytest
 from slmsql.consistency.candidates import Candidate, CandidateSet
 from slmsql.consistency.source_weights import source_weights
 from slmsql.consistency.upper_bounds import measure
-from slmsql.consistency.voting import Rules, Weight, vote
+from slmsql.consistency.voting import VoteWeight, VotingRules, vote
 from slmsql.execution import Executor, Status
 
 
@@ -30,7 +30,7 @@ def test_a_source_that_agrees_with_the_others_counts_more():
 def test_two_trusted_sources_win_over_three_others():
     sets = [question(a="x", b="x", c="1", d="2", e="3")] * 20
     doubtful = question(c="y", d="y", e="y", a="x", b="x")
-    rules = Rules(Weight.SOURCE, sources=source_weights(sets))
+    rules = VotingRules(VoteWeight.SOURCE, sources=source_weights(sets))
     assert vote(doubtful).sql == "y"
     assert vote(doubtful, rules).sql == "x"
 

@@ -8,8 +8,8 @@ from slmsql.consistency.candidates import Candidate, CandidateSet
 from slmsql.consistency.prediction import DecidedBy
 from slmsql.consistency.voting import (
     COUNTING,
-    Rules,
-    Weight,
+    VoteWeight,
+    VotingRules,
     confidence,
     group_by_result,
     is_decided,
@@ -98,22 +98,22 @@ def test_empty_results_vote_like_others():
 
 
 def test_empty_results_can_be_told_not_to_vote():
-    assert chosen(candidates("eea"), Rules(empty_votes=False)).sql == "SELECT 'a'"
+    assert chosen(candidates("eea"), VotingRules(empty_votes=False)).sql == "SELECT 'a'"
 
 
 def test_an_empty_result_without_a_vote_still_beats_what_does_not_run():
-    assert chosen(candidates("xxe"), Rules(empty_votes=False)).sql == "SELECT 'e'"
+    assert chosen(candidates("xxe"), VotingRules(empty_votes=False)).sql == "SELECT 'e'"
 
 
 def test_votes_can_count_their_probability():
     found = [ran("a", logprob=-2.0), ran("a", logprob=-2.0), ran("b", logprob=-0.1)]
     assert chosen(found).sql == "SELECT 'a'"
-    assert chosen(found, Rules(weight=Weight.LOGPROB)).sql == "SELECT 'b'"
+    assert chosen(found, VotingRules(weight=VoteWeight.LOGPROB)).sql == "SELECT 'b'"
 
 
 def test_a_vote_by_probability_needs_probabilities():
     with pytest.raises(InputError, match="--logprobs true"):
-        chosen(candidates("ab"), Rules(weight=Weight.LOGPROB))
+        chosen(candidates("ab"), VotingRules(weight=VoteWeight.LOGPROB))
 
 
 def test_the_same_candidates_give_the_same_vote():

@@ -1,5 +1,5 @@
-"""Corrective self-consistency without a model: candidates are grouped by result, vote, are revised.
+"""Corrective self-consistency without a model: group candidates by result, vote, revise.
 
-In: several SQL candidates a question, and what a merge model answered. Out: `Prediction`.
-Imports prompt, schema, values, execution and the rooms above them.
+In: several SQL candidates for each question, and the merge model's revisions. Out: one
+`Prediction` per question. Imports prompt, schema, values, execution, and what those import.
 """

@@ -1,4 +1,4 @@
-"""Candidates: several SQLs for a question, from our sampler or from any prediction files."""
+"""Candidates: several SQL queries for a question, from our sampler or from prediction files."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -13,23 +13,23 @@ from slmsql.questions.question import Question
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One SQL and, once it has run, what became of it."""
+    """One SQL query and, once it has run, its outcome."""
 
     sql: str | None
-    """None where the completion has no SQL in it."""
+    """None if the completion contains no SQL."""
     completion: str = ""
     status: Status | None = None
-    """None: not run yet."""
+    """None until the SQL has run."""
     error: str | None = None
     digest: str | None = None
-    """Of the set of rows, 1 equal to 1.0; what voting groups by. None unless it ran."""
+    """Hash of the set of rows, where 1 equals 1.0; votes are grouped by it. None unless it ran."""
     row_count: int = 0
     logprob: float | None = None
-    """Mean log-probability of the completion's tokens, where the sampler reports it."""
+    """Mean log-probability of the completion's tokens, if the sampler reports it."""
     source: str = ""
-    """The prediction file it comes from; empty for our own samples."""
+    """The prediction file it was read from; empty for our own samples."""
     repaired: str | None = None
-    """The SQL that failed before this one was given in its place."""
+    """The failed SQL that this one replaces."""
 
     @property
     def ok(self) -> bool:
@@ -40,14 +40,14 @@ class Candidate:
         return self.ok and self.row_count == 0
 
     def as_record(self) -> Record:
-        """Its fields, without those that say nothing."""
-        nothing = (None, "") if self.ok else (None, "", 0)
-        return {k: v for k, v in asdict(self).items() if k == "sql" or v not in nothing}
+        """Its fields; those without content are left out."""
+        blank = (None, "") if self.ok else (None, "", 0)
+        return {k: v for k, v in asdict(self).items() if k == "sql" or v not in blank}
 
 
 @dataclass(frozen=True, slots=True)
 class CandidateSet:
-    """All candidates of one question, in the order in which they came."""
+    """All candidates of one question, in the order in which they were sampled."""
 
     id: str
     db_id: str
@@ -55,7 +55,7 @@ class CandidateSet:
     candidates: tuple[Candidate, ...]
 
     def as_record(self) -> Record:
-        """One line of `candidates.jsonl`; `samples` says how many the question took."""
+        """One line of `candidates.jsonl`; `samples` is the number of candidates."""
         return {
             "id": self.id,
             "db_id": self.db_id,
@@ -71,63 +71,74 @@ def read_candidates(
     *,
     wanted: Sequence[Question] | None = None,
 ) -> list[CandidateSet]:
-    """Gather the candidates of each question from any number of files.
+    """Collect the candidates of each question from any number of files.
 
-    A file is our `candidates.jsonl`, or predictions in any form that `read_predictions` takes: then
-    each SQL is one candidate. Shards of a run are simply given together. Candidates of a question
-    stand in the order of the files.
+    A file is our `candidates.jsonl`, or predictions in any form that `read_predictions` takes; each
+    prediction is then one candidate. List all shards of a run. A question's candidates keep the
+    order of the files.
 
     Args:
         files: where the candidates are.
-        questions: all that the files may answer.
-        wanted: those to return, where that is not all of them.
+        questions: every question that the files may answer.
+        wanted: the questions to return, if not all.
 
     Raises:
-        InputError: a malformed record, an id that is not among the questions, or a wanted question
-            that no file has a candidate for.
+        InputError: a record is malformed, an id is not among the questions, or no file has a
+            candidate for a wanted question.
     """
     wanted = questions if wanted is None else wanted
-    found: dict[str, list[Candidate]] = {question.id: [] for question in questions}
+    by_id: dict[str, list[Candidate]] = {question.id: [] for question in questions}
     for file in files:
         for identity, candidates in _read(file, questions).items():
-            if identity not in found:
+            if identity not in by_id:
                 raise InputError(f"{file}: {identity!r} is not among the questions")
-            found[identity] += candidates
-    if without := [question.id for question in wanted if not found[question.id]]:
-        more = f" (and {len(without) - 1} more)" if len(without) > 1 else ""
-        raise InputError(f"no candidate for {without[0]!r}{more} in {', '.join(map(str, files))}")
-    return [CandidateSet(q.id, q.db_id, q.database, tuple(found[q.id])) for q in wanted]
+            by_id[identity] += candidates
+    if empty := [question.id for question in wanted if not by_id[question.id]]:
+        more = f" (and {len(empty) - 1} more)" if len(empty) > 1 else ""
+        raise InputError(f"no candidate for {empty[0]!r}{more} in {', '.join(map(str, files))}")
+    return [CandidateSet(q.id, q.db_id, q.database, tuple(by_id[q.id])) for q in wanted]
 
 
 def run_candidates(sets: Sequence[CandidateSet], executor: Executor) -> list[CandidateSet]:
-    """Run the candidates that did not run yet, each distinct statement of a database once."""
-    waiting = [
-        Statement(found.database, candidate.sql)
-        for found in sets
-        for candidate in found.candidates
+    """Run the candidates that have not run yet; equal statements on a database run once."""
+    statements = [
+        Statement(candidate_set.database, candidate.sql)
+        for candidate_set in sets
+        for candidate in candidate_set.candidates
         if candidate.status is None
     ]
-    executions = iter(executor.run(waiting))
+    executions = iter(executor.run(statements))
     return [
-        replace(found, candidates=tuple(_ran(one, executions) for one in found.candidates))
-        for found in sets
+        replace(candidate_set, candidates=tuple(_executed(candidate_set.candidates, executions)))
+        for candidate_set in sets
     ]
+
+
+def _executed(
+    candidates: Sequence[Candidate], executions: Iterator[Execution]
+) -> Iterator[Candidate]:
+    for candidate in candidates:
+        if candidate.status is None:
+            yield with_execution(candidate, next(executions))
+        else:
+            yield candidate
 
 
 def with_databases(sets: Iterable[CandidateSet]) -> tuple[list[CandidateSet], list[CandidateSet]]:
-    """Split sets into those whose database file is there and those whose is not."""
-    present: dict[Path, bool] = {}
-    found: list[CandidateSet] = []
+    """Split sets into those whose database file exists and those whose file is missing."""
+    exists: dict[Path, bool] = {}
+    present: list[CandidateSet] = []
     missing: list[CandidateSet] = []
-    for one in sets:
-        if one.database not in present:
-            present[one.database] = one.database.is_file()
-        (found if present[one.database] else missing).append(one)
-    return found, missing
+    for candidate_set in sets:
+        database = candidate_set.database
+        if database not in exists:
+            exists[database] = database.is_file()
+        (present if exists[database] else missing).append(candidate_set)
+    return present, missing
 
 
 def read_record(record: Record, where: str) -> CandidateSet:
-    """Read one line of `candidates.jsonl`; `where` names it in errors."""
+    """Read one line of `candidates.jsonl`; errors call it `where`."""
     for name in ("id", "candidates"):
         if name not in record:
             raise InputError(f"{where}: no {name!r}; it has {sorted(record)}")
@@ -138,14 +149,8 @@ def read_record(record: Record, where: str) -> CandidateSet:
     return CandidateSet(str(record["id"]), str(record.get("db_id", "")), database, candidates)
 
 
-def _ran(candidate: Candidate, executions: Iterator[Execution]) -> Candidate:
-    return (
-        candidate if candidate.status is not None else with_execution(candidate, next(executions))
-    )
-
-
 def with_execution(candidate: Candidate, execution: Execution) -> Candidate:
-    """The candidate with what became of it."""
+    """The candidate with the outcome of its execution."""
     return replace(
         candidate,
         status=execution.status,
@@ -168,10 +173,10 @@ def _read(file: Path, questions: Sequence[Question]) -> Mapping[str, Sequence[Ca
 def _from_sets(file: Path) -> dict[str, Sequence[Candidate]]:
     sets: dict[str, Sequence[Candidate]] = {}
     for number, record in enumerate(read_jsonl(file), start=1):
-        one = read_record(record, f"{file}:{number}")
-        if one.id in sets:
-            raise InputError(f"{file}:{number}: the id {one.id!r} occurs twice")
-        sets[one.id] = one.candidates
+        candidate_set = read_record(record, f"{file}:{number}")
+        if candidate_set.id in sets:
+            raise InputError(f"{file}:{number}: the id {candidate_set.id!r} occurs twice")
+        sets[candidate_set.id] = candidate_set.candidates
     return sets
 
 

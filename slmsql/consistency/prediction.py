@@ -14,19 +14,19 @@ SEPARATORS = ("\t----- bird -----\t", "\t----- SQL-EVAL -----\t")
 
 
 class DecidedBy(StrEnum):
-    """How a prediction came about."""
+    """How a prediction was chosen."""
 
-    ONLY = "only"  # one candidate, nothing to decide
+    ONLY = "only"  # there was one candidate
     UNANIMOUS = "unanimous"  # every candidate that ran has the same result
     MAJORITY = "majority"  # the largest group won the vote
     REVISED = "revised"  # the merge model's answer won the second vote
-    FALLBACK = "fallback"  # no revision ran, so the first vote stands
-    NONE = "none"  # no candidate ran; the first one is given as it is
+    FALLBACK = "fallback"  # no revision ran; the first vote stands
+    NONE = "none"  # no candidate ran; the first one is returned
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The SQL chosen for a question. `votes` counts the candidates of its group."""
+    """The SQL chosen for a question; `votes` is the number of candidates in its group."""
 
     id: str
     sql: str
@@ -41,12 +41,13 @@ class Prediction:
 def read_predictions(file: Path, questions: Sequence[Question]) -> dict[str, str]:
     """Read SQL by question id.
 
-    Takes JSON Lines of `id, sql`; BIRD's `{"0": "SQL\\t----- bird -----\\tdb_id"}`, keyed by
-    question id or position; Spider's text file with one SQL a line in the order of the questions.
+    Three forms are read: JSON Lines of `id, sql`; BIRD's
+    `{"0": "SQL\\t----- bird -----\\tdb_id"}`, keyed by question id or position; and Spider's text
+    file, one SQL per line in the order of the questions.
 
     Raises:
-        InputError: a malformed record, an id that occurs twice, or another number of lines than
-            questions.
+        InputError: a record is malformed, an id occurs twice, or the number of lines differs from
+            the number of questions.
     """
     if file.suffix == ".jsonl":
         return _from_jsonl(file)
@@ -56,10 +57,10 @@ def read_predictions(file: Path, questions: Sequence[Question]) -> dict[str, str
 
 
 def match_ids(predictions: dict[str, str], questions: Sequence[Question], file: Path) -> None:
-    """Refuse ids that are in the predictions and not in the questions, or the reverse."""
+    """Raise if a prediction has no question, or a question no prediction."""
     asked = {question.id for question in questions}
-    if foreign := sorted(predictions.keys() - asked):
-        raise InputError(f"{file}: {_some(foreign)} not among the questions")
+    if unknown := sorted(predictions.keys() - asked):
+        raise InputError(f"{file}: {_some(unknown)} not among the questions")
     if unanswered := sorted(asked - predictions.keys()):
         raise InputError(f"{file}: no prediction for {_some(unanswered)}")
 
@@ -77,7 +78,7 @@ def _from_jsonl(file: Path) -> dict[str, str]:
             raise InputError(f"{file}, record {number}: the id {identity!r} occurs twice")
         predictions[identity] = sql
     if not predictions:
-        raise InputError(f"{file}: no predictions in it")
+        raise InputError(f"{file}: contains no predictions")
     return predictions
 
 
@@ -94,7 +95,7 @@ def _id_and_sql(record: Record, where: str) -> tuple[str, str]:
 def _from_bird(file: Path, questions: Sequence[Question]) -> dict[str, str]:
     content = read_json(file)
     if not isinstance(content, dict):
-        raise InputError(f"{file}: expected BIRD's object of number and SQL")
+        raise InputError(f"{file}: expected BIRD's object, number to SQL")
     by_number = _ids_by_number(questions)
     predictions = {}
     for number, sql in content.items():
@@ -106,9 +107,9 @@ def _from_bird(file: Path, questions: Sequence[Question]) -> dict[str, str]:
 
 def _ids_by_number(questions: Sequence[Question]) -> dict[str, str]:
     """BIRD keys its predictions by position; a subset such as mini-dev by question id."""
-    own = {question.id.rpartition("_")[2]: question.id for question in questions}
-    if len(own) == len(questions) and all(number.isdigit() for number in own):
-        return own
+    by_number = {question.id.rpartition("_")[2]: question.id for question in questions}
+    if len(by_number) == len(questions) and all(number.isdigit() for number in by_number):
+        return by_number
     return {str(position): question.id for position, question in enumerate(questions)}
 
 

@@ -1,7 +1,7 @@
-"""Corrective self-consistency: the best groups become drafts, a model settles between them.
+"""Corrective self-consistency: a merge model revises the best groups, then a second vote decides.
 
-The drafts' results and the part of the schema that they use go into `revision_prompt`; what the
-model answers takes part in a second vote. Training data for the merge model comes from here too.
+The best groups become drafts. The prompt shows each draft's SQL and result, and the part of the
+schema that the drafts use. The training data of the merge model is built with the same functions.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from slmsql.consistency.candidates import Candidate
 from slmsql.consistency.prediction import DecidedBy, Prediction
-from slmsql.consistency.voting import COUNTING, ResultGroup, Rules, group_by_result
+from slmsql.consistency.voting import COUNTING, ResultGroup, VotingRules, group_by_result
 from slmsql.execution import Execution, Executor, Statement
 from slmsql.prompt.build import Draft, Messages, asked_text, read_template, revision_prompt
 from slmsql.prompt.result_text import result_text
@@ -21,40 +21,39 @@ from slmsql.values.finding import find_values
 
 @dataclass(frozen=True, slots=True)
 class RevisionSettings:
-    """Everything that decides a revision's prompt and its vote."""
+    """Everything that determines a revision's prompt and the second vote."""
 
     template: str = "merge"
     drafts: int = 2
-    """How many of the best groups the merge model sees."""
+    """Number of groups that the merge model sees, the best first."""
     sample_values: int = 2
-    """Values shown of each column."""
+    """Example values shown for each column."""
     retrieve_values: bool = False
-    """Whether the schema shows values that the question speaks of, as in generation."""
+    """Whether the schema shows values that the question names, as in generation."""
     max_rows: int = 20
-    """Rows shown of each result at most."""
+    """Largest number of rows shown of each result."""
     result_tokens: int = 300
-    """Bound of each result's text, by an estimate that needs no tokenizer."""
+    """Token budget for each result's text, by an estimate that needs no tokenizer."""
     show_votes: bool = False
-    """Whether a draft says how many candidates agree with it."""
+    """Whether each draft shows its number of votes."""
     consensus: float = 1.0
-    """A leader with this share of the votes or more is not revised; 1 revises all but the
-    unanimous."""
+    """A question is revised if its leader's share of the votes is below this; with 1, every
+    question whose vote is not unanimous."""
     first_vote_weight: float = 1.0
-    """What the first stage's share of votes counts in the second vote; 0 leaves it out, as
-    published."""
+    """Weight of the first vote's shares in the second vote; 0, as published, ignores them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """A question whose best groups are to be settled."""
+    """A question to revise, with the groups of its first vote."""
 
     question: Question
     groups: tuple[ResultGroup, ...]
-    """The drafts' groups, best first."""
+    """Best first; the first of them become the drafts."""
 
 
 def needs_revision(groups: Sequence[ResultGroup], revision_settings: RevisionSettings) -> bool:
-    """Whether there is anything to settle: two groups at least, and no clear majority."""
+    """Whether the vote is in doubt: there are two groups or more, and no consensus."""
     if len(groups) < 2:
         return False
     return groups[0].weight < revision_settings.consensus * sum(group.weight for group in groups)
@@ -63,7 +62,7 @@ def needs_revision(groups: Sequence[ResultGroup], revision_settings: RevisionSet
 def revision_prompts(
     revisions: Sequence[Revision], executor: Executor, revision_settings: RevisionSettings
 ) -> list[Messages]:
-    """The merge model's prompts: question, drafts, their results, and the schema they use."""
+    """The merge model's prompts: the question, the drafts, their results, the schema they use."""
     statements = [
         Statement(revision.question.database, group.sql)
         for revision in revisions
@@ -74,7 +73,7 @@ def revision_prompts(
 
 
 def draft(group: ResultGroup, execution: Execution, revision_settings: RevisionSettings) -> Draft:
-    """A group as the merge model sees it."""
+    """A group as the prompt shows it."""
     text = result_text(execution, tokens=revision_settings.result_tokens)
     votes = f"({group.votes} candidates agree) " if revision_settings.show_votes else ""
     return Draft(group.sql, votes + text)
@@ -85,36 +84,38 @@ def second_vote(
     groups: Sequence[ResultGroup],
     revised: Sequence[Candidate],
     revision_settings: RevisionSettings,
-    rules: Rules = COUNTING,
+    rules: VotingRules = COUNTING,
 ) -> Prediction:
-    """Choose by the evidence of both stages, so that what comes out runs if anything ran.
+    """Choose a result by both votes.
 
-    A result's score is its share of the revisions, those that fail included, plus
-    `first_vote_weight` times its share of the first vote: a merge model that often fails or
-    scatters changes little. Ties go to the result that ranked higher in the first vote. If no
-    revision runs, the winner of the first vote stands.
+    The score of a result is its share of all revisions, including those that fail, plus
+    `first_vote_weight` times its share of the first vote. So a merge model whose revisions often
+    fail or disagree changes little. Ties go to the result that ranked higher in the first vote.
+    If no revision runs, the winner of the first vote stands.
+
+    Args:
+        identity: the question's id.
+        groups: the groups of the first vote, best first.
+        revised: the merge model's answers, which have run.
+        revision_settings: where `first_vote_weight` is set.
+        rules: the rules of both votes.
     """
-    again = {group.digest: group for group in group_by_result(revised, rules)}
-    if not again:
-        total = sum(group.votes for group in groups)
-        return Prediction(identity, groups[0].sql, groups[0].votes, total, DecidedBy.FALLBACK)
-    scores = {
-        group.digest: revision_settings.first_vote_weight * share
-        for group, share in _shares(groups)
-    }
-    every = _all_weight(revised, again)
-    for digest, group in again.items():
-        scores[digest] = scores.get(digest, 0.0) + group.weight / every
-    best = max(scores, key=lambda digest: scores[digest])  # first of equals: the first stage's
-    before = {group.digest: group for group in groups}
-    found = [stage[best] for stage in (again, before) if best in stage]
-    votes = sum(group.votes for group in found)
-    total = len(revised) + sum(group.votes for group in groups)
-    return Prediction(identity, found[0].sql, votes, total, DecidedBy.REVISED)
+    first = {group.digest: group for group in groups}
+    second = {group.digest: group for group in group_by_result(revised, rules)}
+    first_total = sum(group.votes for group in groups)
+    if not second:
+        leader = groups[0]
+        return Prediction(identity, leader.sql, leader.votes, first_total, DecidedBy.FALLBACK)
+    scores = _scores(first, second, revised, revision_settings.first_vote_weight)
+    best = max(scores, key=lambda digest: scores[digest])  # of equal scores the first vote's best
+    members = [vote[best] for vote in (second, first) if best in vote]
+    votes = sum(group.votes for group in members)
+    total = len(revised) + first_total
+    return Prediction(identity, members[0].sql, votes, total, DecidedBy.REVISED)
 
 
 def repair_prompt(messages: Messages, failed: Candidate) -> Messages:
-    """The conversation so far, the answer that failed, and what the database said to it."""
+    """The conversation so far, the answer that failed, and the database's error message."""
     request = (
         f"That query does not run. The database says: {failed.error}\n"
         "Correct it and answer in the same form as before."
@@ -138,21 +139,28 @@ def _prompt(
         brief=revision_settings.retrieve_values,
     )
     used = used_schema(schema, [group.sql for group in chosen])
-    found = (
+    values = (
         find_values(asked_text(question), question.database)
         if revision_settings.retrieve_values
         else {}
     )
     template = read_template(revision_settings.template)
-    return revision_prompt(question, used.text(found), drafts, template)
+    return revision_prompt(question, used.text(values), drafts, template)
 
 
-def _shares(groups: Sequence[ResultGroup]) -> list[tuple[ResultGroup, float]]:
-    total = sum(group.weight for group in groups) or 1.0
-    return [(group, group.weight / total) for group in groups]
-
-
-def _all_weight(revised: Sequence[Candidate], groups: Mapping[str | None, ResultGroup]) -> float:
-    """What all revisions would weigh: those that do not run count one each."""
-    ran = sum(group.weight for group in groups.values())
-    return ran + sum(not one.ok for one in revised) or 1.0
+def _scores(
+    first: Mapping[str | None, ResultGroup],
+    second: Mapping[str | None, ResultGroup],
+    revised: Sequence[Candidate],
+    first_vote_weight: float,
+) -> dict[str | None, float]:
+    """The score of each result in both votes, those of the first vote first."""
+    first_total = sum(group.weight for group in first.values()) or 1.0
+    failed = sum(not candidate.ok for candidate in revised)  # each counts like a vote of weight 1
+    second_total = sum(group.weight for group in second.values()) + failed or 1.0
+    scores = {
+        digest: first_vote_weight * (group.weight / first_total) for digest, group in first.items()
+    }
+    for digest, group in second.items():
+        scores[digest] = scores.get(digest, 0.0) + group.weight / second_total
+    return scores

@@ -1,4 +1,4 @@
-"""How far each source of candidates can be trusted, learnt from the candidates alone."""
+"""How much to trust each source of candidates, estimated from the candidates alone."""
 
 import math
 from collections import Counter
@@ -8,29 +8,29 @@ from slmsql.consistency.candidates import CandidateSet
 
 
 def source_weights(sets: Sequence[CandidateSet]) -> dict[str, float]:
-    """The weight of a vote by its source: the log-odds of agreeing with the others' majority.
+    """The weight of each source's votes: its log-odds of agreeing with the majority of the others.
 
-    A source is a prediction file. The more often a source finds itself among the majority of the
-    other candidates, over all questions, the more it counts; one that does so in less than half of
-    them counts nothing. No gold is needed.
+    A source is a prediction file. A source that agrees with the majority on more questions weighs
+    more; one that agrees on fewer than half of them weighs 0. No gold queries are needed.
     """
     agreed: Counter[str] = Counter()
-    asked: Counter[str] = Counter()
-    for found in sets:
-        votes = Counter(one.digest for one in found.candidates if one.ok)
-        for one in found.candidates:
-            asked[one.source] += 1
-            agreed[one.source] += one.ok and _is_majority(one.digest, votes)
-    return {source: _log_odds(agreed[source], count) for source, count in asked.items()}
+    total: Counter[str] = Counter()
+    for candidate_set in sets:
+        votes = Counter(c.digest for c in candidate_set.candidates if c.ok)
+        for candidate in candidate_set.candidates:
+            total[candidate.source] += 1
+            if candidate.ok and _is_majority(candidate.digest, votes):
+                agreed[candidate.source] += 1
+    return {source: _log_odds(agreed[source], count) for source, count in total.items()}
 
 
 def _is_majority(digest: str | None, votes: Counter[str | None]) -> bool:
-    """Whether a candidate's result leads among the others."""
+    """Whether a candidate's result has the most votes among the other candidates."""
     others = votes.copy()
     others[digest] -= 1
     return others[digest] > 0 and others[digest] == max(others.values())
 
 
-def _log_odds(agreed: int, asked: int) -> float:
-    """Of the share with one agreement and one refusal added, so that it stays finite."""
-    return max(0.0, math.log((agreed + 1) / (asked - agreed + 1)))
+def _log_odds(agreed: int, total: int) -> float:
+    """Add-one smoothed, so that it stays finite; at least 0."""
+    return max(0.0, math.log((agreed + 1) / (total - agreed + 1)))

@@ -1,14 +1,13 @@
-"""How good a vote is, and what better choosing could gain: pass@k and top-2@k beside it."""
+"""Upper bounds of choosing among candidates: pass@k and top-2@k, beside what the vote reaches."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from slmsql.consistency.candidates import CandidateSet
-from slmsql.consistency.prediction import Prediction
-from slmsql.consistency.voting import COUNTING, Rules, group_by_result, vote
-from slmsql.execution import Executor, Pair
+from slmsql.consistency.judging import JudgedSet, judge_candidates
+from slmsql.consistency.voting import COUNTING, VotingRules, group_by_result, vote
+from slmsql.execution import Executor
 from slmsql.match import Match
-from slmsql.questions.question import Question
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,22 +17,59 @@ class UpperBounds:
     n: int
     match: str
     candidates: float
-    """Mean number of candidates of a question."""
+    """Mean number of candidates per question."""
     mean: float
-    """A candidate picked at random: sampled pass@1."""
+    """Sampled pass@1: a candidate picked at random is right."""
     vote: float
+    """The winner of the vote is right."""
     pass_at_k: float
+    """Any candidate is right."""
     top2_at_k: float
+    """One of the two largest groups is right: the upper bound of a revision."""
     left_out: int
     """Questions without gold, or whose gold does not run."""
 
     def line(self) -> str:
-        """One line for people."""
+        """The figures in one line, for people."""
+        left_out = f"; left out {self.left_out}" if self.left_out else ""
         return (
             f"EX ({self.match}, n={self.n}, {self.candidates:.1f} candidates each): "
             f"single {self.mean:.1f}, vote {self.vote:.1f}, top-2 {self.top2_at_k:.1f}, "
-            f"pass@k {self.pass_at_k:.1f}" + (f"; left out {self.left_out}" * bool(self.left_out))
+            f"pass@k {self.pass_at_k:.1f}{left_out}"
         )
+
+
+def measure(
+    sets: Sequence[CandidateSet],
+    gold: Mapping[str, str | None],
+    executor: Executor,
+    *,
+    rules: VotingRules = COUNTING,
+    match: Match = Match.BIRD,
+) -> UpperBounds:
+    """Judge candidates that have run, and what each way of choosing one of them gets right.
+
+    Args:
+        sets: the candidates of each question.
+        gold: gold SQL by question id.
+        executor: where the SQL runs.
+        rules: the rules of the vote.
+        match: when two results agree.
+    """
+    judged = judge_candidates(sets, gold, executor, match)
+    scores = [_score(judged_set, rules) for judged_set in judged if judged_set.gold_runs]
+    n = len(scores)
+    candidates = sum(len(judged_set.candidate_set.candidates) for judged_set in judged)
+    return UpperBounds(
+        n=n,
+        match=match.value,
+        candidates=candidates / max(len(judged), 1),
+        mean=_percent(sum(score.mean for score in scores), n),
+        vote=_percent(sum(score.vote for score in scores), n),
+        pass_at_k=_percent(sum(score.any for score in scores), n),
+        top2_at_k=_percent(sum(score.top2 for score in scores), n),
+        left_out=len(sets) - n,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,68 +82,14 @@ class _Score:
     top2: bool
 
 
-def measure(
-    sets: Sequence[CandidateSet],
-    gold: Mapping[str, str | None],
-    executor: Executor,
-    *,
-    rules: Rules = COUNTING,
-    match: Match = Match.BIRD,
-) -> UpperBounds:
-    """Judge the candidates of each question (already run) against its gold query."""
-    known = [found for found in sets if gold.get(found.id)]
-    pairs = [
-        Pair(found.database, one.sql, gold[found.id]) for found in known for one in found.candidates
-    ]
-    verdicts = iter(executor.judge(pairs, match=match))
-    scores = []
-    for found in known:
-        judged = [next(verdicts) for _ in found.candidates]
-        if judged and all(verdict.gold.ok for verdict in judged):
-            right = {
-                one.sql: bool(verdict.correct)
-                for one, verdict in zip(found.candidates, judged, strict=True)
-            }
-            scores.append(_score(found, right, rules))
-    n = len(scores)
-    return UpperBounds(
-        n=n,
-        match=match.value,
-        candidates=sum(len(found.candidates) for found in known) / max(len(known), 1),
-        mean=_percent(sum(score.mean for score in scores), n),
-        vote=_percent(sum(score.vote for score in scores), n),
-        pass_at_k=_percent(sum(score.any for score in scores), n),
-        top2_at_k=_percent(sum(score.top2 for score in scores), n),
-        left_out=len(sets) - n,
-    )
-
-
-def judge_predictions(
-    predictions: Sequence[Prediction],
-    questions: Sequence[Question],
-    executor: Executor,
-    match: Match,
-) -> dict[str, bool]:
-    """Whether each prediction is right, by id; only where there is gold and it runs."""
-    asked = {question.id: question for question in questions if question.gold_sql}
-    known = [one for one in predictions if one.id in asked]
-    pairs = [Pair(asked[one.id].database, one.sql, asked[one.id].gold_sql) for one in known]
-    verdicts = executor.judge(pairs, match=match)
-    return {
-        one.id: bool(verdict.correct)
-        for one, verdict in zip(known, verdicts, strict=True)
-        if verdict.gold.ok
-    }
-
-
-def _score(found: CandidateSet, right: Mapping[str | None, bool], rules: Rules) -> _Score:
-    groups = group_by_result(found.candidates, rules)
-    verdicts = [right[one.sql] for one in found.candidates]
+def _score(judged_set: JudgedSet, rules: VotingRules) -> _Score:
+    groups = group_by_result(judged_set.candidate_set.candidates, rules)
+    correct, correct_by_sql = judged_set.correct, judged_set.correct_by_sql
     return _Score(
-        mean=sum(verdicts) / len(verdicts),
-        vote=right.get(vote(found, rules).sql, False),
-        any=any(verdicts),
-        top2=any(right[group.members[0].sql] for group in groups[:2]),
+        mean=sum(correct) / len(correct),
+        vote=correct_by_sql.get(vote(judged_set.candidate_set, rules).sql, False),
+        any=any(correct),
+        top2=any(correct_by_sql[group.members[0].sql] for group in groups[:2]),
     )
 
 

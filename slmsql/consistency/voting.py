@@ -1,16 +1,16 @@
-"""Self-consistency: candidates vote by the result that they have.
+"""Self-consistency: candidates with the same result form a group, and the largest group wins.
 
 The rules, all deterministic:
-- a candidate that does not run has no vote;
-- equal results, as sets of rows with 1 equal to 1.0, are one group; an empty result is a result
-  like any other unless `empty_votes` is off, and then it wins only where nothing else ran;
-- the group with the most votes (or weight) wins; of equal ones the one that appeared first;
-- a group is spoken for by its first member;
-- where nothing ran, the first candidate is given as it is, decided by `none`.
+- A candidate that does not run has no vote.
+- Results are compared as sets of rows, where 1 equals 1.0. An empty result counts like any other;
+  with `empty_votes` off, it wins only if every candidate that ran has an empty result.
+- The group with the most votes (or the most weight) wins; ties go to the group that appeared first.
+- The SQL of a group is that of its first member.
+- If no candidate ran, the first one with SQL is returned, decided by `none`.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -19,34 +19,34 @@ from slmsql.consistency.prediction import DecidedBy, Prediction
 from slmsql.errors import InputError
 
 
-class Weight(StrEnum):
-    """What a vote counts."""
+class VoteWeight(StrEnum):
+    """How much one vote counts."""
 
-    COUNT = "count"  # one
+    COUNT = "count"  # 1
     LOGPROB = "logprob"  # the completion's mean token probability
-    SOURCE = "source"  # how far its source is trusted (slmsql.sources)
+    SOURCE = "source"  # how much its source is trusted (source_weights)
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class VotingRules:
     """The settings of a vote."""
 
-    weight: Weight = Weight.COUNT
+    weight: VoteWeight = VoteWeight.COUNT
     empty_votes: bool = True
     sources: Mapping[str, float] = field(default_factory=dict)
-    """For `Weight.SOURCE`: what a vote of each source counts."""
+    """For `VoteWeight.SOURCE`: the weight of each source's votes."""
 
 
-COUNTING = Rules()
+COUNTING = VotingRules()
 
 
 @dataclass(frozen=True, slots=True)
 class ResultGroup:
-    """Candidates with the same result, in the order in which they came."""
+    """Candidates with the same result, in the order in which they were sampled."""
 
     members: tuple[Candidate, ...]
     weight: float
-    """What the votes count together; for `Weight.COUNT` their number."""
+    """Sum of the votes' weights; for `VoteWeight.COUNT` the number of votes."""
 
     @property
     def votes(self) -> int:
@@ -62,12 +62,12 @@ class ResultGroup:
 
 
 def group_by_result(
-    candidates: Sequence[Candidate], rules: Rules = COUNTING
+    candidates: Sequence[Candidate], rules: VotingRules = COUNTING
 ) -> tuple[ResultGroup, ...]:
-    """The groups of the candidates that ran, best first.
+    """Group the candidates that ran by their result, the heaviest group first.
 
     Raises:
-        InputError: weights by log-probability are asked for and a candidate has none.
+        InputError: votes are weighted by log-probability and a candidate has none.
     """
     members: dict[str | None, list[Candidate]] = {}
     for candidate in candidates:
@@ -77,23 +77,28 @@ def group_by_result(
         ResultGroup(tuple(same), sum(_weight(candidate, rules) for candidate in same))
         for same in members.values()
     ]
-    return tuple(sorted(groups, key=lambda group: -group.weight))  # stable: first appearance
+    return tuple(sorted(groups, key=lambda group: -group.weight))  # ties keep the order of members
 
 
-def vote(found: CandidateSet, rules: Rules = COUNTING) -> Prediction:
-    """The SQL that the candidates of a question agree on most."""
-    groups = group_by_result(found.candidates, rules)
-    total = len(found.candidates)
+def vote(candidate_set: CandidateSet, rules: VotingRules = COUNTING) -> Prediction:
+    """Choose the SQL that most candidates of a question agree on."""
+    groups = group_by_result(candidate_set.candidates, rules)
+    total = len(candidate_set.candidates)
     if not groups:
-        return Prediction(found.id, _first_sql(found.candidates), 0, total, DecidedBy.NONE)
-    return Prediction(found.id, groups[0].sql, groups[0].votes, total, _decided_by(groups, total))
+        first = next((c.sql for c in candidate_set.candidates if c.sql), "")
+        return Prediction(candidate_set.id, first, 0, total, DecidedBy.NONE)
+    if total == 1:
+        decided_by = DecidedBy.ONLY
+    else:
+        decided_by = DecidedBy.UNANIMOUS if len(groups) == 1 else DecidedBy.MAJORITY
+    return Prediction(candidate_set.id, groups[0].sql, groups[0].votes, total, decided_by)
 
 
 def confidence(groups: Sequence[ResultGroup]) -> float:
-    """How sure it is that the leading group would still lead among ever more samples.
+    """The probability that the leading group would still lead after many more samples.
 
-    The probability that the leader is the likelier of the two best, with a flat prior over their
-    odds and given their votes: the Beta rule of adaptive consistency (arXiv 2305.11860).
+    That is, the posterior probability that the leader is more likely than the runner-up, given
+    their votes and a uniform prior: the Beta rule of adaptive consistency (arXiv 2305.11860).
     """
     if not groups:
         return 0.0
@@ -105,10 +110,11 @@ def confidence(groups: Sequence[ResultGroup]) -> float:
 
 
 def is_decided(groups: Sequence[ResultGroup], remaining: int, threshold: float) -> bool:
-    """Whether further samples are not worth their price.
+    """Whether to stop sampling.
 
-    That is when the leader can no longer be reached by the `remaining` samples, or when its lead
-    is sure enough. A `threshold` of 1 asks for the former alone, which never changes the winner.
+    The vote is decided when the `remaining` samples cannot change the winner, or when `confidence`
+    reaches the threshold. With a `threshold` of 1 only the first rule applies, so that stopping
+    never changes the winner.
     """
     if not groups or remaining <= 0:
         return remaining <= 0
@@ -118,12 +124,12 @@ def is_decided(groups: Sequence[ResultGroup], remaining: int, threshold: float) 
     return threshold < 1 and confidence(groups) >= threshold
 
 
-def _weight(candidate: Candidate, rules: Rules) -> float:
+def _weight(candidate: Candidate, rules: VotingRules) -> float:
     if candidate.is_empty and not rules.empty_votes:
         return 0.0
-    if rules.weight is Weight.COUNT:
+    if rules.weight is VoteWeight.COUNT:
         return 1.0
-    if rules.weight is Weight.SOURCE:
+    if rules.weight is VoteWeight.SOURCE:
         return rules.sources[candidate.source]
     if candidate.logprob is None:
         raise InputError(
@@ -131,13 +137,3 @@ def _weight(candidate: Candidate, rules: Rules) -> float:
             "--weight count"
         )
     return math.exp(candidate.logprob)
-
-
-def _decided_by(groups: Sequence[ResultGroup], total: int) -> DecidedBy:
-    if total == 1:
-        return DecidedBy.ONLY
-    return DecidedBy.UNANIMOUS if len(groups) == 1 else DecidedBy.MAJORITY
-
-
-def _first_sql(candidates: Iterable[Candidate]) -> str:
-    return next((candidate.sql for candidate in candidates if candidate.sql), "")
