@@ -1,8 +1,9 @@
 """Ask questions about an SQLite file in the terminal.
 
-    python inference/ask.py --model MODEL --database my.sqlite --question "How many ...?"
+    python inference/ask.py --model MODEL --database my.sqlite --question "How many orders in May?"
 
-Without --question it asks for one after another. The file is only read.
+Without --question the program reads questions from standard input, one per line. The database is
+opened read-only.
 """
 
 import sys
@@ -11,35 +12,38 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from inference.server.reply import EXPLAINED, table_text
-from inference.server.service import Reply, Service, ServiceOptions, question_of
+from inference.server.service import Reply, Service, ServiceOptions, make_question
 from slmsql.cli.config import parse
 from slmsql.errors import InputError, run_program
 from slmsql.execution import connect
 
 
 @dataclass(kw_only=True)
-class Options(ServiceOptions):
+class Options:
     """Options of the terminal program."""
 
     database: Path = field(metadata={"help": "SQLite file"})
-    question: str = field(default="", metadata={"help": "one question; else they are asked for"})
+    question: str = field(default="", metadata={"help": "a single question to answer"})
     evidence: str = field(default="", metadata={"help": "a hint, as in BIRD"})
-    show_candidates: bool = field(default=False, metadata={"help": "show the groups too"})
+    show_candidates: bool = field(
+        default=False, metadata={"help": "show each group of candidates with its votes"}
+    )
+    service: ServiceOptions
 
 
 def main(options: Options) -> None:
-    """Answer one question, or as many as are typed."""
-    connect(options.database).close()  # a wrong path should not wait for the model
-    service = Service(options)
+    """Answer the question of the options, or each line of standard input."""
+    connect(options.database).close()  # report a wrong path before the model loads
+    service = Service(options.service)
     try:
-        for text in [options.question] if options.question else _typed():
+        for text in [options.question] if options.question else _typed_questions():
             _answer(text, service, options)
     finally:
         service.close()
 
 
 def _answer(text: str, service: Service, options: Options) -> None:
-    question = question_of(text, options.database, options.database.stem, options.evidence)
+    question = make_question(text, options.database, options.database.stem, options.evidence)
     try:
         reply = service.ask(question)
     except RuntimeError as error:
@@ -59,7 +63,7 @@ def _lines(reply: Reply, show_candidates: bool) -> Iterator[str]:
             yield f"  {group.votes} votes, {group.members[0].row_count} rows: {group.sql}"
 
 
-def _typed() -> Iterator[str]:
+def _typed_questions() -> Iterator[str]:
     while True:
         if sys.stdin.isatty():
             print("question> ", end="", flush=True)

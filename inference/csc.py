@@ -1,11 +1,11 @@
-"""Corrective self-consistency in one command: generate, vote, revise; each model is loaded once.
+"""Corrective self-consistency in one command: generate, vote, revise.
 
     python inference/csc.py --model MODEL --merge_model MERGE_MODEL --questions FILE --output DIR
 
 DIR gets candidates.jsonl, votes.jsonl (the first vote alone), revisions.jsonl and
-predictions.jsonl. With two models each stage is a program of its own, whose command line is
-printed, so that the first has freed its memory; finished stages are not run again. Without
---merge_model the generator revises.
+predictions.jsonl. Each model is loaded once. With two models, each stage runs as a program of its
+own, whose command line is printed, so that the first model's memory is free before the second is
+loaded. Without --merge_model the generator revises. Finished stages are not run again.
 """
 
 import ctypes
@@ -13,14 +13,15 @@ import shlex
 import signal
 import subprocess
 import sys
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from inference import generate, revise, vote
-from inference.inputs import RevisionOptions, VoteOptions
+from inference.options import PlanOptions, QuestionOptions, RevisionOptions, VoteOptions
 from inference.sampling.loading import check_sampler, sampler_when_needed
-from slmsql.cli.config import as_arguments, parse
+from inference.sampling.options import SamplerOptions, SamplingOptions
+from slmsql.cli.config import parse, words_of
+from slmsql.cli.options import PromptOptions
 from slmsql.errors import run_program
 
 FOLDER = Path(__file__).parent
@@ -28,98 +29,136 @@ PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 
 @dataclass(kw_only=True)
-class Options(VoteOptions, RevisionOptions, generate.Options):
-    """Options of both stages; those of the revision begin with `merge_`."""
+class MergeModelOptions:
+    """The model that revises, and how many revisions to sample."""
 
-    output: Path = field(metadata={"help": "folder for the files of all stages"})
     merge_model: str = field(default="", metadata={"help": "model that revises; default: --model"})
     merge_adapter: str = field(default="", metadata={"help": "LoRA adapter of the merge model"})
     merge_endpoints: list[str] = field(
         default_factory=list, metadata={"help": "its endpoints; default: --endpoints"}
     )
-    merge_n: int = field(default=8, metadata={"help": "revisions of a question"})
-    merge_temperature: float = field(default=0.8, metadata={"help": "0 is greedy: one revision"})
-    merge_max_tokens: int = field(default=1024, metadata={"help": "length of a revision"})
-
-    def __post_init__(self) -> None:
-        generate.Options.__post_init__(self)
-        RevisionOptions.__post_init__(self)
-
-    def first(self) -> generate.Options:
-        """The options of the first stage."""
-        values = asdict(self) | {"output": self.output / "candidates.jsonl"}
-        return generate.Options(**_own(generate.Options, values))
-
-    def second(self) -> revise.Options:
-        """The options of the second stage."""
-        values = asdict(self) | {
-            "model": self.merge_model or self.model,
-            "adapter": self.merge_adapter if self.merge_model else self.adapter,
-            "candidates": [self.output / "candidates.jsonl"],
-            "output": self.output / "predictions.jsonl",
-            "revisions": self.output / "revisions.jsonl",
-            "endpoints": self.merge_endpoints or self.endpoints,
-            "n": self.merge_n,
-            "temperature": self.merge_temperature,
-            "max_tokens": self.merge_max_tokens,
-        }
-        return revise.Options(**_own(revise.Options, values))
-
-    def votes(self) -> vote.Options:
-        """The options of the vote between them, which needs no model."""
-        values = asdict(self) | {
-            "candidates": [self.output / "candidates.jsonl"],
-            "output": self.output / "votes.jsonl",
-            "json": None,
-        }
-        return vote.Options(**_own(vote.Options, values))
+    merge_n: int = field(default=8, metadata={"help": "number of revisions of a question"})
+    merge_temperature: float = field(
+        default=0.8, metadata={"help": "0: greedy, with a single revision"}
+    )
+    merge_max_tokens: int = field(default=1024, metadata={"help": "longest revision, in tokens"})
 
 
-def main(options: Options) -> None:
-    """Run the three stages."""
-    first, second = options.first(), options.second()
-    if (first.model, first.adapter) == (second.model, second.adapter):
-        with sampler_when_needed(first) as sampler:
-            generate.run(first, sampler)
-            vote.main(options.votes())
-            revise.run(second, sampler)
-    else:
-        check_sampler(second)  # not only when the first has done its work
-        _run("generate.py", first)
-        vote.main(options.votes())
-        _run("revise.py", second)
+@dataclass(kw_only=True)
+class Options:
+    """Options of all stages; those of the revision alone begin with `merge_`."""
+
+    output: Path = field(metadata={"help": "folder for the files of all stages"})
+    source: QuestionOptions
+    prompt: PromptOptions
+    plan: PlanOptions
+    sampler: SamplerOptions
+    voting: VoteOptions
+    revision: RevisionOptions
+    merge: MergeModelOptions
+
+    @property
+    def merge_sampler(self) -> SamplerOptions:
+        """How the merge model is loaded; without one, how the generator is."""
+        merge = self.merge
+        return replace(
+            self.sampler,
+            model=merge.merge_model or self.sampler.model,
+            adapter=merge.merge_adapter if merge.merge_model else self.sampler.adapter,
+            endpoints=merge.merge_endpoints or self.sampler.endpoints,
+        )
+
+    def generation(self) -> generate.Options:
+        """The options of generate.py."""
+        return generate.Options(
+            source=self.source,
+            prompt=self.prompt,
+            plan=self.plan,
+            sampler=self.sampler,
+            output=self.output / "candidates.jsonl",
+            workers=self.voting.workers,
+        )
+
+    def first_vote(self) -> vote.Options:
+        """The options of vote.py; the revision writes the figures."""
+        return vote.Options(
+            source=self.source,
+            voting=replace(self.voting, json=None),
+            candidates=[self.output / "candidates.jsonl"],
+            output=self.output / "votes.jsonl",
+        )
+
+    def second_stage(self) -> revise.Options:
+        """The options of revise.py."""
+        sampling = SamplingOptions(
+            n=self.merge.merge_n,
+            temperature=self.merge.merge_temperature,
+            max_tokens=self.merge.merge_max_tokens,
+            top_p=self.plan.top_p,
+            seed=self.plan.seed,
+            logprobs=self.plan.logprobs,
+        )
+        return revise.Options(
+            source=self.source,
+            sampling=sampling,
+            sampler=self.merge_sampler,
+            voting=self.voting,
+            revision=self.revision,
+            candidates=[self.output / "candidates.jsonl"],
+            output=self.output / "predictions.jsonl",
+            revisions=self.output / "revisions.jsonl",
+        )
 
 
-def _run(program: str, options: generate.Options | revise.Options) -> None:
-    command = [sys.executable, str(FOLDER / program), *_arguments(options)]
+def run(options: Options) -> None:
+    """Generate, vote and revise; finished stages are skipped.
+
+    If both stages use one model, they run in this process; otherwise each is a program of its own.
+
+    Raises:
+        InputError, FileNotFoundError: a model or a question file is missing or malformed.
+        SystemExit: a stage that ran as a program failed; it has printed why.
+    """
+    generation, second_stage = options.generation(), options.second_stage()
+    first_sampler, second_sampler = generation.sampler, second_stage.sampler
+    if _model(first_sampler) == _model(second_sampler):
+        with sampler_when_needed(first_sampler) as get_sampler:
+            generate.run(generation, get_sampler)
+            vote.main(options.first_vote())
+            revise.run(second_stage, get_sampler)
+        return
+    check_sampler(second_sampler)  # before hours of sampling
+    run_stage("generate.py", generation)
+    vote.main(options.first_vote())
+    run_stage("revise.py", second_stage)
+
+
+def run_without_revision(options: Options) -> None:
+    """Generate and vote only; generation is a program of its own."""
+    run_stage("generate.py", options.generation())
+    vote.main(options.first_vote())
+
+
+def run_stage(program: str, options: generate.Options | revise.Options) -> None:
+    """Run a stage as a program of its own, after printing its command line.
+
+    Raises:
+        SystemExit: it failed; it has printed why.
+    """
+    command = [sys.executable, str(FOLDER / program), *words_of(options)]
     print(shlex.join(command), flush=True)
     if code := subprocess.run(command, check=False, preexec_fn=_end_with_parent).returncode:
-        sys.exit(code)  # the stage has said why
+        sys.exit(code)
 
 
 def _end_with_parent() -> None:
-    """A stage that outlived a kill of this program would keep its output from the next one."""
+    """Kill the stage when this program is killed: it would lock the output for the next run."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _own(kind: type, values: dict[str, Any]) -> dict[str, Any]:
-    return {one.name: values[one.name] for one in fields(kind)}
-
-
-def _arguments(options: generate.Options | revise.Options) -> list[str]:
-    """The options as words, without those that are at their defaults."""
-    defaults = {
-        one.name: one.default_factory() if one.default_factory is not MISSING else one.default
-        for one in fields(options)
-    }
-    return as_arguments(
-        {
-            name: value
-            for name, value in asdict(options).items()
-            if value not in (defaults[name], None)
-        }
-    )
+def _model(options: SamplerOptions) -> tuple[str, str]:
+    return options.model, options.adapter
 
 
 if __name__ == "__main__":
-    run_program(lambda: main(parse(Options, about=__doc__)))
+    run_program(lambda: run(parse(Options, about=__doc__)))

@@ -1,16 +1,16 @@
-"""Join the candidates of shards, or of several runs, into one file.
+"""Join the candidates of shards or of several runs into one file.
 
     python inference/join.py --candidates shard*/candidates.jsonl --questions FILE --output FILE
 
-The questions stand in their order, and each must have candidates. Candidates of several runs for
-one question stand together, in the order of the files; what they cost is added up.
+Every question must have candidates. The output has the order of the questions; a question's
+candidates from several runs have the order of the files, and their tokens and seconds are summed.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from inference.inputs import QuestionOptions
+from inference.options import QuestionOptions
 from slmsql.cli.config import parse
 from slmsql.consistency.candidates import read_candidates
 from slmsql.errors import run_program
@@ -20,30 +20,34 @@ COSTS = ("prompt_tokens", "tokens", "seconds")
 
 
 @dataclass(kw_only=True)
-class Options(QuestionOptions):
+class Options:
+    """Options of the join."""
+
+    source: QuestionOptions
     candidates: list[Path] = field(metadata={"help": "files to join"})
     output: Path = field(metadata={"help": "candidates.jsonl to write"})
 
 
 def main(options: Options) -> None:
-    """Read all, write one."""
-    known = options.read_all()
-    sets = read_candidates(options.candidates, known, wanted=options.part_of(known))
-    spent = _spent(options.candidates)
-    records = (found.as_record() | spent.get(found.id, {}) for found in sets)
+    """Read all files, write one."""
+    questions = options.source.read_all()
+    wanted = options.source.select(questions)
+    sets = read_candidates(options.candidates, questions, wanted=wanted)
+    costs = _costs(options.candidates)
+    records = (s.as_record() | costs.get(s.id, {}) for s in sets)
     print(f"{options.output}: {write_jsonl(options.output, records)} questions")
 
 
-def _spent(files: Sequence[Path]) -> dict[str, dict[str, float]]:
-    """What each question cost in all files; those of other systems do not say."""
-    spent: dict[str, dict[str, float]] = {}
+def _costs(files: Sequence[Path]) -> dict[str, dict[str, float]]:
+    """Tokens and seconds of each question, summed over the files that record them."""
+    costs: dict[str, dict[str, float]] = {}
     for file in files:
         for record in read_jsonl(file) if file.suffix == ".jsonl" else ():
-            before = spent.setdefault(str(record["id"]), {})
+            cost = costs.setdefault(str(record["id"]), {})
             for name in COSTS:
                 if name in record:
-                    before[name] = round(before.get(name, 0) + record[name], 3)
-    return spent
+                    cost[name] = round(cost.get(name, 0) + record[name], 3)
+    return costs
 
 
 if __name__ == "__main__":

@@ -1,138 +1,187 @@
-"""Settle doubtful votes with a merge model: corrective self-consistency, the second stage.
+"""Revise questions whose vote is in doubt: the second stage of corrective self-consistency.
 
     python inference/revise.py --model MERGE_MODEL --candidates runs/NAME/candidates.jsonl \\
         --questions FILE --output runs/NAME/predictions.jsonl
 
-The model sees the best groups of a question as drafts with their results, and answers n times;
-these answers vote again. Where none of them runs, the first vote stands. Without a merge model, the
-generator itself can be given as --model.
+The merge model sees the best groups of a question as drafts with their results. It answers n
+times, and a second vote counts these answers. If none of them runs, the first vote stands. Without
+a merge model, give the generator as --model.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from inference.inputs import QuestionOptions, RevisionOptions, VoteOptions
+from inference.options import QuestionOptions, RevisionOptions, VoteOptions
 from inference.sampling.journal import Journal
 from inference.sampling.loading import model_identity, sampler_when_needed
-from inference.sampling.options import SamplerOptions, SamplingOptions, sampling_for
+from inference.sampling.options import SamplerOptions, SamplingOptions, sampling_params
+from inference.sampling.recording import record_missing
 from inference.sampling.sampler import Sampler
-from inference.sampling.scheduler import SamplingPlan
-from inference.second_stage import FirstVote, first_vote, revise, second_votes
+from inference.sampling.scheduler import SamplingPlan, Task
 from slmsql.cli.config import parse
-from slmsql.consistency.candidates import read_candidates, run_candidates
-from slmsql.consistency.prediction import DecidedBy, Prediction
-from slmsql.consistency.upper_bounds import UpperBounds, judge_predictions, measure
-from slmsql.consistency.voting import Rules
+from slmsql.consistency.candidates import (
+    CandidateSet,
+    read_candidates,
+    read_record,
+    run_candidates,
+)
+from slmsql.consistency.judging import judge_predictions
+from slmsql.consistency.prediction import Prediction, decisions
+from slmsql.consistency.revision import (
+    Revision,
+    RevisionSettings,
+    needs_revision,
+    revision_prompts,
+    second_vote,
+)
+from slmsql.consistency.upper_bounds import measure
+from slmsql.consistency.voting import VotingRules, group_by_result, vote
 from slmsql.errors import run_program
 from slmsql.execution import Executor
 from slmsql.files import file_hash, write_json, write_jsonl
 from slmsql.questions.question import Question
 
+BATCH = 64  # questions whose drafts run together for their prompts
+
 
 @dataclass(kw_only=True)
-class Options(QuestionOptions, SamplerOptions, SamplingOptions, VoteOptions, RevisionOptions):
+class Options:
     """Options of the second stage."""
 
+    source: QuestionOptions
+    sampling: SamplingOptions
+    sampler: SamplerOptions
+    voting: VoteOptions
+    revision: RevisionOptions
     candidates: list[Path] = field(metadata={"help": "candidates.jsonl or prediction files"})
     output: Path = field(metadata={"help": "predictions.jsonl to write"})
     revisions: Path | None = field(
-        default=None, metadata={"help": "what the model answered; default: beside --output"}
+        default=None,
+        metadata={"help": "file for the model's answers; default: revisions.jsonl beside --output"},
     )
 
-    def __post_init__(self) -> None:
-        SamplingOptions.__post_init__(self)
-        RevisionOptions.__post_init__(self)
-
     @property
-    def journal(self) -> Path:
-        """Where the model's answers are kept."""
+    def journal_path(self) -> Path:
+        """The file for the model's answers."""
         return self.revisions or self.output.with_name("revisions.jsonl")
 
     @property
     def plan(self) -> SamplingPlan:
-        sampling = sampling_for(self, self.merge_template)
-        return SamplingPlan(sampling=sampling, n=self.n, seed=self.seed)
+        """How many revisions each question gets, and how they are sampled."""
+        sampling = sampling_params(self.sampling, self.revision.merge_template)
+        return SamplingPlan(sampling=sampling, n=self.sampling.n, seed=self.sampling.seed)
 
     def settings(self) -> dict[str, object]:
-        """What decides the revisions: a resumed run must agree with it."""
+        """Everything that determines the revisions; a resumed run must have the same."""
         return {
             "program": "revise",
-            "model": model_identity(self.model),
-            "adapter": model_identity(self.adapter),
-            "questions": self.file_hash(),
+            "model": model_identity(self.sampler.model),
+            "adapter": model_identity(self.sampler.adapter),
+            "questions": self.source.file_hash(),
             "candidates": [file_hash(file) for file in self.candidates],
-            "limit": self.limit,
-            "shard": self.shard,
+            "limit": self.source.limit,
+            "shard": self.source.shard,
             **asdict(self.plan),
-            **asdict(self.revision_settings),
-            "weight": self.weight,
-            "empty_votes": self.empty_votes,
+            **asdict(self.revision.revision_settings),
+            "weight": self.voting.weight,
+            "empty_votes": self.voting.empty_votes,
         }
 
 
 def main(options: Options) -> None:
     """Revise with the model that the options name."""
-    with sampler_when_needed(options) as sampler:
-        run(options, sampler)
+    with sampler_when_needed(options.sampler) as get_sampler:
+        run(options, get_sampler)
 
 
-def run(options: Options, sampler: Callable[[], Sampler]) -> None:
-    """Vote, revise what is doubtful and not revised yet, vote again."""
-    known = options.read_all()
-    questions = options.part_of(known)
-    sets = read_candidates(options.candidates, known, wanted=questions)
-    with Executor(workers=options.workers or None) as executor:
+def run(options: Options, get_sampler: Callable[[], Sampler]) -> None:
+    """Vote, revise the questions in doubt, vote again.
+
+    Args:
+        options: the options of the program.
+        get_sampler: loads the model; called only if a revision is missing.
+    """
+    every_question = options.source.read_all()
+    questions = options.source.select(every_question)
+    sets = read_candidates(options.candidates, every_question, wanted=questions)
+    revision_settings = options.revision.revision_settings
+    with Executor(workers=options.voting.workers or None) as executor:
         sets = run_candidates(sets, executor)
-        rules = options.rules_for(sets)
-        first = first_vote(questions, sets, options.revision_settings, rules)
-        with Journal(options.journal, options.settings()) as journal:
-            missing = [one for name, one in first.doubtful.items() if name not in journal.records]
-            if missing:
-                revise(
-                    missing, sampler(), executor, journal, options.revision_settings, options.plan
-                )
-            journal.finish(list(first.doubtful))
-        predictions = second_votes(first, journal, options.revision_settings)
-        write_jsonl(options.output, (one.as_record() for one in predictions))
+        rules = options.voting.rules_for(sets)
+        first = [vote(candidate_set, rules) for candidate_set in sets]
+        doubtful = doubtful_questions(questions, sets, revision_settings, rules)
+
+        def tasks(missing: Sequence[Revision]) -> Iterator[Task]:
+            for start in range(0, len(missing), BATCH):
+                batch = missing[start : start + BATCH]
+                prompts = revision_prompts(batch, executor, revision_settings)
+                for revision, messages in zip(batch, prompts, strict=True):
+                    yield Task(revision.question, messages, options.plan)
+
+        with Journal(options.journal_path, options.settings()) as journal:
+            record_missing("revise", doubtful, tasks, get_sampler, executor, journal)
+        predictions = second_votes(first, doubtful, journal, revision_settings)
+        write_jsonl(options.output, (prediction.as_record() for prediction in predictions))
         print(f"{options.output}: {decisions(predictions)}")
-        if options.json:
-            figures = measured(first, predictions, questions, executor, rules, options)
-            write_json(options.json, figures)
+        if options.voting.json:
+            figures = measure_stages(sets, first, predictions, questions, executor, rules, options)
+            write_json(options.voting.json, figures)
 
 
-def decisions(predictions: Sequence[Prediction]) -> str:
-    """How many questions were decided in which way."""
-    counts = {way: sum(one.decided_by is way for one in predictions) for way in DecidedBy}
-    shown = ", ".join(f"{count} {way}" for way, count in counts.items() if count)
-    return f"{len(predictions)} questions decided: {shown}"
+def doubtful_questions(
+    questions: Sequence[Question],
+    sets: Sequence[CandidateSet],
+    revision_settings: RevisionSettings,
+    rules: VotingRules,
+) -> dict[str, Revision]:
+    """The questions whose vote is in doubt, by id, with the groups of the first vote."""
+    doubtful = {}
+    for question, candidate_set in zip(questions, sets, strict=True):
+        groups = group_by_result(candidate_set.candidates, rules)
+        if needs_revision(groups, revision_settings):
+            doubtful[question.id] = Revision(question, groups)
+    return doubtful
 
 
-def measured(
-    first: FirstVote,
-    predictions: Sequence[Prediction],
+def second_votes(
+    first: Sequence[Prediction],
+    doubtful: Mapping[str, Revision],
+    journal: Journal,
+    revision_settings: RevisionSettings,
+) -> list[Prediction]:
+    """The predictions of both votes, in the order of the questions."""
+    predictions = []
+    for prediction in first:
+        if revision := doubtful.get(prediction.id):
+            where = f"{journal.output}, {prediction.id}"
+            revised = read_record(journal.records[prediction.id], where).candidates
+            prediction = second_vote(prediction.id, revision.groups, revised, revision_settings)
+        predictions.append(prediction)
+    return predictions
+
+
+def measure_stages(
+    sets: Sequence[CandidateSet],
+    first: Sequence[Prediction],
+    second: Sequence[Prediction],
     questions: Sequence[Question],
     executor: Executor,
-    rules: Rules,
-    options: VoteOptions,
+    rules: VotingRules,
+    options: Options,
 ) -> dict[str, object]:
-    """The figures of both stages where gold is known; prints them too."""
+    """Measure both votes where gold SQL is known, and print what the revision changed."""
+    match = options.voting.match
     gold = {question.id: question.gold_sql for question in questions}
-    upper_bounds = measure(first.sets, gold, executor, rules=rules, match=options.match)
-    print(upper_bounds.line())
-    before = judge_predictions(first.predictions, questions, executor, options.match)
-    after = judge_predictions(predictions, questions, executor, options.match)
-    return asdict(upper_bounds) | _change(upper_bounds, before, after)
-
-
-def _change(
-    upper_bounds: UpperBounds, before: dict[str, bool], after: dict[str, bool]
-) -> dict[str, object]:
+    bounds = measure(sets, gold, executor, rules=rules, match=match)
+    print(bounds.line())
+    before = judge_predictions(first, questions, executor, match)
+    after = judge_predictions(second, questions, executor, match)
     mended = sum(after[name] and not before[name] for name in after)
     broken = sum(before[name] and not after[name] for name in after)
-    corrective = 100 * sum(after.values()) / max(upper_bounds.n, 1)
+    corrective = 100 * sum(after.values()) / max(bounds.n, 1)
     print(f"corrective {corrective:.1f} ({mended} mended, {broken} broken)")
-    return {"corrective": corrective, "mended": mended, "broken": broken}
+    return asdict(bounds) | {"corrective": corrective, "mended": mended, "broken": broken}
 
 
 if __name__ == "__main__":

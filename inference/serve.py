@@ -2,8 +2,9 @@
 
     python inference/serve.py --model MODEL --databases DIR [--merge_model MODEL] [--port 8642]
 
-DIR has <name>.sqlite or <name>/<name>.sqlite. Everything runs read-only. The routes are described
-at /openapi.json. With the environment variable SLMSQL_KEY set, /api asks for it as a bearer token.
+DIR contains NAME.sqlite or NAME/NAME.sqlite; all databases are opened read-only. /openapi.json
+describes the routes. If the environment variable SLMSQL_KEY is set, /api requires its value as a
+bearer token.
 """
 
 import asyncio
@@ -21,27 +22,30 @@ from slmsql.execution import connect
 
 
 @dataclass(kw_only=True)
-class Options(ServiceOptions):
+class Options:
     """Options of the server."""
 
-    databases: Path = field(metadata={"help": "folder of databases that may be asked"})
-    host: str = field(default="127.0.0.1", metadata={"help": "address; 0.0.0.0: all of them"})
-    port: int = field(default=8642, metadata={"help": "port"})
-    concurrent: int = field(default=32, metadata={"help": "questions answered at once"})
-    waiting: int = field(default=200, metadata={"help": "questions that may wait beyond those"})
-    answer_seconds: float = field(default=120.0, metadata={"help": "time for one answer"})
+    databases: Path = field(metadata={"help": "folder with the databases to ask about"})
+    host: str = field(default="127.0.0.1", metadata={"help": "address to listen on; 0.0.0.0: all"})
+    port: int = field(default=8642, metadata={"help": "port to listen on"})
+    concurrent: int = field(default=32, metadata={"help": "number of questions answered at once"})
+    waiting: int = field(default=200, metadata={"help": "number of questions that may wait"})
+    answer_seconds: float = field(default=120.0, metadata={"help": "time limit of an answer"})
     server_key_env: str = field(
-        default="SLMSQL_KEY", metadata={"help": "environment variable with the key to ask for"}
+        default="SLMSQL_KEY",
+        metadata={"help": "environment variable with the key that /api requires"},
     )
+    service: ServiceOptions
 
 
 def main(options: Options) -> None:
-    """Load the models, then serve until told to stop; what is under way is finished."""
+    """Load the models, then serve until a signal; finish the questions under way."""
     databases = find_databases(options.databases)
-    if not (importlib.util.find_spec("fastapi") and importlib.util.find_spec("uvicorn")):
-        raise InputError("serving needs fastapi and uvicorn; pip install -e .[serve]")
+    for package in ("fastapi", "uvicorn", "prometheus_client"):
+        if not importlib.util.find_spec(package):
+            raise InputError(f"serving needs {package}; pip install -e .[serve]")
     with tempfile.TemporaryDirectory(prefix="slmsql-") as uploads:
-        _serve(Service(options), databases, Path(uploads), options)
+        _serve(Service(options.service), databases, Path(uploads), options)
 
 
 def _serve(service: Service, databases: dict[str, Path], uploads: Path, options: Options) -> None:
@@ -51,7 +55,7 @@ def _serve(service: Service, databases: dict[str, Path], uploads: Path, options:
     from inference.server.admission import Admission
     from inference.server.routes import Site, build_app, server_key
 
-    gate = Admission(
+    admission = Admission(
         concurrent=options.concurrent, waiting=options.waiting, seconds=options.answer_seconds
     )
 
@@ -59,10 +63,10 @@ def _serve(service: Service, databases: dict[str, Path], uploads: Path, options:
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         print(f"http://{options.host}:{options.port}: {len(databases)} databases", flush=True)
         yield
-        await asyncio.to_thread(gate.close)
+        await asyncio.to_thread(admission.close)
         await asyncio.to_thread(service.close)
 
-    site = Site(service, databases, uploads, gate, server_key(options.server_key_env))
+    site = Site(service, databases, uploads, admission, server_key(options.server_key_env))
     uvicorn.run(
         build_app(site, lifespan),
         host=options.host,
@@ -74,21 +78,21 @@ def _serve(service: Service, databases: dict[str, Path], uploads: Path, options:
 
 
 def find_databases(folder: Path) -> dict[str, Path]:
-    """The databases of a folder by name; each is checked to be one.
+    """The databases of a folder, by name.
 
     Raises:
-        FileNotFoundError: there is no such folder.
-        InputError: it has no database, or a file in it is none.
+        FileNotFoundError: the folder does not exist.
+        InputError: it contains no database, or one of the files is not a database.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder {folder}")
     files = [*folder.glob("*.sqlite"), *folder.glob("*.db"), *folder.glob("*/*.sqlite")]
-    found = {file.stem: file.absolute() for file in sorted(files)}
-    if not found:
+    databases = {file.stem: file.absolute() for file in sorted(files)}
+    if not databases:
         raise InputError(f"{folder} has no NAME.sqlite and no NAME/NAME.sqlite")
-    for file in found.values():
-        connect(file).close()
-    return found
+    for database in databases.values():
+        connect(database).close()  # raises if it is not a database
+    return databases
 
 
 if __name__ == "__main__":

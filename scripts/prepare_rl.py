@@ -22,8 +22,9 @@ from pathlib import Path
 from slmsql.cli.config import parse
 from slmsql.cli.options import PromptOptions, TrainingDataOptions, card_arguments
 from slmsql.consistency.candidates import read_candidates
+from slmsql.consistency.judging import judge_candidates
 from slmsql.errors import InputError, run_program
-from slmsql.execution import Execution, Executor, Pair
+from slmsql.execution import Execution, Executor
 from slmsql.files import Record, read_jsonl
 from slmsql.match import Match
 from slmsql.prompt.build import compose, read_template
@@ -172,18 +173,10 @@ def pass_rates(
         return {}
     files = [Path(file) for file in options.candidates]
     sets = read_candidates(files, selected, wanted=training)
-    pairs = [
-        Pair(question.database, candidate.sql, question.gold_sql)
-        for question, candidate_set in zip(training, sets, strict=True)
-        for candidate in candidate_set.candidates
-    ]
+    gold = {question.id: question.gold_sql for question in training}
     with Executor() as executor:
-        verdicts = iter(executor.judge(pairs, match=options.match))
-    rates = {}
-    for candidate_set in sets:
-        right = [next(verdicts).correct is True for _ in candidate_set.candidates]
-        rates[candidate_set.id] = sum(right) / len(right)
-    return rates
+        judged_sets = judge_candidates(sets, gold, executor, options.match)
+    return {judged.id: sum(judged.correct) / len(judged.correct) for judged in judged_sets}
 
 
 def within_bounds(

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sft.encoding import Encoder, end_token, read_turn
-from slmsql.training import model_check
 from slmsql.errors import InputError
+from slmsql.training import model_check
 
 if TYPE_CHECKING:
     from peft import PeftConfig

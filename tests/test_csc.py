@@ -82,7 +82,7 @@ def generate_all(commands):
     """Commands of generate.py one after the other, in a process that loads their model once."""
     os.environ.update(ENVIRONMENT)
     every = [parse(generate.Options, about=None, argv=words) for words in commands]
-    with sampler_when_needed(every[0]) as sampler:
+    with sampler_when_needed(every[0].sampler) as sampler:
         for options in every:
             generate.run(options, sampler)
 

@@ -20,13 +20,14 @@ def test_a_config_fills_its_programs_options(file):
     program = re.search(r"inference/(csc|ask)\.py", file.read_text())[1]
     options, needed = PROGRAMS[program]
     filled = parse(options, about=None, argv=["--config", str(file), *needed])
-    assert filled.n > 1
+    plan = filled.plan if program == "csc" else filled.service.plan
+    assert plan.n > 1
 
 
 def test_the_published_settings_are_those_of_the_paper():
     file = FOLDER / "slm_sql_bird.yaml"
     options = parse(csc.Options, about=None, argv=["--config", str(file)])
-    assert (options.n, options.merge_n, options.temperature) == (64, 8, 0.8)
-    assert options.revision_settings.first_vote_weight == 0
-    assert options.first().plan.n == 64
-    assert options.second().plan.n == 8
+    assert (options.plan.n, options.merge.merge_n, options.plan.temperature) == (64, 8, 0.8)
+    assert options.revision.revision_settings.first_vote_weight == 0
+    assert options.generation().plan.n == 64
+    assert options.second_stage().plan.n == 8

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from inference.sampling.endpoint_sampler import EndpointSampler
-from inference.sampling.options import SamplerOptions, SamplingOptions, sampling_for
+from inference.sampling.options import SamplerOptions, SamplingOptions, sampling_params
 from inference.sampling.sampler import Request, SamplingParams
 from inference.sampling.transformers_sampler import TransformersSampler
 from slmsql.errors import InputError
@@ -96,8 +96,8 @@ def test_greedy_means_one_sample():
 
 
 def test_completions_end_with_the_answer_where_the_layout_has_one():
-    assert sampling_for(SamplingOptions(), "think").stop == ("</answer>",)
-    assert sampling_for(SamplingOptions(), "strict").stop == ()
+    assert sampling_params(SamplingOptions(), "think").stop == ("</answer>",)
+    assert sampling_params(SamplingOptions(), "strict").stop == ()
 
 
 QUESTIONS = ("How many singers are there?", "Who is oldest?", "Which songs does Ann sing?")

@@ -52,8 +52,8 @@ def test_the_oldest_files_are_removed(tmp_path, monkeypatch):
         ("SELECT 1", "no CREATE TABLE"),
         ("CREATE TABLE t AS SELECT 1", "no CREATE TABLE"),
         ("CREATE TABLE t (", "cannot be parsed"),
-        ('CREATE TABLE t ("a\nb" INT)', "is no name"),
-        (f"CREATE TABLE {'x' * 200} (a)", "is no name"),
+        ('CREATE TABLE t ("a\nb" INT)', "cannot be the name"),
+        (f"CREATE TABLE {'x' * 200} (a)", "cannot be the name"),
         ("".join(f"CREATE TABLE t{n} (a);" for n in range(300)), "too large"),
     ],
 )

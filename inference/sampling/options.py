@@ -77,8 +77,8 @@ class SamplingOptions:
             self.n = 1  # more would be copies
 
 
-def sampling_for(options: SamplingOptions, template: str) -> SamplingParams:
-    """The settings of a sampler for prompts of this template."""
+def sampling_params(options: SamplingOptions, template: str) -> SamplingParams:
+    """The sampling parameters for prompts of this template."""
     think = read_template(template).layout is Layout.THINK
     return SamplingParams(
         temperature=options.temperature,

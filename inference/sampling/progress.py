@@ -1,37 +1,50 @@
-"""How far a long job is: one line, rewritten on a terminal, now and then elsewhere."""
+"""The progress of a long job: a bar on a terminal, a line every ten seconds in a log."""
 
 import sys
 import time
+from collections.abc import Callable
+from typing import Any
+
+from tqdm import tqdm
 
 
 class Progress:
     """Counts questions and tokens on standard error."""
 
     def __init__(self, name: str, total: int, done: int = 0) -> None:
-        self._name = name
-        self._total = total
-        self._done = done
+        bar: type[tqdm[Any]] = tqdm if sys.stderr.isatty() else _LogLines
+        self._bar = bar(
+            desc=name,
+            total=total,
+            initial=done,
+            unit=" questions",
+            file=sys.stderr,
+            mininterval=0.2 if sys.stderr.isatty() else 10.0,
+            dynamic_ncols=True,
+        )
         self._tokens = 0
-        self._start = self._shown = time.monotonic()
-        self._terminal = sys.stderr.isatty()
+        self._start = time.monotonic()
 
     def step(self, tokens: int = 0) -> None:
-        """One question more."""
-        self._done += 1
+        """Count one more question."""
         self._tokens += tokens
-        now = time.monotonic()
-        if now - self._shown > (0.2 if self._terminal else 10.0):
-            self._shown = now
-            self._show("\r" if self._terminal else "\n")
+        if self._tokens:
+            rate = self._tokens / max(time.monotonic() - self._start, 1e-9)
+            self._bar.set_postfix_str(f"{rate:,.0f} tokens/s", refresh=False)
+        self._bar.update()
 
     def finish(self) -> None:
-        """The last state, on a line of its own."""
-        if self._terminal:
-            print("\r", end="", file=sys.stderr)
-        self._show("\n")
+        """Show the last state."""
+        self._bar.close()
 
-    def _show(self, end: str) -> None:
-        seconds = max(time.monotonic() - self._start, 1e-9)
-        rate = f", {self._tokens / seconds:,.0f} tokens/s" if self._tokens else ""
-        line = f"{self._name}: {self._done}/{self._total} questions in {seconds:.0f} s{rate}"
-        print(f"{line:<70}", end=end, file=sys.stderr, flush=True)
+
+class _LogLines(tqdm):  # type: ignore[misc]  # tqdm has no types
+    """Prints each state on a line of its own."""
+
+    @staticmethod
+    def status_printer(file: Any) -> Callable[[str], None]:
+        def print_line(text: str) -> None:
+            if text.strip():
+                print(text, file=file, flush=True)
+
+        return print_line

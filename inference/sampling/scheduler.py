@@ -1,8 +1,8 @@
-"""Drawing candidates: rounds of samples, executed while the next are generated, stopped early.
+"""The scheduler: samples candidates in rounds, runs their SQL meanwhile, and stops early.
 
-The loop keeps a window of questions in flight. Whatever the sampler finishes is run on threads
-beside it; when the results are in, a question is either done, or asks for its next round or for a
-repair of what failed.
+A window of questions is in flight. When the sampler completes a round of a question, threads run
+the SQL while the sampler goes on with other questions. With the results, the question is done, or
+asks for its next round, or for the repair of candidates that failed.
 """
 
 from collections import deque
@@ -13,35 +13,35 @@ from dataclasses import dataclass, field, replace
 from inference.sampling.sampler import Completed, Request, Sample, Sampler, SamplingParams, seed_of
 from slmsql.consistency.candidates import Candidate, CandidateSet, run_candidates
 from slmsql.consistency.revision import repair_prompt
-from slmsql.consistency.voting import COUNTING, Rules, group_by_result, is_decided
+from slmsql.consistency.voting import COUNTING, VotingRules, group_by_result, is_decided
 from slmsql.execution import Executor, Status
 from slmsql.files import Record
 from slmsql.prompt.answer import parse
 from slmsql.prompt.build import Messages
 from slmsql.questions.question import Question
 
-WINDOW = 512  # questions in flight: enough to keep a large GPU busy, few enough to hold in memory
+WINDOW = 512  # questions in flight: enough to keep a large GPU busy, few enough for memory
 
 
 @dataclass(frozen=True, slots=True)
 class SamplingPlan:
-    """How many candidates a question gets."""
+    """How many candidates a question gets, and when to stop."""
 
     sampling: SamplingParams = SamplingParams()  # noqa: RUF009 - frozen
     n: int = 8
     round_size: int = 0
-    """Candidates of a round; 0 draws all of them at once."""
+    """Number of candidates per round; 0: all in one round."""
     confidence: float = 1.0
-    """A question stops after a round whose vote is this sure (`voting.is_decided`)."""
+    """Sampling stops after a round whose vote is this certain (`voting.is_decided`)."""
     repair: bool = False
-    """Whether a candidate that fails is shown its error, once."""
+    """Whether the model corrects each candidate that fails, once, given its error."""
     seed: int = 0
-    rules: Rules = COUNTING
+    rules: VotingRules = COUNTING
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A question, the prompt it is asked by, and how many candidates it gets."""
+    """A question, its prompt, and the plan of its candidates."""
 
     question: Question
     messages: Messages
@@ -50,14 +50,14 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class SampledQuestion:
-    """A question that is done; with an `error` it is not, and may be asked again later."""
+    """A question with its executed candidates; with an `error` it has none and can be retried."""
 
     task: Task
     candidates: CandidateSet
     prompt_tokens: int
     tokens: int
     seconds: float
-    """The sum of what its requests took the sampler."""
+    """The sampler's time for its requests, summed."""
     error: str | None = None
 
     def as_record(self) -> Record:
@@ -70,18 +70,21 @@ class SampledQuestion:
 
 
 @dataclass(slots=True)
-class _Live:
-    """A question in flight."""
+class _QuestionInFlight:
+    """The state of a question between its first request and its last result."""
 
     task: Task
     number: int
+    """Counts the questions of the scheduler: two tasks may have the same question."""
     candidates: list[Candidate] = field(default_factory=list)
-    repairing: dict[str, int] = field(default_factory=dict)  # request: place of the candidate
+    repairs: dict[str, int] = field(default_factory=dict)
+    """Index of the candidate that each pending repair request replaces."""
     prompt_tokens: int = 0
     tokens: int = 0
     seconds: float = 0.0
     error: str | None = None
-    over: bool = False
+    exhausted: bool = False
+    """No further sample can succeed, such as after a prompt that is too long."""
 
     @property
     def id(self) -> str:
@@ -97,17 +100,20 @@ class _Live:
 
 
 def draw(tasks: Iterable[Task], sampler: Sampler, executor: Executor) -> Iterator[SampledQuestion]:
-    """Yield the questions with their executed candidates, in the order in which they are done.
+    """Sample and run the candidates of each task; yield the questions as they are done.
 
-    `tasks` is asked for more whenever there is room, also after it had none: a queue may stand
-    behind it.
+    Args:
+        tasks: asked for more whenever the window has room, even after it was empty once, so that
+            it may read from a queue.
+        sampler: where completions come from.
+        executor: where the SQL runs.
     """
     with ThreadPoolExecutor(executor.workers, thread_name_prefix="execution") as threads:
-        yield from _Loop(iter(tasks), sampler, executor, threads).run()
+        yield from _Scheduler(iter(tasks), sampler, executor, threads).run()
 
 
-class _Loop:
-    """The state of `draw`: what waits, what is being sampled, what is being executed."""
+class _Scheduler:
+    """The state of `draw`: tasks that wait, requests being sampled, SQL being executed."""
 
     def __init__(
         self,
@@ -120,111 +126,121 @@ class _Loop:
         self._sampler = sampler
         self._executor = executor
         self._threads = threads
-        self._sampling: dict[str, _Live] = {}
+        self._sampling: dict[str, _QuestionInFlight] = {}
         self._running: dict[Future[list[CandidateSet]], Callable[[CandidateSet], None]] = {}
-        self._live = 0
+        self._in_flight = 0
         self._started = 0
         self._done: deque[SampledQuestion] = deque()
 
     def run(self) -> Iterator[SampledQuestion]:
         self._fill()
-        while self._live:
+        while self._in_flight:
             for completed in self._sampler.completed():
                 self._take(completed)
             self._collect()
             while self._done:
-                self._live -= 1
+                self._in_flight -= 1
                 yield self._done.popleft()
             self._fill()
 
     def _fill(self) -> None:
-        while self._live < WINDOW and (task := next(self._tasks, None)) is not None:
-            self._live += 1
+        while self._in_flight < WINDOW and (task := next(self._tasks, None)) is not None:
+            self._in_flight += 1
             self._started += 1
-            self._ask(_Live(task, self._started))
+            self._request_round(_QuestionInFlight(task, self._started))
 
-    def _ask(self, live: _Live) -> None:
-        start = len(live.candidates)
-        n = min(live.plan.round_size or live.plan.n, live.plan.n - start)
-        seed = seed_of(live.plan.seed, live.id) + start
-        key = f"{live.id}/{start}/{live.number}"
-        self._submit(live, Request(key, live.task.messages, n, seed, live.plan.sampling))
+    def _request_round(self, question: _QuestionInFlight) -> None:
+        start = len(question.candidates)
+        n = min(question.plan.round_size or question.plan.n, question.plan.n - start)
+        seed = seed_of(question.plan.seed, question.id) + start
+        key = f"{question.id}/{start}/{question.number}"
+        self._submit(
+            question, Request(key, question.task.messages, n, seed, question.plan.sampling)
+        )
 
-    def _submit(self, live: _Live, request: Request) -> None:
-        self._sampling[request.key] = live
+    def _submit(self, question: _QuestionInFlight, request: Request) -> None:
+        self._sampling[request.key] = question
         self._sampler.submit(request)
 
     def _take(self, completed: Completed) -> None:
-        live = self._sampling.pop(completed.key)
-        live.prompt_tokens += completed.prompt_tokens
-        live.tokens += sum(sample.tokens for sample in completed.samples)
-        live.seconds += completed.seconds
+        question = self._sampling.pop(completed.key)
+        question.prompt_tokens += completed.prompt_tokens
+        question.tokens += sum(sample.tokens for sample in completed.samples)
+        question.seconds += completed.seconds
         if completed.error and completed.temporary:
-            live.error = completed.error
+            question.error = completed.error
         candidates = [_candidate(sample) for sample in completed.samples]
         if completed.error and not completed.temporary:
             candidates.append(Candidate(None, status=Status.ERROR, error=completed.error))
-            live.over = True
-        if completed.key in live.repairing:
-            self._execute(live, candidates, lambda ran: self._repaired(live, completed.key, ran))
+            question.exhausted = True
+        if completed.key in question.repairs:
+            key = completed.key
+            self._execute(
+                question, candidates, lambda ran: self._replace_repaired(question, key, ran)
+            )
         else:
-            self._execute(live, candidates, lambda ran: self._ran(live, ran))
+            self._execute(question, candidates, lambda ran: self._add_candidates(question, ran))
 
     def _execute(
-        self, live: _Live, candidates: Sequence[Candidate], then: Callable[[CandidateSet], None]
+        self,
+        question: _QuestionInFlight,
+        candidates: Sequence[Candidate],
+        then: Callable[[CandidateSet], None],
     ) -> None:
-        future = self._threads.submit(run_candidates, [live.as_set(candidates)], self._executor)
+        future = self._threads.submit(run_candidates, [question.as_set(candidates)], self._executor)
         self._running[future] = then
 
     def _collect(self) -> None:
-        """Go on with what has been executed; wait a little where there is nothing else to do."""
+        """Take the results of finished executions; wait for one if nothing is being sampled."""
         patience = None if not self._sampling else 0.0
         if not self._running:
             return
         for future in wait(self._running, patience, FIRST_COMPLETED).done:
             self._running.pop(future)(future.result()[0])
 
-    def _ran(self, live: _Live, ran: CandidateSet) -> None:
-        start = len(live.candidates)
-        live.candidates += ran.candidates
-        if live.plan.repair and not live.over:
-            for place in range(start, len(live.candidates)):
-                self._ask_repair(live, place)
-        self._advance(live)
+    def _add_candidates(self, question: _QuestionInFlight, ran: CandidateSet) -> None:
+        start = len(question.candidates)
+        question.candidates += ran.candidates
+        if question.plan.repair and not question.exhausted:
+            for index in range(start, len(question.candidates)):
+                self._request_repair(question, index)
+        self._advance(question)
 
-    def _ask_repair(self, live: _Live, place: int) -> None:
-        candidate = live.candidates[place]
+    def _request_repair(self, question: _QuestionInFlight, index: int) -> None:
+        candidate = question.candidates[index]
         if candidate.ok or candidate.sql is None:
             return
-        seed = seed_of(live.plan.seed, f"{live.id}/repair/{place}")
-        key = f"{live.id}/repair/{place}/{live.number}"
-        live.repairing[key] = place
-        messages = repair_prompt(live.task.messages, candidate)
-        self._submit(live, Request(key, messages, 1, seed, live.plan.sampling))
+        seed = seed_of(question.plan.seed, f"{question.id}/repair/{index}")
+        key = f"{question.id}/repair/{index}/{question.number}"
+        question.repairs[key] = index
+        messages = repair_prompt(question.task.messages, candidate)
+        self._submit(question, Request(key, messages, 1, seed, question.plan.sampling))
 
-    def _repaired(self, live: _Live, key: str, ran: CandidateSet) -> None:
-        place = live.repairing.pop(key)
-        failed = live.candidates[place]
+    def _replace_repaired(self, question: _QuestionInFlight, key: str, ran: CandidateSet) -> None:
+        index = question.repairs.pop(key)
+        failed = question.candidates[index]
         if ran.candidates and ran.candidates[0].ok:
-            live.candidates[place] = replace(ran.candidates[0], repaired=failed.sql)
-        self._advance(live)
+            question.candidates[index] = replace(ran.candidates[0], repaired=failed.sql)
+        self._advance(question)
 
-    def _advance(self, live: _Live) -> None:
-        if live.repairing:
+    def _advance(self, question: _QuestionInFlight) -> None:
+        if question.repairs:
             return
-        remaining = 0 if live.over or live.error else live.plan.n - len(live.candidates)
-        groups = group_by_result(live.candidates, live.plan.rules)
-        if remaining > 0 and not is_decided(groups, remaining, live.plan.confidence):
-            self._ask(live)
+        remaining = question.plan.n - len(question.candidates)
+        if question.exhausted or question.error:
+            remaining = 0
+        groups = group_by_result(question.candidates, question.plan.rules)
+        if remaining > 0 and not is_decided(groups, remaining, question.plan.confidence):
+            self._request_round(question)
             return
         self._done.append(
             SampledQuestion(
-                task=live.task,
-                candidates=live.as_set(live.candidates),
-                prompt_tokens=live.prompt_tokens,
-                tokens=live.tokens,
-                seconds=live.seconds,
-                error=live.error,
+                task=question.task,
+                candidates=question.as_set(question.candidates),
+                prompt_tokens=question.prompt_tokens,
+                tokens=question.tokens,
+                seconds=question.seconds,
+                error=question.error,
             )
         )
 

@@ -1,47 +1,58 @@
-"""How many questions are answered at once, how many may wait, and what became of them."""
+"""Admission to the server: how many questions run at once, how many may wait, and their counts."""
 
 import asyncio
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-T = TypeVar("T")
-A = TypeVar("A")
+from prometheus_client import CollectorRegistry, Counter, Gauge, Summary, generate_latest
+
+Result = TypeVar("Result")
+Argument = TypeVar("Argument")
 
 
 class Busy(Exception):
-    """More wait already than may."""
+    """The queue is full."""
 
 
 class Admission:
-    """Runs calls on a bounded number of threads, each within its time.
+    """Runs calls on a bounded number of threads, each within a time limit.
 
-    A call over its time is answered as such at once; its thread goes on and counts until it ends.
+    A call over its limit raises at once. Its thread cannot be stopped and occupies its place until
+    it ends.
     """
 
     def __init__(self, *, concurrent: int, waiting: int, seconds: float) -> None:
         self._threads = ThreadPoolExecutor(concurrent, thread_name_prefix="answer")
-        self._room = concurrent + waiting
+        self._capacity = concurrent + waiting
         self._seconds = seconds
         self._under_way = 0
-        self._counts: Counter[str] = Counter()
-        self._spent = 0.0
-        self._tokens = 0
         self._lock = threading.Lock()
+        self._registry = CollectorRegistry()
+        self._questions = Counter(
+            "slmsql_questions", "Questions by outcome", ["outcome"], registry=self._registry
+        )
+        self._time = Summary(
+            "slmsql_question_seconds", "Seconds per question", registry=self._registry
+        )
+        self._tokens = Counter("slmsql_tokens", "Tokens sampled", registry=self._registry)
+        gauge = Gauge(
+            "slmsql_questions_under_way", "Questions running or waiting", registry=self._registry
+        )
+        gauge.set_function(lambda: self._under_way)
 
-    async def run(self, call: Callable[[A], T], argument: A) -> T:
+    async def run(self, call: Callable[[Argument], Result], argument: Argument) -> Result:
         """The call's result.
 
         Raises:
-            Busy: there is no room.
-            TimeoutError: it takes longer than the time allowed.
+            Busy: the queue is full.
+            TimeoutError: the call takes longer than the limit.
         """
         start = time.monotonic()
         try:
-            future = self._enter(call, argument)
+            future = self._start(call, argument)
             result = await asyncio.wait_for(asyncio.wrap_future(future), self._seconds)
         except Exception as error:
             self._count(type(error).__name__, time.monotonic() - start)
@@ -50,45 +61,30 @@ class Admission:
         return result
 
     def count_tokens(self, tokens: int) -> None:
-        """Add to the tokens sampled."""
-        with self._lock:
-            self._tokens += tokens
+        """Add to the number of tokens sampled."""
+        self._tokens.inc(tokens)
 
-    def metrics(self) -> str:
-        """The counts in Prometheus' text form."""
-        with self._lock:
-            lines = [
-                f'slmsql_questions_total{{outcome="{outcome}"}} {count}'
-                for outcome, count in sorted(self._counts.items())
-            ]
-            return "\n".join(
-                [
-                    *lines,
-                    f"slmsql_question_seconds_sum {self._spent:.3f}",
-                    f"slmsql_tokens_total {self._tokens}",
-                    f"slmsql_questions_under_way {self._under_way}",
-                    "",
-                ]
-            )
+    def metrics(self) -> bytes:
+        """The counts in Prometheus's text format."""
+        return generate_latest(self._registry)
 
     def close(self) -> None:
-        """Wait for what is under way; what only waits is given up."""
+        """Wait for the calls that run; drop those that wait."""
         self._threads.shutdown(cancel_futures=True)
 
-    def _enter(self, call: Callable[[A], T], argument: A) -> "Future[T]":
+    def _start(self, call: Callable[[Argument], Result], argument: Argument) -> "Future[Result]":
         with self._lock:
-            if self._under_way >= self._room:
+            if self._under_way >= self._capacity:
                 raise Busy(f"{self._under_way} questions are under way; try again later")
             self._under_way += 1
         future = self._threads.submit(call, argument)
         future.add_done_callback(self._leave)
         return future
 
-    def _leave(self, _future: "Future[T]") -> None:
+    def _count(self, outcome: str, seconds: float) -> None:
+        self._questions.labels(outcome).inc()
+        self._time.observe(seconds)
+
+    def _leave(self, _future: "Future[Result]") -> None:
         with self._lock:
             self._under_way -= 1
-
-    def _count(self, outcome: str, seconds: float) -> None:
-        with self._lock:
-            self._counts[outcome] += 1
-            self._spent += seconds

@@ -11,13 +11,13 @@ from slmsql.execution import Executor
 
 
 class Dispatcher:
-    """Owns a sampler on a thread of its own; any thread may ask."""
+    """Runs a sampler on a thread of its own; any thread may ask it."""
 
     def __init__(self, sampler: Sampler, executor: Executor) -> None:
         self._sampler = sampler
         self._executor = executor
         self._waiting: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
-        self._asked: dict[int, Future[SampledQuestion]] = {}
+        self._futures: dict[int, Future[SampledQuestion]] = {}  # by the id() of the task
         self._lock = threading.Lock()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
@@ -25,22 +25,22 @@ class Dispatcher:
 
     @property
     def is_alive(self) -> bool:
-        """Whether questions are still being answered."""
+        """Whether it still takes questions."""
         return self._thread.is_alive() and not self._closed
 
     def ask(self, task: Task) -> "Future[SampledQuestion]":
-        """The candidates of a question, when they are there."""
+        """Queue a question; the future gets its candidates."""
         future: Future[SampledQuestion] = Future()
         with self._lock:
             if not self.is_alive:
                 future.set_exception(RuntimeError("the sampler has stopped"))
                 return future
-            self._asked[id(task)] = future
+            self._futures[id(task)] = future
             self._waiting.put(task)
         return future
 
     def close(self) -> None:
-        """Finish what is under way and free the sampler."""
+        """Finish the questions under way, then close the sampler."""
         with self._lock:
             self._closed = True
         self._waiting.put(None)
@@ -50,17 +50,18 @@ class Dispatcher:
     def _run(self) -> None:
         try:
             while (first := self._waiting.get()) is not None:
-                for drawn in draw(_Queued(first, self._waiting), self._sampler, self._executor):
-                    self._asked.pop(id(drawn.task)).set_result(drawn)
-        finally:  # whoever still waits must not wait for ever
+                tasks = _QueuedTasks(first, self._waiting)
+                for sampled in draw(tasks, self._sampler, self._executor):
+                    self._futures.pop(id(sampled.task)).set_result(sampled)
+        finally:  # also after an error: no caller may wait for ever
             with self._lock:
                 self._closed = True
-            for future in self._asked.values():
+            for future in self._futures.values():
                 future.set_exception(RuntimeError("the sampler has stopped"))
 
 
-class _Queued(Iterator[Task]):
-    """What waits in a queue; it may be asked again after it had nothing."""
+class _QueuedTasks(Iterator[Task]):
+    """The tasks in a queue. `next` may be called again after the queue was empty."""
 
     def __init__(self, first: Task, waiting: "queue.SimpleQueue[Task | None]") -> None:
         self._first: Task | None = first
@@ -74,7 +75,7 @@ class _Queued(Iterator[Task]):
             following = self._waiting.get_nowait()
         except queue.Empty:
             raise StopIteration from None
-        if following is None:  # closing: leave the sign for the thread's own loop
+        if following is None:  # closing: put the mark back, for the thread's own loop
             self._waiting.put(None)
             raise StopIteration
         return following

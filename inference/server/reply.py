@@ -9,14 +9,14 @@ from slmsql.consistency.prediction import DecidedBy
 from slmsql.execution import Execution, Row
 from slmsql.files import Record
 
-CELL = 1000  # characters of a value that are sent
-EXACT = 2**53  # JavaScript's numbers are exact up to here
+CELL = 1000  # longest text of a value that is sent, in characters
+EXACT = 2**53  # larger integers are not exact in JavaScript
 EXPLAINED = {
     DecidedBy.ONLY: "the only candidate",
     DecidedBy.UNANIMOUS: "every candidate that ran has this result",
     DecidedBy.MAJORITY: "most candidates have this result",
-    DecidedBy.REVISED: "the candidates differ; a second look at the best drafts settled it",
-    DecidedBy.FALLBACK: "the candidates differ, and no second look ran: the first vote stands",
+    DecidedBy.REVISED: "the candidates differ; a revision of the best drafts decided",
+    DecidedBy.FALLBACK: "the candidates differ, and no revision runs: the first vote stands",
     DecidedBy.NONE: "no candidate runs on this database",
 }
 
@@ -24,7 +24,7 @@ Cell = str | int | float | None
 
 
 def reply_record(reply: Reply) -> Record:
-    """The answer with rows, groups and candidates."""
+    """The answer with its rows, groups and candidates, for JSON."""
     prediction, execution = reply.prediction, reply.execution
     return {
         "sql": prediction.sql,
@@ -47,11 +47,11 @@ def reply_record(reply: Reply) -> Record:
 
 
 def cell(value: Hashable) -> Cell:
-    """A value that JSON and JavaScript can hold, readable where they cannot."""
+    """A value as JSON and JavaScript can hold it; as readable text if they cannot."""
     if isinstance(value, bytes):
         return f"blob of {len(value)} bytes"
     if isinstance(value, str):
-        clean = value.encode("utf-8", "replace").decode()  # lone surrogates are no JSON
+        clean = value.encode("utf-8", "replace").decode()  # lone surrogates are not valid in JSON
         return clean if len(clean) <= CELL else clean[:CELL] + "…"
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
@@ -61,7 +61,7 @@ def cell(value: Hashable) -> Cell:
 
 
 def table_text(execution: Execution, *, rows: int = 20, width: int = 40) -> str:
-    """The result as a table for a terminal."""
+    """The result as a table for the terminal."""
     if not execution.ok:
         return f"{execution.status}: {execution.error}"
     shown = [list(execution.columns), *map(_texts, execution.rows[:rows])]
@@ -74,23 +74,23 @@ def table_text(execution: Execution, *, rows: int = 20, width: int = 40) -> str:
         for row in cut
     ]
     count = "1 row" if execution.row_count == 1 else f"{execution.row_count} rows"
-    rest = f", the first {rows} shown" if execution.row_count > rows else ""
-    return "\n".join([lines[0], "  ".join("-" * size for size in widths), *lines[1:], count + rest])
+    more = f", the first {rows} shown" if execution.row_count > rows else ""
+    return "\n".join([lines[0], "  ".join("-" * size for size in widths), *lines[1:], count + more])
 
 
 def _texts(row: Row) -> list[str]:
     values = ["" if value is None else str(cell(value)) for value in row]
-    # A terminal obeys control characters, and these come from somebody's database.
-    return ["".join(one if one.isprintable() else " " for one in text) for text in values]
+    # Control characters in the database must not reach the terminal.
+    return ["".join(c if c.isprintable() else " " for c in text) for text in values]
 
 
 def _candidates(candidates: Sequence[Candidate]) -> list[Record]:
     return [
         {
-            "sql": one.sql,
-            "status": None if one.status is None else one.status.value,
-            "error": one.error,
-            "row_count": one.row_count,
+            "sql": candidate.sql,
+            "status": None if candidate.status is None else candidate.status.value,
+            "error": candidate.error,
+            "row_count": candidate.row_count,
         }
-        for one in candidates
+        for candidate in candidates
     ]

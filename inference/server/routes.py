@@ -1,4 +1,4 @@
-"""The server's routes: what comes in is bounded, what goes out is plain JSON."""
+"""The server's routes: requests are bounded in size, replies are plain JSON."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from inference.server.admission import Admission, Busy
 from inference.server.reply import reply_record
-from inference.server.service import Service, question_of
+from inference.server.service import Service, make_question
 from inference.server.uploaded_schema import database_from_ddl
 from slmsql.errors import InputError
 from slmsql.files import Record
@@ -34,14 +34,14 @@ HEADERS = {
 }
 
 
-class Asked(BaseModel):
-    """A question over a database of the server, or over a schema given as text."""
+class AskRequest(BaseModel):
+    """A question about a database of the server, or about a schema sent as text."""
 
     model_config = ConfigDict(extra="forbid")
 
     question: Annotated[str, Field(min_length=1, max_length=2000)]
     database: Annotated[
-        str | None, Field(max_length=200, description="a name of /api/databases")
+        str | None, Field(max_length=200, description="a name from /api/databases")
     ] = None
     ddl: Annotated[str | None, Field(max_length=100_000, description="CREATE TABLE statements")] = (
         None
@@ -51,24 +51,24 @@ class Asked(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What the routes work with."""
+    """Everything that the routes need."""
 
     service: Service
     databases: Mapping[str, Path]
     uploads: Path
-    """Folder for databases made of schemas that clients send."""
-    gate: Admission
+    """Folder for the databases made from schemas that clients send."""
+    admission: Admission
     key: str
-    """What /api asks for; empty: nothing."""
+    """The key that /api requires; empty: none."""
 
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
 def build_app(site: Site, lifespan: Lifespan | None = None) -> FastAPI:
-    """The application; its own documentation page is left out, since it loads foreign scripts."""
+    """The application, without FastAPI's documentation pages, which load scripts from elsewhere."""
     app = FastAPI(title="Text to SQL", docs_url=None, redoc_url=None, lifespan=lifespan)
-    app.middleware("http")(_bounded)
+    app.middleware("http")(_limit_body)
     _add_pages(app)
     _add_state(app, site)
     _add_api(app, site)
@@ -76,19 +76,21 @@ def build_app(site: Site, lifespan: Lifespan | None = None) -> FastAPI:
 
 
 def server_key(name: str) -> str:
-    """The key in the environment variable of this name; empty if it is not set."""
+    """The value of this environment variable; empty if it is not set."""
     return os.environ.get(name, "")
 
 
-async def _bounded(request: Request, follow: Callable[[Request], Awaitable[Response]]) -> Response:
-    """Refuse bodies over the limit before they are read, and set headers."""
+async def _limit_body(
+    request: Request, handle: Callable[[Request], Awaitable[Response]]
+) -> Response:
+    """Refuse a body over the limit before it is read, and set the headers of every response."""
     size = request.headers.get("content-length", "")
     if request.method == "POST" and not size.isdigit():
-        response: Response = JSONResponse({"detail": "say how long the body is"}, 411)
+        response: Response = JSONResponse({"detail": "Content-Length is required"}, 411)
     elif size.isdigit() and int(size) > BODY_BYTES:
-        response = JSONResponse({"detail": f"at most {BODY_BYTES} bytes"}, 413)
+        response = JSONResponse({"detail": f"the body may have at most {BODY_BYTES} bytes"}, 413)
     else:
-        response = await follow(request)
+        response = await handle(request)
     response.headers.update(HEADERS)
     return response
 
@@ -108,58 +110,59 @@ def _file(path: Path) -> Callable[[], FileResponse]:
 def _add_state(app: FastAPI, site: Site) -> None:
     @app.get("/health")
     def health() -> JSONResponse:
-        """Whether questions can be answered."""
+        """Whether the server can answer questions."""
         alive = site.service.is_alive
         return JSONResponse({"status": "ok" if alive else "stopped"}, 200 if alive else 503)
 
     @app.get("/metrics")
     def metrics() -> PlainTextResponse:
-        """Counts since the start, in the text form that Prometheus reads."""
-        return PlainTextResponse(site.gate.metrics())
+        """Counts since the start, in Prometheus's text format."""
+        return PlainTextResponse(site.admission.metrics())
 
 
 def _add_api(app: FastAPI, site: Site) -> None:
     def authorised(request: Request) -> None:
         given = request.headers.get("authorization", "").removeprefix("Bearer ")
         if site.key and not compare_digest(given.encode(), site.key.encode()):
-            raise HTTPException(401, "this server asks for a key")
+            raise HTTPException(401, "this server requires a key")
 
     @app.get("/api/databases", dependencies=[Depends(authorised)])
     def databases() -> list[Record]:
-        """The databases that can be asked, with their tables."""
-        return [_described(name, path) for name, path in site.databases.items()]
+        """The databases that can be asked about, with their tables."""
+        return [_description(name, path) for name, path in site.databases.items()]
 
     @app.post("/api/ask", dependencies=[Depends(authorised)])
-    async def ask(asked: Asked) -> Record:
+    async def ask(ask_request: AskRequest) -> Record:
         """The SQL of a question, its rows, and how it was decided."""
         try:
-            question = await asyncio.to_thread(_question, asked, site)
-            reply = await site.gate.run(site.service.ask, question)
+            question = await asyncio.to_thread(_question, ask_request, site)
+            reply = await site.admission.run(site.service.ask, question)
         except InputError as error:
             raise HTTPException(422, str(error)) from error
         except Busy as error:
             raise HTTPException(503, str(error), headers={"Retry-After": "5"}) from error
         except TimeoutError as error:
-            raise HTTPException(504, "no answer within the time allowed") from error
+            raise HTTPException(504, "no answer within the time limit") from error
         except RuntimeError as error:  # the sampler gave up
             raise HTTPException(502, str(error)) from error
-        site.gate.count_tokens(reply.tokens)
+        site.admission.count_tokens(reply.tokens)
         return reply_record(reply)
 
 
-def _question(asked: Asked, site: Site) -> Question:
-    if (asked.database is None) == (asked.ddl is None):
+def _question(ask_request: AskRequest, site: Site) -> Question:
+    text, evidence = ask_request.question, ask_request.evidence
+    if (ask_request.database is None) == (ask_request.ddl is None):
         raise InputError("give either the name of a database or a schema as ddl")
-    if asked.ddl is not None:
-        path = database_from_ddl(asked.ddl, site.uploads)
-        return question_of(asked.question, path, "schema", asked.evidence)
-    name = asked.database or ""
+    if ask_request.ddl is not None:
+        path = database_from_ddl(ask_request.ddl, site.uploads)
+        return make_question(text, path, "schema", evidence)
+    name = ask_request.database or ""
     if name not in site.databases:
         raise InputError(f"no database {name!r}; there are {', '.join(site.databases)}")
-    return question_of(asked.question, site.databases[name], name, asked.evidence)
+    return make_question(text, site.databases[name], name, evidence)
 
 
-def _described(name: str, path: Path) -> dict[str, Any]:
+def _description(name: str, path: Path) -> dict[str, Any]:
     tables = read_schema(path, sample_values=0).tables
     return {
         "name": name,

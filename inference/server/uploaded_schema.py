@@ -1,7 +1,7 @@
-"""Databases for schemas that a client sends as text: what counts is read, nothing of it is run.
+"""Empty databases for schemas that clients send as text. The text is parsed, never run.
 
-The text is parsed, and from the tables found in it a script of our own is written. Whatever else
-it says (ATTACH, triggers, inserts, expressions) never reaches SQLite.
+The tables found in it are written as a script of our own. Everything else in the text (ATTACH,
+triggers, inserts, expressions) never reaches SQLite.
 """
 
 import re
@@ -17,17 +17,17 @@ from slmsql.schema.model import Column, ForeignKey, Schema, Table
 from slmsql.sql.parsing import parse_statements
 
 MOST_TABLES = 200
-MOST_COLUMNS = 2000  # in all tables together; SQLite itself takes 2,000 in one
-MOST_FILES = 500  # schemas kept; far more than are asked about at one time
+MOST_COLUMNS = 2000  # of all tables together; SQLite allows 2,000 in one
+MOST_FILES = 500  # databases kept on disk; the oldest are removed
 NAME_LENGTH = 100
 TYPE = re.compile(r"[A-Za-z][A-Za-z0-9_ ]*(\([0-9, ]*\))?")
 
 
 def database_from_ddl(ddl: str, folder: Path) -> Path:
-    """An empty database with the tables of the text; the same text gives the same file.
+    """Make an empty database with the tables of the text; the same text gives the same file.
 
     Raises:
-        InputError: the text cannot be parsed, has no table, or is too large.
+        InputError: the text cannot be parsed, has no table, or has too many tables or columns.
     """
     path = folder / f"{blake2b(ddl.encode(errors='replace'), digest_size=12).hexdigest()}.sqlite"
     if not path.exists():
@@ -65,17 +65,18 @@ def _table(statement: exp.Create) -> Iterator[Table]:
     schema = statement.this
     if not isinstance(schema, exp.Schema) or not isinstance(schema.this, exp.Table):
         return
-    # A column without a type is a bare name to the parser.
-    kinds = (exp.ColumnDef, exp.Identifier)
-    definitions = [item for item in schema.expressions if isinstance(item, kinds)]
+    # The parser gives a column without a type as a bare identifier.
+    column_types = (exp.ColumnDef, exp.Identifier)
+    definitions = [item for item in schema.expressions if isinstance(item, column_types)]
     columns = {item.name.lower(): Column(_name(item.name), _type(item)) for item in definitions}
     if columns:
         primary = [item.name for item in definitions if item.find(exp.PrimaryKeyColumnConstraint)]
         for key in schema.find_all(exp.PrimaryKey):
             primary = [part.name for part in key.expressions]
-        known = tuple(name for name in primary if name.lower() in columns)
-        keys = tuple(_foreign_keys(schema))
-        yield Table(_name(schema.this.name), tuple(columns.values()), known, keys)
+        primary_key = tuple(name for name in primary if name.lower() in columns)
+        foreign_keys = tuple(_foreign_keys(schema))
+        name = _name(schema.this.name)
+        yield Table(name, tuple(columns.values()), primary_key, foreign_keys)
 
 
 def _foreign_keys(schema: exp.Schema) -> Iterator[ForeignKey]:
@@ -95,11 +96,11 @@ def _foreign_key(columns: list[str], reference: exp.Expr) -> Iterator[ForeignKey
 
 def _name(name: str) -> str:
     if not name or len(name) > NAME_LENGTH or not name.isprintable():
-        raise InputError(f"{name!r:.80} is no name for a table or column")
+        raise InputError(f"{name!r:.80} cannot be the name of a table or column")
     return name
 
 
 def _type(column: exp.Expr) -> str:
-    kind = column.args.get("kind")
-    text = kind.sql(dialect="sqlite") if kind else ""
+    data_type = column.args.get("kind")
+    text = data_type.sql(dialect="sqlite") if data_type else ""
     return text if TYPE.fullmatch(text) and len(text) <= 40 else ""

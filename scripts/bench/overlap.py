@@ -12,38 +12,44 @@ prompts' prefixes are cached. Good is a ratio near 1 (docs/inference.md: 1.015 o
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
 from inference import generate
+from inference.options import PlanOptions, QuestionOptions
 from inference.sampling.loading import sampler_when_needed
+from inference.sampling.options import SamplerOptions
 from inference.sampling.sampler import Request, Sampler, seed_of
 from inference.sampling.scheduler import WINDOW
 from slmsql.cli.config import parse
+from slmsql.cli.options import PromptOptions
 from slmsql.errors import run_program
 from slmsql.files import write_json
 from slmsql.prompt.build import build_prompt
 
 
 @dataclass(kw_only=True)
-class Options(generate.Options):
-    output: Path = field(default=Path("candidates.jsonl"), metadata={"help": "not written"})
+class Options:
+    source: QuestionOptions
+    prompt: PromptOptions
+    plan: PlanOptions
+    sampler: SamplerOptions
+    workers: int = field(default=0, metadata={"help": "processes that run SQL; 0: all cores"})
     repeats: int = field(default=7, metadata={"help": "turns of each way, without the warm-up"})
     json: Path | None = field(default=None, metadata={"help": "file for the figures"})
 
     def __post_init__(self) -> None:
-        generate.Options.__post_init__(self)
-        if self.round_size or self.repair:
+        if self.plan.round_size or self.plan.repair:
             raise ValueError("leave out --round_size, --confidence and --repair: they need results")
 
 
 def main(options: Options) -> None:
-    with sampler_when_needed(options) as sampler:
-        alone_seconds(options, sampler())
-        generate_seconds(options, sampler)
-        turns = [turn(options, sampler, number) for number in range(options.repeats)]
+    with sampler_when_needed(options.sampler) as get_sampler:
+        alone_seconds(options, get_sampler())
+        generate_seconds(options, get_sampler)
+        turns = [turn(options, get_sampler, number) for number in range(options.repeats)]
     ratios = [whole / alone for alone, whole in turns]
     middle, low, high = median(ratios), min(ratios), max(ratios)
     print(
@@ -54,14 +60,14 @@ def main(options: Options) -> None:
         write_json(options.json, figures)
 
 
-def turn(options: Options, sampler: Callable[[], Sampler], number: int) -> tuple[float, float]:
+def turn(options: Options, get_sampler: Callable[[], Sampler], number: int) -> tuple[float, float]:
     """Seconds of generation alone and of generate; every other turn begins with generate."""
     if number % 2 == 0:
-        alone = alone_seconds(options, sampler())
-        whole = generate_seconds(options, sampler)
+        alone = alone_seconds(options, get_sampler())
+        whole = generate_seconds(options, get_sampler)
     else:
-        whole = generate_seconds(options, sampler)
-        alone = alone_seconds(options, sampler())
+        whole = generate_seconds(options, get_sampler)
+        alone = alone_seconds(options, get_sampler())
     print(f"alone {alone:.2f} s, generate {whole:.2f} s", flush=True)
     return alone, whole
 
@@ -69,13 +75,13 @@ def turn(options: Options, sampler: Callable[[], Sampler], number: int) -> tuple
 def alone_seconds(options: Options, sampler: Sampler) -> float:
     """Sample for all questions, as many at a time as generate does, and drop the results."""
     start = time.monotonic()
-    plan = options.plan
-    questions = iter(options.part_of(options.read_all()))
+    plan = options.plan.plan_for(options.prompt.template)
+    questions = iter(options.source.select(options.source.read_all()))
     pending = 0
     question = next(questions, None)
     while pending or question is not None:
         while pending < WINDOW and question is not None:
-            messages = build_prompt(question, options.prompt_settings)
+            messages = build_prompt(question, options.prompt.prompt_settings)
             seed = seed_of(plan.seed, question.id)
             sampler.submit(Request(question.id, messages, plan.n, seed, plan.sampling))
             pending += 1
@@ -84,11 +90,19 @@ def alone_seconds(options: Options, sampler: Sampler) -> float:
     return round(time.monotonic() - start, 3)
 
 
-def generate_seconds(options: Options, sampler: Callable[[], Sampler]) -> float:
+def generate_seconds(options: Options, get_sampler: Callable[[], Sampler]) -> float:
     """All that inference/generate.py does once its model is loaded."""
     start = time.monotonic()
     with TemporaryDirectory() as folder:
-        generate.run(replace(options, output=Path(folder) / "candidates.jsonl"), sampler)
+        generation = generate.Options(
+            source=options.source,
+            prompt=options.prompt,
+            plan=options.plan,
+            sampler=options.sampler,
+            output=Path(folder) / "candidates.jsonl",
+            workers=options.workers,
+        )
+        generate.run(generation, get_sampler)
     return round(time.monotonic() - start, 3)
 
 

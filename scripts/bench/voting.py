@@ -19,11 +19,12 @@ from pathlib import Path
 from slmsql.cli.config import parse
 from slmsql.cli.options import SourceOptions
 from slmsql.consistency.candidates import Candidate, CandidateSet, read_candidates, run_candidates
+from slmsql.consistency.judging import judge_candidates
 from slmsql.consistency.source_weights import source_weights
-from slmsql.consistency.voting import COUNTING, Rules, Weight, group_by_result, is_decided
+from slmsql.consistency.voting import COUNTING, VoteWeight, VotingRules, group_by_result, is_decided
 from slmsql.errors import InputError, run_program
 from slmsql.evaluation.statistics import pass_at_k
-from slmsql.execution import Executor, Pair
+from slmsql.execution import Executor
 from slmsql.files import write_json
 from slmsql.match import Match
 from slmsql.questions.question import with_databases
@@ -66,7 +67,7 @@ def main() -> None:
     with Executor() as executor:
         sets = run_candidates(sets, executor)
         questions = _judge(sets, gold, executor, options.match)
-    by_source = Rules(Weight.SOURCE, sources=source_weights(sets))
+    by_source = VotingRules(VoteWeight.SOURCE, sources=source_weights(sets))
     ways = list(_ways(questions, by_source, options))
     print(f"n={len(questions)}, {options.match} match, mean of {options.shuffles} shuffles")
     print(f"{'':<40}{'samples':>8}{'EX':>8}")
@@ -93,18 +94,16 @@ def _judge(
     sets: Sequence[CandidateSet], gold: Mapping[str, str | None], executor: Executor, match: Match
 ) -> list[JudgedQuestion]:
     """The questions whose gold query runs."""
-    pairs = [Pair(s.database, c.sql, gold[s.id]) for s in sets for c in s.candidates]
-    verdicts = iter(executor.judge(pairs, match=match))
-    questions = []
-    for candidate_set in sets:
-        judged = [(candidate.sql, next(verdicts)) for candidate in candidate_set.candidates]
-        if judged[0][1].gold.ok:
-            right = {sql: bool(verdict.correct) for sql, verdict in judged}
-            questions.append(JudgedQuestion(candidate_set.candidates, right))
-    return questions
+    return [
+        JudgedQuestion(judged.candidate_set.candidates, judged.correct_by_sql)
+        for judged in judge_candidates(sets, gold, executor, match)
+        if judged.gold_runs
+    ]
 
 
-def _ways(questions: Sequence[JudgedQuestion], by_source: Rules, options: Options) -> Iterator[Way]:
+def _ways(
+    questions: Sequence[JudgedQuestion], by_source: VotingRules, options: Options
+) -> Iterator[Way]:
     most = max(len(question.candidates) for question in questions)
     orders = [order for seed in range(options.shuffles) for order in _shuffled(questions, seed)]
     sizes = [size for size in (1, 2, 4, 8, 16, 32, 64) if size < most] + [most]
@@ -140,7 +139,7 @@ def _pass_at(size: int, question: JudgedQuestion) -> float:
     return pass_at_k(right, total, min(size, total))
 
 
-def _vote(question: JudgedQuestion, size: int, rules: Rules = COUNTING) -> bool:
+def _vote(question: JudgedQuestion, size: int, rules: VotingRules = COUNTING) -> bool:
     groups = group_by_result(question.candidates[:size], rules)
     return bool(groups) and question.right[groups[0].sql]
 

@@ -177,18 +177,20 @@ def parser_of(options: type, about: str | None, note: str = "") -> _Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    _add_all(parser, options)
+    _add_all(parser, options, parser)
     return parser
 
 
-def _add_all(group: argparse._ActionsContainer, options: Any) -> None:
+def _add_all(
+    parser: argparse.ArgumentParser, options: Any, group: argparse._ActionsContainer
+) -> None:
     """Add the fields of a dataclass as options; --help shows a nested dataclass as a group."""
     kinds = get_type_hints(options)
     for field in fields(options):
         kind = kinds[field.name]
         if is_dataclass(kind):
             heading = (kind.__doc__ or field.name).splitlines()[0].rstrip(".")
-            _add_all(group.add_argument_group(heading), kind)
+            _add_all(parser, kind, parser.add_argument_group(heading))
         else:
             _add(group, field, kind)
 

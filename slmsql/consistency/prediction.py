@@ -1,5 +1,6 @@
 """Predictions: one SQL per question, in our JSON Lines or in the benchmarks' own formats."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -36,6 +37,13 @@ class Prediction:
 
     def as_record(self) -> Record:
         return asdict(self)
+
+
+def decisions(predictions: Sequence[Prediction]) -> str:
+    """How many questions were decided in which way, in one line."""
+    counts = Counter(prediction.decided_by for prediction in predictions)
+    shown = ", ".join(f"{counts[way]} {way}" for way in DecidedBy if counts[way])
+    return f"{len(predictions)} questions decided: {shown}"
 
 
 def read_predictions(file: Path, questions: Sequence[Question]) -> dict[str, str]:

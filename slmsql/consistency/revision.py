@@ -98,7 +98,7 @@ def second_vote(
         groups: the groups of the first vote, best first.
         revised: the merge model's answers, which have run.
         revision_settings: where `first_vote_weight` is set.
-        rules: the rules of both votes.
+        rules: the rules of the second vote.
     """
     first = {group.digest: group for group in groups}
     second = {group.digest: group for group in group_by_result(revised, rules)}

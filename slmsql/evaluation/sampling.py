@@ -6,11 +6,12 @@ from itertools import pairwise
 from pathlib import Path
 
 from slmsql.consistency.candidates import CandidateSet, run_candidates
+from slmsql.consistency.judging import judge_candidates
 from slmsql.consistency.voting import group_by_result
 from slmsql.evaluation.metric import Metric, mean, share
 from slmsql.evaluation.outcome import Evaluation, Group, Outcome
 from slmsql.evaluation.statistics import pass_at_k, percentile
-from slmsql.execution import Executor, Pair
+from slmsql.execution import Executor
 from slmsql.files import Record, read_jsonl
 
 MARGINS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)  # bounds of the shares by which a vote is won
@@ -52,18 +53,9 @@ def with_candidates(
     """The evaluation with the groups of each question's candidates, and the figures of these."""
     ran = {found.id: found for found in run_candidates(sets, executor)}
     judged = [o for o in evaluation.judged if o.question.id in ran]
-    pairs = [
-        Pair(o.question.database, one.sql, o.question.gold_sql)
-        for o in judged
-        for one in ran[o.question.id].candidates
-    ]
-    verdicts = iter(executor.judge(pairs, match=evaluation.match))
-    right = {
-        o.question.id: {
-            one.sql: bool(next(verdicts).correct) for one in ran[o.question.id].candidates
-        }
-        for o in judged
-    }
+    gold = {o.question.id: o.question.gold_sql for o in judged}
+    judged_sets = judge_candidates([ran[name] for name in gold], gold, executor, evaluation.match)
+    right = {judged_set.id: judged_set.correct_by_sql for judged_set in judged_sets}
     grouped = tuple(
         replace(o, groups=_groups(ran[o.question.id], right.get(o.question.id, {})))
         if o.question.id in ran

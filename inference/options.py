@@ -1,0 +1,175 @@
+"""Options that the programs of this folder share: questions, sampling plan, vote, revision."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from inference.sampling.options import SamplingOptions, sampling_params
+from inference.sampling.scheduler import SamplingPlan
+from slmsql.cli.options import SourceOptions
+from slmsql.consistency.candidates import CandidateSet
+from slmsql.consistency.revision import RevisionSettings
+from slmsql.consistency.source_weights import source_weights
+from slmsql.consistency.voting import VoteWeight, VotingRules
+from slmsql.errors import InputError
+from slmsql.files import file_hash
+from slmsql.match import Match
+from slmsql.questions.question import Question, with_databases
+
+
+@dataclass(kw_only=True)
+class QuestionOptions(SourceOptions):
+    """Which questions to answer."""
+
+    limit: int = field(default=0, metadata={"help": "answer only the first N questions; 0: all"})
+    shard: str = field(
+        default="", metadata={"help": "i/n: answer every n-th question, starting at i (from 0)"}
+    )
+
+    def select(self, questions: list[Question]) -> list[Question]:
+        """The questions of `--limit` and `--shard` that have a database; reports the others.
+
+        Raises:
+            InputError: the shard is malformed or contains no question.
+            FileNotFoundError: no question has a database.
+        """
+        selected = self._shard_of(questions[: self.limit or None])
+        present, missing = with_databases(selected)
+        if not present:
+            raise FileNotFoundError(f"no question has its database: {missing[0].database}")
+        if missing:
+            print(
+                f"left out: {len(missing)} of {len(selected)} questions, whose database is missing "
+                f"({missing[0].database})",
+                file=sys.stderr,
+            )
+        return present
+
+    def file_hash(self) -> str:
+        """Hash of the question file, by which a resumed run recognises it."""
+        return file_hash(self.files()[0])
+
+    def _shard_of(self, questions: list[Question]) -> list[Question]:
+        if not self.shard:
+            return questions
+        first, _, total = self.shard.partition("/")
+        if not (first.isdigit() and total.isdigit() and int(first) < int(total)):
+            raise InputError(
+                f"--shard takes i/n with i from 0 to n-1, such as 0/4; got {self.shard!r}"
+            )
+        if not (shard := questions[int(first) :: int(total)]):
+            raise InputError(f"--shard {self.shard} contains none of {len(questions)} questions")
+        return shard
+
+
+@dataclass(kw_only=True)
+class PlanOptions(SamplingOptions):
+    """How many candidates to sample, and how."""
+
+    round_size: int = field(
+        default=0, metadata={"help": "candidates sampled per round; 0: all in one round"}
+    )
+    confidence: float = field(
+        default=1.0,
+        metadata={"help": "stop sampling a question when its vote is this certain, such as 0.9"},
+    )
+    repair: bool = field(
+        default=False,
+        metadata={"help": "let the model correct a candidate that fails, once, given its error"},
+    )
+
+    def __post_init__(self) -> None:
+        SamplingOptions.__post_init__(self)
+        if not 0.5 < self.confidence <= 1:
+            raise ValueError(f"--confidence must be above 0.5, at most 1; got {self.confidence}")
+        if self.confidence < 1 and not self.round_size:
+            self.round_size = 1
+
+    def plan_for(self, template: str) -> SamplingPlan:
+        """The plan for a question whose prompt uses this template."""
+        return SamplingPlan(
+            sampling=sampling_params(self, template),
+            n=self.n,
+            round_size=self.round_size,
+            confidence=self.confidence,
+            repair=self.repair,
+            seed=self.seed,
+        )
+
+
+@dataclass(kw_only=True)
+class VoteOptions:
+    """How candidates vote, and how the result is measured."""
+
+    weight: VoteWeight = field(
+        default=VoteWeight.COUNT, metadata={"help": "how much one vote counts"}
+    )
+    empty_votes: bool = field(
+        default=True, metadata={"help": "whether a candidate with an empty result votes"}
+    )
+    match: Match = field(
+        default=Match.BIRD, metadata={"help": "when two results agree, for the figures"}
+    )
+    json: Path | None = field(
+        default=None, metadata={"help": "file for the figures, if gold SQL is known"}
+    )
+    workers: int = field(default=0, metadata={"help": "processes that run SQL; 0: all cores"})
+
+    def rules_for(self, sets: Sequence[CandidateSet]) -> VotingRules:
+        """The rules of the vote; weights of sources are estimated from these candidates."""
+        sources = source_weights(sets) if self.weight is VoteWeight.SOURCE else {}
+        return VotingRules(self.weight, self.empty_votes, sources)
+
+
+@dataclass(kw_only=True)
+class RevisionOptions:
+    """What the merge model sees, and how its revisions count."""
+
+    merge_template: str = field(
+        default="merge", metadata={"help": "prompt template of the revision: a name or a path"}
+    )
+    merge_sample_values: int = field(
+        default=2, metadata={"help": "example values shown for each column in the revision"}
+    )
+    merge_retrieve_values: bool = field(
+        default=False,
+        metadata={"help": "search the database for values in the question, in the revision"},
+    )
+    drafts: int = field(default=2, metadata={"help": "number of groups shown as drafts"})
+    max_rows: int = field(default=20, metadata={"help": "rows shown of each draft's result"})
+    result_tokens: int = field(
+        default=300, metadata={"help": "token budget for each draft's result"}
+    )
+    show_votes: bool = field(
+        default=False, metadata={"help": "show the number of votes of each draft"}
+    )
+    consensus: float = field(
+        default=1.0,
+        metadata={"help": "do not revise when the leader has this share of the votes or more"},
+    )
+    first_vote_weight: float = field(
+        default=1.0,
+        metadata={"help": "weight of the first vote in the second; 0: revisions alone decide"},
+    )
+
+    def __post_init__(self) -> None:
+        if self.drafts < 2:
+            raise ValueError(f"--drafts must be at least 2, got {self.drafts}")
+        if not 0 < self.consensus <= 1:
+            raise ValueError(f"--consensus must be above 0 and at most 1, got {self.consensus}")
+
+    @property
+    def revision_settings(self) -> RevisionSettings:
+        """The settings that `slmsql.consistency.revision` takes."""
+        return RevisionSettings(
+            template=self.merge_template,
+            drafts=self.drafts,
+            sample_values=self.merge_sample_values,
+            retrieve_values=self.merge_retrieve_values,
+            max_rows=self.max_rows,
+            result_tokens=self.result_tokens,
+            show_votes=self.show_votes,
+            consensus=self.consensus,
+            first_vote_weight=self.first_vote_weight,
+        )
