@@ -110,7 +110,7 @@ def test_records_that_came_after_a_finished_output_are_not_lost(output):
 def test_a_file_of_somebody_else_is_not_overwritten(output):
     output.parent.mkdir()
     output.write_text("mine\n")
-    with pytest.raises(InputError, match="not from this program"):
+    with pytest.raises(InputError, match="was not written by this program"):
         Journal(output, SETTINGS)
     assert output.read_text() == "mine\n"
 

@@ -1,8 +1,8 @@
-"""Any OpenAI-compatible endpoint: vLLM servers, Ollama, hosted models; several of them at once.
+"""Samples from OpenAI-compatible endpoints: vLLM servers, Ollama, hosted models; one or several.
 
-Each request is tried again, with growing pauses and at the next endpoint, when a server refuses,
-stalls, is overloaded or answers what is no answer. What no endpoint answered comes back with an
-error and can be asked again later; nothing is lost or made up.
+A request is retried, after growing pauses and at the next endpoint, if a server refuses it, stalls,
+is overloaded or sends an unusable answer. A request that no endpoint answers is returned with an
+error and can be asked again later.
 """
 
 import os
@@ -18,32 +18,31 @@ from inference.sampling.options import SamplerOptions
 from inference.sampling.sampler import Completed, Request, Sample, SamplingParams
 from slmsql.errors import InputError
 
-PATIENCE = 0.1  # seconds to wait for an answer before the caller may do something else
+WAIT = 0.1  # seconds that `completed` waits for an answer
 LONGEST_PAUSE = 30.0  # seconds
 TOO_LONG = ("context length", "context_length", "too long", "maximum length", "max_model_len")
 
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What one call brought."""
+    """The samples of one call."""
 
     samples: tuple[Sample, ...]
     prompt_tokens: int
 
 
-class _Failed(Exception):
-    """A call brought nothing that can be used."""
+class _CallError(Exception):
+    """A call gave no usable answer."""
 
-    def __init__(self, text: str, *, again: bool = True, pause: float = 0.0) -> None:
+    def __init__(self, text: str, *, can_retry: bool = True, pause: float = 0.0) -> None:
         super().__init__(text)
-        self.again = again
-        """Whether trying again may help."""
+        self.can_retry = can_retry
         self.pause = pause
-        """Seconds that the server asked to wait."""
+        """Seconds that the server asks to wait."""
 
 
 class EndpointSampler:
-    """Keeps a number of requests under way and hands over answers as they come."""
+    """Keeps up to `--concurrency` requests under way and returns answers as they arrive."""
 
     def __init__(self, options: SamplerOptions) -> None:
         try:
@@ -59,20 +58,20 @@ class EndpointSampler:
             limits=httpx.Limits(max_connections=options.concurrency),
         )
         self._threads = ThreadPoolExecutor(options.concurrency, thread_name_prefix="endpoint")
-        self._turns = count()
+        self._request_numbers = count()
         self._done: SimpleQueue[Future[Completed]] = SimpleQueue()
         self._pending = 0
 
     def submit(self, request: Request) -> None:
         self._pending += 1
-        first = next(self._turns) % len(self._urls)
-        self._threads.submit(self._work, request, first).add_done_callback(self._done.put)
+        first = next(self._request_numbers) % len(self._urls)
+        self._threads.submit(self._complete, request, first).add_done_callback(self._done.put)
 
     def completed(self) -> list[Completed]:
         done: list[Completed] = []
         try:
             while len(done) < self._pending:
-                done.append(self._done.get(timeout=0 if done else PATIENCE).result())
+                done.append(self._done.get(timeout=0 if done else WAIT).result())
         except Empty:
             pass
         self._pending -= len(done)
@@ -82,60 +81,61 @@ class EndpointSampler:
         self._threads.shutdown(cancel_futures=True)
         self._client.close()
 
-    def _work(self, request: Request, first: int) -> Completed:
+    def _complete(self, request: Request, first: int) -> Completed:
         samples: list[Sample] = []
         prompt_tokens = 0
         start = time.monotonic()
         try:
-            # Some servers give one completion whatever `n` says: ask until all are there.
+            # Some servers return one completion whatever `n` says: call until all are there.
             while len(samples) < request.n:
                 answer = self._call(request, len(samples), first)
                 samples += answer.samples
                 prompt_tokens += answer.prompt_tokens
-        except _Failed as error:
-            final = not error.again and any(words in str(error).lower() for words in TOO_LONG)
+        except _CallError as error:
+            text = str(error)
+            is_final = not error.can_retry and any(words in text.lower() for words in TOO_LONG)
             return Completed(
-                request.key, samples, prompt_tokens, error=str(error), temporary=not final
+                request.key, samples, prompt_tokens, error=text, temporary=not is_final
             )
         seconds = time.monotonic() - start
         return Completed(request.key, samples[: request.n], prompt_tokens, seconds)
 
-    def _call(self, request: Request, have: int, first: int) -> _Answer:
-        """One answer, from whichever endpoint gives it first."""
+    def _call(self, request: Request, received: int, first: int) -> _Answer:
+        """Call the endpoints in turn, from number `first` on, until one answers."""
         tries = self._options.retries + 1
         for attempt in range(tries):
             url = self._urls[(first + attempt) % len(self._urls)]
             try:
-                return self._ask(url, request, have)
-            except _Failed as error:
-                if not error.again or attempt == tries - 1:
+                return self._post(url, request, received)
+            except _CallError as error:
+                if not error.can_retry or attempt == tries - 1:
                     raise
-                growing = self._options.backoff * 2 ** (attempt // len(self._urls))
-                time.sleep(min(max(growing, error.pause), LONGEST_PAUSE))
+                pause = self._options.backoff * 2 ** (attempt // len(self._urls))
+                time.sleep(min(max(pause, error.pause), LONGEST_PAUSE))
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    def _ask(self, url: str, request: Request, have: int) -> _Answer:
+    def _post(self, url: str, request: Request, received: int) -> _Answer:
         import httpx
 
         try:
-            response = self._client.post(url, json=self._body(request, have))
+            response = self._client.post(url, json=self._body(request, received))
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise _Failed(f"{url}: {type(error).__name__} {error}") from error
+            raise _CallError(f"{url}: {type(error).__name__} {error}") from error
         if response.status_code != 200:
             raise _refusal(url, response.status_code, response.text, response.headers)
         try:
             return _read(response.json(), request.sampling)
         except (ValueError, KeyError, TypeError, IndexError) as error:
-            text = f"{url}: no usable answer ({type(error).__name__} {error}): {response.text:.200}"
-            raise _Failed(text) from error
+            text = f"{url}: unusable answer ({type(error).__name__} {error}): {response.text:.200}"
+            raise _CallError(text) from error
 
-    def _body(self, request: Request, have: int) -> dict[str, Any]:
+    def _body(self, request: Request, received: int) -> dict[str, Any]:
         sampling = request.sampling
         body: dict[str, Any] = {
             "model": self._options.model,
             "messages": request.messages,
-            "n": request.n - have,
-            "seed": request.seed + have,
+            "n": request.n - received,
+            "seed": request.seed + received,
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
             "max_tokens": sampling.max_tokens,
@@ -148,24 +148,24 @@ class EndpointSampler:
 
 
 def _address(url: str) -> str:
-    """`http://host:8000`, `.../v1` and the whole path are all taken."""
+    """The full URL for `http://host:8000`, `http://host:8000/v1` or the full URL itself."""
     url = url.rstrip("/")
     if url.endswith("/chat/completions"):
         return url
     return f"{url}/chat/completions" if "/v1" in url else f"{url}/v1/chat/completions"
 
 
-def _refusal(url: str, status: int, text: str, headers: Mapping[str, str]) -> _Failed:
-    again = status in (408, 409, 425, 429) or status >= 500
+def _refusal(url: str, status: int, text: str, headers: Mapping[str, str]) -> _CallError:
+    can_retry = status in (408, 409, 425, 429) or status >= 500
     pause = headers.get("retry-after", "")
     seconds = float(pause) if pause.isdigit() else 0.0
-    return _Failed(f"{url}: status {status}: {text:.300}", again=again, pause=seconds)
+    return _CallError(f"{url}: status {status}: {text:.300}", can_retry=can_retry, pause=seconds)
 
 
 def _read(answer: Any, sampling: SamplingParams) -> _Answer:
     choices = answer["choices"]
     if not choices:
-        raise ValueError("no choices in it")
+        raise ValueError("it has no choices")
     usage = answer.get("usage") or {}
     tokens = int(usage.get("completion_tokens") or 0) // len(choices)
     samples = tuple(_sample(choice, tokens, sampling) for choice in choices)
@@ -177,15 +177,17 @@ def _sample(choice: Any, tokens: int, sampling: SamplingParams) -> Sample:
     text = message.get("content") or ""
     if not isinstance(text, str):
         raise TypeError(f"content is {type(text).__name__}")
-    # Servers that take reasoning models apart keep the thought in a field of its own.
+    # Servers with a reasoning parser return the thought in a field of its own.
     thought = message.get("reasoning_content") or message.get("reasoning")
     if isinstance(thought, str) and "</think>" not in text:
         text = f"<think>\n{thought}\n</think>\n{text}"
-    return Sample(_closed(text, choice.get("finish_reason"), sampling), tokens, _logprob(choice))
+    return Sample(
+        _with_stop_text(text, choice.get("finish_reason"), sampling), tokens, _logprob(choice)
+    )
 
 
-def _closed(text: str, reason: str | None, sampling: SamplingParams) -> str:
-    """Put back the stop text, which servers take off."""
+def _with_stop_text(text: str, reason: str | None, sampling: SamplingParams) -> str:
+    """Put back the stop text, which servers remove."""
     for stop in sampling.stop:
         opening = stop.replace("</", "<")
         if reason == "stop" and opening in text and stop not in text:
@@ -194,5 +196,5 @@ def _closed(text: str, reason: str | None, sampling: SamplingParams) -> str:
 
 
 def _logprob(choice: Any) -> float | None:
-    parts = (choice.get("logprobs") or {}).get("content") or []
-    return sum(part["logprob"] for part in parts) / len(parts) if parts else None
+    tokens = (choice.get("logprobs") or {}).get("content") or []
+    return sum(token["logprob"] for token in tokens) / len(tokens) if tokens else None

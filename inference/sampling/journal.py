@@ -1,8 +1,8 @@
 """Output that survives a kill: each finished question is on disk at once.
 
-Beside `OUTPUT` stand `OUTPUT.partial` while a run goes on, and `OUTPUT.run.json` with the settings
-that decide its content. The same command goes on where it was stopped; another configuration
-refuses to mix with it, and so does a second run at the same time.
+During a run, finished questions are in `OUTPUT.partial`; `OUTPUT.run.json` has the settings that
+determine the content. The same command resumes. Other settings are refused, and so is a second run
+on the same output at the same time.
 """
 
 import fcntl
@@ -18,16 +18,19 @@ from slmsql.files import Record, json_line, read_json, read_jsonl, write_jsonl
 
 
 class Journal:
-    """Records by question id, appended as they come and put in order at the end.
+    """Records by question id, appended one by one and written in order at the end.
 
-    The output belongs to one journal until that is closed, or its process dies.
+    An output is locked by its journal until the journal is closed or its process dies.
+
+    Raises:
+        InputError: another run holds the lock, or the output has other settings.
     """
 
     def __init__(self, output: Path, settings: Mapping[str, object]) -> None:
         self.output = output
         self._partial = output.with_name(output.name + ".partial")
-        self._about = output.with_name(output.name + ".run.json")
-        self._claim = self._claimed(json.loads(json.dumps(settings)))  # as it will be read back
+        self._settings_file = output.with_name(output.name + ".run.json")
+        self._lock = self._locked(json.loads(json.dumps(settings)))  # as they will be read back
         self.records = self._read()
         self._file: IO[bytes] | None = None
 
@@ -44,11 +47,11 @@ class Journal:
 
     @property
     def is_complete(self) -> bool:
-        """Whether an earlier run with these settings wrote all of it."""
+        """Whether an earlier run with these settings has finished."""
         return self.output.exists()
 
     def add(self, record: Record) -> None:
-        """Write a record so that it outlives this process."""
+        """Write a record to disk."""
         if self._file is None:
             self._file = open(self._partial, "ab")  # noqa: SIM115 - kept open for the run
         self._file.write(json_line(record).encode("utf-8", "backslashreplace"))
@@ -56,50 +59,50 @@ class Journal:
         self.records[str(record["id"])] = record
 
     def finish(self, order: Sequence[str]) -> None:
-        """Put the records in the order of their questions under the final name."""
+        """Write the records to the output, in the given order of ids."""
         if self._file is not None:
             os.fsync(self._file.fileno())
         write_jsonl(self.output, (self.records[identity] for identity in order))
         self._partial.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Leave the output to other runs."""
+        """Release the lock."""
         if self._file is not None:
             self._file.close()
-        self._claim.close()
+        self._lock.close()
 
-    def _claimed(self, settings: Mapping[str, object]) -> IO[str]:
-        """The file of the settings, locked: the kernel lets go of it when this process dies."""
-        if self._is_begun() and not self._about.exists():
-            raise InputError(f"{self.output} is there already, and not from this program")
-        self._about.parent.mkdir(parents=True, exist_ok=True)
-        claim = open(self._about, "a+", encoding="utf-8")  # noqa: SIM115 - kept open for the run
+    def _locked(self, settings: Mapping[str, object]) -> IO[str]:
+        """Lock the settings file; the kernel releases the lock when this process dies."""
+        if self._is_begun() and not self._settings_file.exists():
+            raise InputError(f"{self.output} exists and was not written by this program")
+        self._settings_file.parent.mkdir(parents=True, exist_ok=True)
+        lock = open(self._settings_file, "a+", encoding="utf-8")  # noqa: SIM115 - kept open for the run
         try:
-            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise InputError(
                 f"another run is writing {self.output}; wait for it, or give another --output"
             ) from error
         if self._is_begun():
             self._check(settings)
-        else:  # whatever an earlier run intended, it got nowhere
-            claim.truncate(0)
-            claim.write(json.dumps(settings, ensure_ascii=False, indent=2) + "\n")
-            claim.flush()
-        return claim
+        else:  # an earlier run, if any, recorded nothing
+            lock.truncate(0)
+            lock.write(json.dumps(settings, ensure_ascii=False, indent=2) + "\n")
+            lock.flush()
+        return lock
 
     def _is_begun(self) -> bool:
-        is_sampled = self._partial.exists() and self._partial.stat().st_size > 0
-        return self.output.exists() or is_sampled
+        has_records = self._partial.exists() and self._partial.stat().st_size > 0
+        return self.output.exists() or has_records
 
     def _check(self, settings: Mapping[str, object]) -> None:
-        before = read_json(self._about)
-        if changed := [n for n in settings if settings[n] != before.get(n)]:
-            old, new = before.get(changed[0]), settings[changed[0]]
-            raise InputError(
-                f"{self.output} was begun with {changed[0]} {old!r}, now it is {new!r}; give "
-                f"another --output, or remove {self._about.name} and what it describes"
-            )
+        before = read_json(self._settings_file)
+        for name, value in settings.items():
+            if value != before.get(name):
+                raise InputError(
+                    f"{self.output} was begun with {name} {before.get(name)!r}, now it is "
+                    f"{value!r}; give another --output, or remove the files of the earlier run"
+                )
 
     def _read(self) -> dict[str, Record]:
         self._cut_torn_line()
@@ -107,7 +110,7 @@ class Journal:
         return {str(record["id"]): record for file in files for record in read_jsonl(file)}
 
     def _cut_torn_line(self) -> None:
-        """A kill in the middle of a write leaves half a line."""
+        """Remove the half line that a kill during a write leaves."""
         if not self._partial.exists():
             return
         with open(self._partial, "r+b") as file:

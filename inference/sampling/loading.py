@@ -1,4 +1,4 @@
-"""Loading the model that the options name: which sampler, and whether all it needs is there."""
+"""Opens the sampler that the options ask for, after checking that the model exists."""
 
 import importlib.util
 from collections.abc import Callable, Iterator

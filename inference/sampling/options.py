@@ -1,4 +1,4 @@
-"""Options of the programs that sample: which model, by which means, how completions are drawn."""
+"""Options of the programs that sample: the model, how it is served, how completions are sampled."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -9,58 +9,75 @@ from slmsql.prompt.build import Layout, read_template
 
 @dataclass(kw_only=True)
 class SamplerOptions:
-    """The means of sampling. None of it should change what a completion says."""
+    """Which model, and how it is served. Only the model should change what a completion says."""
 
-    model: str = field(metadata={"help": "model folder, hub name, or the endpoint's model name"})
+    model: str = field(
+        metadata={"help": "model folder, hub name, or the endpoint's name for the model"}
+    )
     sampler: Literal["auto", "vllm", "transformers", "endpoint"] = field(
         default="auto",
-        metadata={"help": "auto: endpoint where --endpoints is given, else vllm if installed"},
+        metadata={
+            "help": "auto: endpoint with --endpoints, else vllm if installed, else transformers"
+        },
     )
-    adapter: str = field(default="", metadata={"help": "folder of a LoRA adapter for the model"})
-    lora_rank: int = field(default=64, metadata={"help": "largest rank of the adapter (vllm)"})
+    adapter: str = field(default="", metadata={"help": "folder of a LoRA adapter"})
+    lora_rank: int = field(
+        default=64, metadata={"help": "highest rank that the adapter may have (vllm)"}
+    )
     dtype: str = field(default="auto", metadata={"help": "auto, bfloat16, float16, float32"})
     quantization: str = field(
-        default="", metadata={"help": "vllm's name of it, where the checkpoint does not say"}
+        default="", metadata={"help": "vllm's name for it, if the checkpoint has none"}
     )
-    tensor_parallel: int = field(default=1, metadata={"help": "GPUs for one model (vllm)"})
+    tensor_parallel: int = field(default=1, metadata={"help": "GPUs per model (vllm)"})
     max_model_len: int = field(
-        default=0, metadata={"help": "tokens of prompt and completion; 0: as the model says"}
+        default=0, metadata={"help": "context length in tokens; 0: the model's own"}
     )
-    gpu_memory: float = field(default=0.9, metadata={"help": "share of GPU memory for vllm"})
+    gpu_memory: float = field(default=0.9, metadata={"help": "share of GPU memory to use (vllm)"})
     endpoints: list[str] = field(
         default_factory=list,
         metadata={
-            "help": "OpenAI-compatible servers, such as http://host:8000; several share work"
+            "help": "OpenAI-compatible servers, such as http://host:8000; several share the work"
         },
     )
     key_env: str = field(
-        default="OPENAI_API_KEY", metadata={"help": "environment variable with the endpoints' key"}
+        default="OPENAI_API_KEY",
+        metadata={"help": "environment variable with the API key (endpoint)"},
     )
-    concurrency: int = field(default=32, metadata={"help": "requests under way (endpoint)"})
-    retries: int = field(default=6, metadata={"help": "further tries of a request (endpoint)"})
-    backoff: float = field(default=1.0, metadata={"help": "seconds before the first of them"})
-    timeout: float = field(default=600.0, metadata={"help": "seconds for one answer (endpoint)"})
-    price_in: float = field(default=0.0, metadata={"help": "dollars for a million prompt tokens"})
+    concurrency: int = field(default=32, metadata={"help": "requests under way at once (endpoint)"})
+    retries: int = field(default=6, metadata={"help": "retries of a request (endpoint)"})
+    backoff: float = field(
+        default=1.0,
+        metadata={"help": "seconds before the first retry; doubles each round (endpoint)"},
+    )
+    timeout: float = field(
+        default=600.0, metadata={"help": "time limit of a request in seconds (endpoint)"}
+    )
+    price_in: float = field(default=0.0, metadata={"help": "dollars per million prompt tokens"})
     price_out: float = field(
-        default=0.0, metadata={"help": "dollars for a million completion tokens"}
+        default=0.0, metadata={"help": "dollars per million completion tokens"}
     )
 
     def cost(self, prompt_tokens: int, tokens: int) -> float:
-        """Dollars at the prices given."""
+        """The cost in dollars."""
         return (prompt_tokens * self.price_in + tokens * self.price_out) / 1e6
 
 
 @dataclass(kw_only=True)
 class SamplingOptions:
-    """How completions are drawn."""
+    """How completions are sampled."""
 
-    n: int = field(default=8, metadata={"help": "candidates of each question"})
-    temperature: float = field(default=0.8, metadata={"help": "0 is greedy: one candidate"})
-    top_p: float = field(default=1.0, metadata={"help": "mass of the tokens drawn from"})
-    max_tokens: int = field(default=1024, metadata={"help": "length of a completion"})
-    seed: int = field(default=0, metadata={"help": "the same seed gives the same candidates"})
+    n: int = field(default=8, metadata={"help": "number of completions per question"})
+    temperature: float = field(
+        default=0.8, metadata={"help": "0: greedy, with a single completion"}
+    )
+    top_p: float = field(
+        default=1.0,
+        metadata={"help": "nucleus sampling: probability mass of the tokens to sample from"},
+    )
+    max_tokens: int = field(default=1024, metadata={"help": "longest completion, in tokens"})
+    seed: int = field(default=0, metadata={"help": "the same seed gives the same completions"})
     logprobs: bool = field(
-        default=False, metadata={"help": "record mean log-probabilities, for weighted votes"}
+        default=False, metadata={"help": "record mean log-probabilities, for --weight logprob"}
     )
 
     def __post_init__(self) -> None:
@@ -74,7 +91,7 @@ class SamplingOptions:
         if not 0 < self.top_p <= 1:
             raise ValueError(f"--top_p must be above 0 and at most 1, got {self.top_p}")
         if self.temperature == 0:
-            self.n = 1  # more would be copies
+            self.n = 1  # further ones would be copies
 
 
 def sampling_params(options: SamplingOptions, template: str) -> SamplingParams:

@@ -1,4 +1,4 @@
-"""A prompt as token ids, the same for vLLM and transformers."""
+"""Prompts as token ids, the same for vLLM and transformers."""
 
 from typing import Any
 
@@ -7,7 +7,11 @@ from slmsql.prompt.build import Messages
 
 
 def prompt_tokens(tokenizer: Any, messages: Messages) -> list[int]:
-    """The chat template's rendering with the assistant's turn opened."""
+    """Apply the chat template, up to the start of the assistant's turn.
+
+    Raises:
+        InputError: the tokenizer has no chat template.
+    """
     if not tokenizer.chat_template:
         raise InputError(
             f"the tokenizer of {tokenizer.name_or_path} has no chat template; use an instruct "

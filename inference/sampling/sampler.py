@@ -1,7 +1,8 @@
-"""Where completions come from: vLLM, any OpenAI-compatible endpoint, or transformers.
+"""The interface of every source of completions: vLLM, OpenAI-compatible endpoints, transformers.
 
-A sampler takes requests as they come and hands them back as they are done, so that what is done
-can be executed while the rest is still being generated.
+A sampler takes requests at any time and returns each as soon as it is complete, so that its SQL can
+run while other requests are still being sampled. A new sampler implements `Sampler` and is opened
+in `loading.py`.
 """
 
 from collections.abc import Sequence
@@ -14,19 +15,19 @@ from slmsql.prompt.build import Messages
 
 @dataclass(frozen=True, slots=True)
 class SamplingParams:
-    """How completions are drawn; temperature 0 is greedy."""
+    """How completions are sampled; temperature 0 is greedy."""
 
     temperature: float = 0.8
     top_p: float = 1.0
     max_tokens: int = 1024
     stop: tuple[str, ...] = ()
-    """Texts that end a completion; they stay in it."""
+    """Texts that end a completion; the completion keeps them."""
     logprobs: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """`n` completions of one prompt; the i-th is drawn with `seed + i`."""
+    """Asks for `n` completions of one prompt; the i-th is sampled with `seed + i`."""
 
     key: str
     messages: Messages
@@ -37,7 +38,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One completion; `logprob` is the mean of its tokens where that was asked for."""
+    """One completion; `logprob` is the mean over its tokens, if the request asked for it."""
 
     text: str
     tokens: int = 0
@@ -46,31 +47,31 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """A request that is done. With an `error` there are fewer samples than asked for."""
+    """A completed request. With an `error` it has fewer samples than requested."""
 
     key: str
     samples: Sequence[Sample]
     prompt_tokens: int = 0
     seconds: float = 0.0
-    """What it took from being asked to being done, beside whatever else was under way."""
+    """Wall time from submission to completion, including time shared with other requests."""
     error: str | None = None
     temporary: bool = False
-    """Whether the same request may work later: a server that does not answer, not a long prompt."""
+    """Whether a retry may succeed: yes if a server is down, no if the prompt is too long."""
 
 
 class Sampler(Protocol):
-    """What the programs ask of a source of completions."""
+    """A source of completions."""
 
     def submit(self, request: Request) -> None:
-        """Take a request; it is worked on during `completed`, or before."""
+        """Take a request and return at once."""
 
     def completed(self) -> list[Completed]:
-        """Work until something may be done, and hand over what is; nothing is asked: []."""
+        """Return completed requests; may block a while for one, and may return none."""
 
     def close(self) -> None:
-        """Free what is held: memory of the accelerator, connections, threads."""
+        """Free GPU memory, connections and threads."""
 
 
 def seed_of(base: int, key: str) -> int:
-    """A seed that depends on the question and not on its place: shards sample what one run does."""
+    """A seed from the question's id, not its position, so that shards sample what one run would."""
     return int.from_bytes(blake2b(f"{base}:{key}".encode(), digest_size=4).digest()) >> 1

@@ -1,4 +1,4 @@
-"""transformers in this process: the sampler that runs anywhere, for small models and tests."""
+"""Samples with transformers in this process: runs anywhere; for small models and tests."""
 
 import time
 from collections import deque
@@ -11,12 +11,12 @@ from slmsql.errors import InputError
 
 
 class TransformersSampler:
-    """One request at a time, its completions as one batch: what is drawn depends on its seed."""
+    """Completes one request at a time as one batch, so that only its seed decides the samples."""
 
     def __init__(self, options: SamplerOptions) -> None:
         self._waiting: deque[Request] = deque()
         self._tokenizer, self._model = _load(options)
-        self._room = options.max_model_len or self._model.config.max_position_embeddings
+        self._context = options.max_model_len or self._model.config.max_position_embeddings
 
     def submit(self, request: Request) -> None:
         self._waiting.append(request)
@@ -32,8 +32,8 @@ class TransformersSampler:
         from transformers import set_seed
 
         ids = prompt_tokens(self._tokenizer, request.messages)
-        if len(ids) >= self._room:
-            text = f"the prompt has {len(ids)} tokens, the model takes {self._room - 1}"
+        if len(ids) >= self._context:
+            text = f"the prompt has {len(ids)} tokens, the model takes {self._context - 1}"
             return Completed(request.key, (), len(ids), error=text)
         start = time.monotonic()
         set_seed(request.seed)
@@ -43,52 +43,52 @@ class TransformersSampler:
                 tokenizer=self._tokenizer,
                 return_dict_in_generate=True,
                 output_logits=request.sampling.logprobs,
-                **self._settings(request, self._room - len(ids)),
+                **self._settings(request, self._context - len(ids)),
             )
         rows = output.sequences[:, len(ids) :]
-        chances = _chances(output.logits, rows) if request.sampling.logprobs else None
+        logprobs = _logprobs(output.logits, rows) if request.sampling.logprobs else None
         samples = [
-            self._sample(row.tolist(), request.sampling, None if chances is None else chances[i])
+            self._sample(row.tolist(), request.sampling, None if logprobs is None else logprobs[i])
             for i, row in enumerate(rows)
         ]
         return Completed(request.key, samples, len(ids), time.monotonic() - start)
 
     def _settings(self, request: Request, room: int) -> dict[str, Any]:
         sampling = request.sampling
-        drawn = sampling.temperature > 0
+        is_sampled = sampling.temperature > 0
         settings: dict[str, Any] = {
             "max_new_tokens": min(sampling.max_tokens, room),
             "num_return_sequences": request.n,
-            "do_sample": drawn,
+            "do_sample": is_sampled,
             "pad_token_id": self._tokenizer.pad_token_id or self._tokenizer.eos_token_id,
         }
         if sampling.stop:
             settings["stop_strings"] = list(sampling.stop)
-        if drawn:
+        if is_sampled:
             settings |= {
                 "temperature": sampling.temperature,
                 "top_p": sampling.top_p,
-                "top_k": 0,  # a model's own generation settings may cut the tail otherwise
+                "top_k": 0,  # the model's own generation config may set another
             }
         return settings
 
-    def _sample(self, ids: list[int], sampling: SamplingParams, chances: Any) -> Sample:
+    def _sample(self, ids: list[int], sampling: SamplingParams, logprobs: Any) -> Sample:
         ids = self._until_end(ids)
         text = self._tokenizer.decode(ids, skip_special_tokens=True)
-        for stop in sampling.stop:  # a stop found late leaves a few tokens behind it
-            head, found, _ = text.partition(stop)
-            text = head + found
-        mean = None if chances is None else float(chances[: len(ids)].mean())
+        for stop in sampling.stop:  # a few tokens may follow the stop text
+            head, stop_text, _ = text.partition(stop)
+            text = head + stop_text
+        mean = None if logprobs is None else float(logprobs[: len(ids)].mean())
         return Sample(text, len(ids), mean)
 
     def _until_end(self, ids: list[int]) -> list[int]:
-        """Without the padding that fills a row up to the longest of its batch."""
+        """The ids without the padding to the longest row of the batch."""
         end = self._tokenizer.eos_token_id
         return ids[: ids.index(end) + 1] if end in ids else ids
 
 
-def _chances(logits: Any, rows: Any) -> Any:
-    """Log-probability of each token, before temperature, as vLLM reports it."""
+def _logprobs(logits: Any, rows: Any) -> Any:
+    """Log-probability of each token before temperature, as vLLM reports it: (rows, tokens)."""
     import torch
 
     steps = torch.stack(logits, dim=1).float().log_softmax(-1)

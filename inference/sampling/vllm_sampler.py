@@ -1,4 +1,4 @@
-"""vLLM inside this process: fastest, and the default wherever it is installed."""
+"""Samples with vLLM in this process: the fastest, and the default where vLLM is installed."""
 
 import os
 import time
@@ -9,34 +9,38 @@ from inference.sampling.prompt_ids import prompt_tokens
 from inference.sampling.sampler import Completed, Request, Sample
 from slmsql.errors import InputError
 
-PATIENCE = 0.05  # seconds of work without anything done, after which new requests may join
+STEP_TIME = 0.05  # seconds that `completed` works before new requests may join
 
 
 class VllmSampler:
-    """Feeds vLLM's engine step by step, so that each request comes back when it is done."""
+    """Drives vLLM's engine step by step, so that each request returns as soon as it is complete."""
 
     def __init__(self, options: SamplerOptions) -> None:
         _set_environment()
         from vllm import LLM
 
-        self._failed: list[Completed] = []
-        self._asked: dict[str, float] = {}  # when, by the clock that only goes forward
+        self._rejected: list[Completed] = []
+        self._submitted: dict[str, float] = {}  # time of each request, by the monotonic clock
         self._lora = _lora(options)
         try:
             self._llm = LLM(**_engine_arguments(options))
-        except (ValueError, RuntimeError, OSError) as error:  # its many ways to refuse a folder
+        except (
+            ValueError,
+            RuntimeError,
+            OSError,
+        ) as error:  # vLLM raises any of these for a folder it cannot load
             raise InputError(f"vLLM cannot load {options.model}: {error}") from error
         self._engine = self._llm.llm_engine
         self._tokenizer = self._llm.get_tokenizer()
-        self._room: int = self._engine.model_config.max_model_len
+        self._context: int = self._engine.model_config.max_model_len
 
     def submit(self, request: Request) -> None:
         ids = prompt_tokens(self._tokenizer, request.messages)
-        if len(ids) >= self._room:
-            text = f"the prompt has {len(ids)} tokens, the model takes {self._room - 1}"
-            self._failed.append(Completed(request.key, (), len(ids), error=text))
+        if len(ids) >= self._context:
+            text = f"the prompt has {len(ids)} tokens, the model takes {self._context - 1}"
+            self._rejected.append(Completed(request.key, (), len(ids), error=text))
             return
-        self._asked[request.key] = time.monotonic()
+        self._submitted[request.key] = time.monotonic()
         self._engine.add_request(
             request.key,
             {"prompt_token_ids": ids},
@@ -45,23 +49,23 @@ class VllmSampler:
         )
 
     def completed(self) -> list[Completed]:
-        done, self._failed = self._failed, []
-        until = time.monotonic() + PATIENCE
+        done, self._rejected = self._rejected, []
+        until = time.monotonic() + STEP_TIME
         while not done and self._engine.has_unfinished_requests() and time.monotonic() < until:
             done = [self._completed(output) for output in self._engine.step() if output.finished]
         return done
 
     def close(self) -> None:
-        """Let go of the engine; with its own process, all of the accelerator's memory is free."""
+        """Drop the engine; when its process ends, all GPU memory is free."""
         del self._engine
         del self._llm
 
     def _completed(self, output: Any) -> Completed:
-        # vLLM's own times are of one sample of several, and would need its logging turned on.
-        seconds = time.monotonic() - self._asked.pop(output.request_id)
+        # vLLM's own times cover one of the n samples and need its stats logging.
+        seconds = time.monotonic() - self._submitted.pop(output.request_id)
         samples = [
-            Sample(one.text, len(one.token_ids), _mean(one.cumulative_logprob, len(one.token_ids)))
-            for one in sorted(output.outputs, key=lambda one: one.index)
+            Sample(s.text, len(s.token_ids), _mean(s.cumulative_logprob, len(s.token_ids)))
+            for s in sorted(output.outputs, key=lambda s: s.index)
         ]
         return Completed(output.request_id, samples, len(output.prompt_token_ids), seconds)
 
@@ -79,21 +83,21 @@ def _parameters(request: Request) -> Any:
         seed=request.seed,
         stop=list(sampling.stop),
         include_stop_str_in_output=True,
-        logprobs=0 if sampling.logprobs else None,  # 0: of the chosen token alone
+        logprobs=0 if sampling.logprobs else None,  # 0: only the sampled token's
         output_kind=RequestOutputKind.FINAL_ONLY,
     )
 
 
 def _set_environment() -> None:
-    """Settings that vLLM reads when it is imported; what the user has set stays."""
+    """Set variables that vLLM reads at import, unless the user has set them."""
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
-    # Asking torch for a GPU wakes the driver, after which a forked engine could not use it.
+    # Otherwise torch.cuda.is_available() initialises CUDA, which a forked engine cannot use then.
     os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
     os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")
     if not _has_gpu():
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")  # GiB
-        # The engine in a process of its own starts in 40 s there instead of 5.
+        # On a CPU, an engine in a process of its own takes 40 s to start instead of 5.
         os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
 
 
@@ -114,9 +118,9 @@ def _engine_arguments(options: SamplerOptions) -> dict[str, Any]:
         arguments |= {"enable_lora": True, "max_lora_rank": options.lora_rank}
     if _has_gpu():
         return arguments | {"gpu_memory_utilization": options.gpu_memory}
-    if options.dtype == "auto":  # bfloat16 is emulated there, and changes answers
+    if options.dtype == "auto":  # CPUs emulate bfloat16, which changes the answers
         arguments["dtype"] = "float32"
-    # A prompt in pieces makes vLLM rewind a seeded generator, which torch cannot do on a CPU.
+    # With chunked prefill vLLM rewinds seeded generators, which torch cannot do on a CPU.
     return arguments | {"enforce_eager": True, "enable_chunked_prefill": False}
 
 
