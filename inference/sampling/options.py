@@ -9,7 +9,10 @@ from slmsql.prompt.build import Layout, read_template
 
 @dataclass(kw_only=True)
 class SamplerOptions:
-    """Which model, and how it is served. Only the model should change what a completion says."""
+    """Which model samples, and how it is served.
+
+    Apart from the model, no option here should change what a completion says.
+    """
 
     model: str = field(
         metadata={"help": "model folder, hub name, or the endpoint's name for the model"}
