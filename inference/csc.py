@@ -133,12 +133,6 @@ def run(options: Options) -> None:
     run_stage("revise.py", second_stage)
 
 
-def run_without_revision(options: Options) -> None:
-    """Generate and vote only; generation is a program of its own."""
-    run_stage("generate.py", options.generation())
-    vote.main(options.first_vote())
-
-
 def run_stage(program: str, options: generate.Options | revise.Options) -> None:
     """Run a stage as a program of its own, after printing its command line.
 

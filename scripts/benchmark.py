@@ -1,220 +1,207 @@
-"""Run a model on a benchmark: prepare, generate, vote, revise, score, report.
+"""Run a model on a benchmark: sample, vote, revise, score, report.
 
     python scripts/benchmark.py --config configs/evaluation/bird_dev.yaml --model MODEL \\
         --merge_model MERGE_MODEL --root data/bird --output runs/NAME
 
-Each stage is a program of its own; its command line is printed and can be run by hand. The same
-command goes on where it was stopped. A base model, and any OpenAI-compatible server
-(--endpoints URL), run the same way on the same questions, which makes them baselines.
+Each stage is a program whose command is printed, so that you can run it by hand. Run the same
+command again to resume. For a baseline on the same questions, give a base model as --model, or an
+OpenAI-compatible server with --endpoints URL.
 """
 
-import shlex
-import subprocess
-import sys
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-from slmsql.cli.config import parse
-from slmsql.cli.options import SourceOptions
+from inference import csc
+from inference.options import PlanOptions, QuestionOptions, RevisionOptions, VoteOptions
+from inference.sampling.loading import check_sampler
+from inference.sampling.options import SamplerOptions
+from slmsql.cli.config import as_arguments, parse, words_of
+from slmsql.cli.options import PromptOptions, SourceOptions
+from slmsql.cli.programs import run
 from slmsql.consistency.prediction import read_predictions
 from slmsql.errors import InputError, run_program
 from slmsql.evaluation.releases import release
 from slmsql.evaluation.submission import write_submission
 from slmsql.files import Record, file_hash, read_json, write_json, write_jsonl
-from slmsql.match import Match
 from slmsql.questions.question import Question, read_questions, with_databases
-from slmsql.training.model_check import check_model
-
-ROOT = Path(__file__).parent.parent
-SAMPLING = (
-    "template",
-    "sample_values",
-    "retrieve_values",
-    "schema_tokens",
-    "n",
-    "temperature",
-    "top_p",
-    "max_tokens",
-    "seed",
-)
 
 
 @dataclass(kw_only=True)
-class Options(SourceOptions):
-    model: str = field(metadata={"help": "model folder, hub name, or the endpoint's model name"})
-    output: str = field(metadata={"help": "folder of the run"})
-    name: str = field(default="", metadata={"help": "heading of the page; default: the model"})
+class ScoringOptions:
+    """How the answers are scored and reported."""
+
+    name: str = field(default="", metadata={"help": "heading of the report; default: the model"})
     tables: str = field(default="", metadata={"help": "tables.json, for Spider's exact-set match"})
-    suites: str = field(default="", metadata={"help": "databases for test-suite EX"})
-    limit: int = field(default=0, metadata={"help": "only the first questions; 0: all"})
-    match: Match = field(default=Match.BIRD, metadata={"help": "when two results agree"})
-    template: str = field(default="think", metadata={"help": "prompt template, name or path"})
-    sample_values: int = field(default=2, metadata={"help": "values shown of each column"})
-    retrieve_values: bool = field(
-        default=False, metadata={"help": "search values for the question"}
+    suites: str = field(
+        default="", metadata={"help": "folder of databases for test-suite execution accuracy"}
     )
-    schema_tokens: int = field(default=0, metadata={"help": "budget of the schema; 0: none"})
-    n: int = field(default=8, metadata={"help": "candidates of each question"})
-    temperature: float = field(default=0.8, metadata={"help": "0: one greedy candidate"})
-    top_p: float = field(default=1.0, metadata={"help": "mass of the tokens drawn from"})
-    max_tokens: int = field(default=1024, metadata={"help": "length of a completion"})
-    seed: int = field(default=0, metadata={"help": "the same seed gives the same candidates"})
-    revise: bool = field(default=False, metadata={"help": "revise, also without a merge model"})
-    merge_model: str = field(default="", metadata={"help": "model that revises"})
-    merge_n: int = field(default=8, metadata={"help": "revisions of a question"})
-    merge_template: str = field(default="merge", metadata={"help": "prompt of the revision"})
-    merge_retrieve_values: bool = field(
-        default=False, metadata={"help": "search values for it too"}
+    timings: int = field(
+        default=0, metadata={"help": "number of times each right query is timed, for R-VES"}
     )
-    merge_max_rows: int = field(default=20, metadata={"help": "rows shown of each draft's result"})
-    sampler: str = field(default="auto", metadata={"help": "auto, vllm, transformers, endpoint"})
-    endpoints: list[str] = field(
-        default_factory=list, metadata={"help": "OpenAI-compatible servers"}
-    )
-    key_env: str = field(default="OPENAI_API_KEY", metadata={"help": "variable with their key"})
     prices: str = field(
-        default="", metadata={"help": "YAML table: model name to dollars per million tokens"}
+        default="",
+        metadata={"help": "YAML file with the price of each model, in dollars per million tokens"},
     )
-    timings: int = field(default=0, metadata={"help": "time right answers so often, for R-VES"})
-    workers: int = field(default=0, metadata={"help": "processes for SQL; 0: all cores"})
+
+
+@dataclass(kw_only=True)
+class Options:
+    output: Path = field(metadata={"help": "folder of the run"})
+    source: SourceOptions
+    limit: int = field(default=0, metadata={"help": "use only the first N questions; 0: all"})
+    prompt: PromptOptions
+    plan: PlanOptions
+    sampler: SamplerOptions
+    voting: VoteOptions
+    revise: bool = field(
+        default=False, metadata={"help": "revise even without --merge_model, with --model"}
+    )
+    revision: RevisionOptions
+    merge: csc.MergeModelOptions
+    scoring: ScoringOptions
 
     @property
-    def revises(self) -> bool:
-        return self.revise or bool(self.merge_model)
+    def questions_file(self) -> Path:
+        """The questions of the run, which every stage reads."""
+        return self.output / "questions.jsonl"
+
+    def chain(self) -> csc.Options:
+        """Return the options of csc.py, which runs the stages before scoring."""
+        return csc.Options(
+            output=self.output,
+            source=QuestionOptions(questions=str(self.questions_file)),
+            prompt=self.prompt,
+            plan=self.plan,
+            sampler=self.sampler,
+            voting=self.voting,
+            revision=self.revision,
+            merge=self.merge,
+        )
 
 
 def main() -> None:
     options = parse(Options, about=__doc__)
-    folder = Path(options.output)
-    if not options.endpoints:
-        for name in filter(None, (options.model, options.merge_model)):
-            check_model(name)  # a wrong merge model would show only when all is sampled
-    questions = _prepared(options, folder)
-    sampled = folder / "candidates.jsonl"
-    _run("inference/generate.py", *_sampling(options), "--output", str(sampled))
-    votes = folder / "votes.jsonl"
-    ask = ["--questions", str(folder / "questions.jsonl")]
-    _run("inference/vote.py", *ask, "--candidates", str(sampled), "--output", str(votes))
-    stages = {"vote" if options.n > 1 and options.temperature else "greedy": votes}
-    if options.revises:
-        stages["revised"] = folder / "predictions.jsonl"
-        _run("inference/revise.py", *_revision(options, folder))
-    for stage, predictions in stages.items():
-        _run("scripts/evaluate.py", *_scoring(options, folder, stage, predictions))
-    runs = [f"{stage}={folder / stage}" for stage in stages]
-    title = options.name or f"{options.model} on {options.benchmark or options.questions}"
-    page = ["--output", str(folder / "report.html"), "--title", title]
-    known = f"{options.benchmark} {options.split}".strip()
-    _run("scripts/report.py", "--runs", *runs, "--published", known, *page)
-    final = read_predictions(list(stages.values())[-1], questions)
-    for path in write_submission(questions, final, folder):
+    options.sampler = priced(options.sampler, options.scoring.prices)
+    chain = options.chain()
+    check_sampler(chain.sampler)
+    check_sampler(chain.merge_sampler)  # otherwise a wrong name would show only after sampling
+    questions = write_questions(options)
+    votes = options.output / "votes.jsonl"
+    predictions = {"vote" if options.plan.n > 1 else "greedy": votes}
+    if options.revise or options.merge.merge_model:
+        stage("inference/csc.py", *words_of(chain))
+        predictions["revised"] = options.output / "predictions.jsonl"
+    else:
+        stage("inference/generate.py", *words_of(chain.generation()))
+        vote_options = replace(chain.first_vote(), voting=options.voting)
+        stage("inference/vote.py", *words_of(vote_options))
+    for name, file in predictions.items():
+        stage("scripts/evaluate.py", *scoring_words(options, name, file))
+    stage("scripts/report.py", *report_words(options, predictions))
+    final = read_predictions(list(predictions.values())[-1], questions)
+    for path in write_submission(questions, final, options.output):
         print(f"{path}: written")
-    _summary(folder, stages)
+    write_summary(options.output, predictions)
 
 
-def _prepared(options: Options, folder: Path) -> list[Question]:
-    """The questions of the run, in a file of its own; a run never changes what it was begun on."""
-    questions = options.read_all()
-    named = release(questions)
+def stage(program: str, *words: str) -> None:
+    """Run a program of this repository.
+
+    Raises:
+        InputError: the program failed; it has printed why.
+    """
+    if run(["python", program, *words]):
+        raise InputError(f"{program} failed; run the same command again to resume")
+
+
+def write_questions(options: Options) -> list[Question]:
+    """Write the questions of the run to a file and return them.
+
+    Raises:
+        InputError: no question has a database, or the run was started with other questions.
+    """
+    questions = options.source.read_all()
+    name = release(questions)
     questions = questions[: options.limit or None]
-    found, missing = with_databases(questions)
-    print(f"data: {named}; {len(questions)} questions, {len(missing)} of them without database")
-    if not found:
+    present, missing = with_databases(questions)
+    print(f"data: {name}; {len(questions)} questions, {len(missing)} without a database")
+    if not present:
         raise InputError(f"no question has a database; expected {questions[0].database}")
-    path = folder / "questions.jsonl"
-    before = path.read_bytes() if path.is_file() else None
-    fresh = folder / "questions.new.jsonl"
-    write_jsonl(fresh, (question.as_record() for question in questions))
-    if before is not None and before != fresh.read_bytes():
-        fresh.unlink()
-        raise InputError(f"{path} has other questions than this run; give another --output")
-    fresh.replace(path)
-    about = {"release": named, "questions": file_hash(path), "n": len(questions)}
-    write_json(folder / "data.json", about)
+    path = options.questions_file
+    new = path.with_name("questions.new.jsonl")
+    write_jsonl(new, (question.as_record() for question in questions))
+    if path.is_file() and path.read_bytes() != new.read_bytes():
+        new.unlink()
+        raise InputError(f"{path} has other questions than this command; choose another --output")
+    new.replace(path)
+    about = {"release": name, "questions": file_hash(path), "n": len(questions)}
+    write_json(options.output / "data.json", about)
     return read_questions(path)
 
 
-def _sampling(options: Options) -> list[str]:
-    words = ["--model", options.model, "--questions", f"{options.output}/questions.jsonl"]
-    for name in SAMPLING:
-        words += [f"--{name}", str(vars(options)[name])]
-    return [*words, *_means(options)]
-
-
-def _means(options: Options) -> list[str]:
-    words = ["--sampler", options.sampler, "--key_env", options.key_env]
-    if options.endpoints:
-        words += ["--endpoints", *options.endpoints]
-    return [*words, *_workers(options)]
-
-
-def _revision(options: Options, folder: Path) -> list[str]:
-    return [
-        *("--model", options.merge_model or options.model),
-        *("--questions", str(folder / "questions.jsonl")),
-        *("--candidates", str(folder / "candidates.jsonl")),
-        *("--output", str(folder / "predictions.jsonl")),
-        *("--n", str(options.merge_n), "--merge_template", options.merge_template),
-        *(
-            "--merge_retrieve_values",
-            str(options.merge_retrieve_values),
-            "--merge_sample_values",
-            str(options.sample_values),
-        ),
-        *("--max_rows", str(options.merge_max_rows)),
-        *("--temperature", str(options.temperature), "--max_tokens", str(options.max_tokens)),
-        *("--seed", str(options.seed)),
-        *_means(options),
-    ]
-
-
-def _scoring(options: Options, folder: Path, stage: str, predictions: Path) -> list[str]:
-    name = "test_tables.json" if options.split == "test" else "tables.json"  # as Spider ships them
-    tables = options.tables or (f"{options.root}/{name}" if options.root else "")
-    words = ["--questions", str(folder / "questions.jsonl"), "--predictions", str(predictions)]
-    words += ["--candidates", str(folder / "candidates.jsonl"), "--match", options.match.value]
+def scoring_words(options: Options, name: str, predictions: Path) -> list[str]:
+    """Return the options of evaluate.py for the predictions of a stage."""
+    source, scoring, folder = options.source, options.scoring, options.output
+    # Spider ships tables.json for train and dev, and test_tables.json for test.
+    file = "test_tables.json" if source.split == "test" else "tables.json"
+    tables = scoring.tables or (f"{source.root}/{file}" if source.root else "")
+    words: Record = {
+        "questions": options.questions_file,
+        "predictions": predictions,
+        "candidates": folder / "candidates.jsonl",
+        "match": options.voting.match.value,
+        "timings": scoring.timings,
+        "workers": options.voting.workers,
+        "cache": folder / "gold",
+        "output": folder / name,
+    }
     if tables and Path(tables).is_file():
-        words += ["--tables", tables]
-    if options.suites:
-        words += ["--suites", options.suites]
-    words += ["--timings", str(options.timings), *_workers(options), *_prices(options)]
-    return [*words, "--cache", str(folder / "gold"), "--output", str(folder / stage)]
+        words["tables"] = tables
+    if scoring.suites:
+        words["suites"] = scoring.suites
+    if options.sampler.price_in or options.sampler.price_out:
+        words |= {"price_in": options.sampler.price_in, "price_out": options.sampler.price_out}
+    return as_arguments(words)
 
 
-def _workers(options: Options) -> list[str]:
-    return ["--workers", str(options.workers)]
+def report_words(options: Options, predictions: Iterable[str]) -> list[str]:
+    """Return the options of report.py."""
+    source = options.source
+    benchmark = source.benchmark or source.questions
+    return as_arguments(
+        {
+            "runs": [f"{name}={options.output / name}" for name in predictions],
+            "published": f"{source.benchmark} {source.split}".strip(),
+            "output": options.output / "report.html",
+            "title": options.scoring.name or f"{options.sampler.model} on {benchmark}",
+        }
+    )
 
 
-def _prices(options: Options) -> list[str]:
-    """What the model's tokens cost, looked up in the table of prices."""
-    if not options.prices:
-        return []
-    table = yaml.safe_load(Path(options.prices).read_text(encoding="utf-8")) or {}
-    price = table.get(options.model)
+def priced(sampler: SamplerOptions, file: str) -> SamplerOptions:
+    """Return the options of the sampler with its model's prices from a file."""
+    if not file:
+        return sampler
+    prices: Any = yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {}
+    price = prices.get(sampler.model)
     if price is None:
-        print(f"{options.prices} has no price for {options.model}; cost is left out")
-        return []
-    return ["--price_in", str(price["prompt"]), "--price_out", str(price["completion"])]
+        print(f"{file} has no price for {sampler.model}; the cost is left out")
+        return sampler
+    return replace(sampler, price_in=price["prompt"], price_out=price["completion"])
 
 
-def _run(program: str, *words: str) -> None:
-    """Run a stage; its own message has been printed when it fails."""
-    command = [sys.executable, str(ROOT / program), *words]
-    print(f"\n$ {shlex.join(['python', program, *words])}", flush=True)
-    if subprocess.run(command, check=False).returncode:
-        raise InputError(f"{program} failed; the same command goes on from there")
-
-
-def _summary(folder: Path, stages: Iterable[str]) -> None:
-    figures: Record = {}
-    for stage in stages:
-        report = read_json(folder / stage / "report.json")
-        figures[stage] = {name: report[name] for name in ("execution_accuracy", "n", "interval")}
-        print(f"{stage}: EX {report['execution_accuracy']} {report['interval']}, n = {report['n']}")
-    write_json(folder / "summary.json", figures)
+def write_summary(folder: Path, stages: Iterable[str]) -> None:
+    """Print the execution accuracy of each stage and write it to summary.json."""
+    summary: Record = {}
+    for name in stages:
+        report = read_json(folder / name / "report.json")
+        summary[name] = {key: report[key] for key in ("execution_accuracy", "n", "interval")}
+        print(f"{name}: EX {report['execution_accuracy']} {report['interval']}, n = {report['n']}")
+    write_json(folder / "summary.json", summary)
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ def arguments(server, singers, tmp_path):
 
 @pytest.mark.slow
 def test_an_endpoint_runs_through_every_stage_and_the_run_resumes(arguments, tmp_path):
-    revision_settings = ["--revise", "true", "--merge_max_rows", "3"]
+    revision_settings = ["--revise", "true", "--max_rows", "3"]
     first = benchmark(*arguments, *revision_settings)
     assert first.returncode == 0, first.stdout + first.stderr
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
@@ -69,7 +69,7 @@ def test_an_endpoint_runs_through_every_stage_and_the_run_resumes(arguments, tmp
     report = json.loads((tmp_path / "run" / "vote" / "report.json").read_text())
     assert report["sampling"]["pass_at_k"]["2"]["value"] == 50.0
     assert report["usage"]["dollars_per_question"] > 0
-    assert "--max_rows 3" in first.stdout
+    assert "--max_rows=3" in first.stdout
     assert "unknown release" in first.stdout
     assert (tmp_path / "run" / "report.html").is_file()
     bird = json.loads((tmp_path / "run" / "predict_bird.json").read_text())
@@ -90,7 +90,7 @@ def test_questions_without_any_database_stop_the_run_before_it_begins(arguments,
 def test_a_config_is_complete_and_parsed_by_the_program(file):
     words = as_arguments(load_config(file))
     options = parse(Options, about="", argv=[*words, "--model", "m", "--output", "o"])
-    assert options.n >= 1
+    assert options.plan.n >= 1
 
 
 def test_submissions_hold_one_line_for_each_question(tmp_path):
