@@ -73,7 +73,8 @@ def run(options: Options, get_sampler: Callable[[], Sampler]) -> None:
             """Build prompts as they are needed, so that reading schemas overlaps sampling."""
             plan = options.plan.plan_for(options.prompt.template)
             for question in missing:
-                yield Task(question, build_prompt(question, options.prompt.prompt_settings), plan)
+                messages = build_prompt(question, options.prompt.prompt_settings).messages
+                yield Task(question, messages, plan)
 
         by_id = {question.id: question for question in questions}
         with Executor(workers=options.workers or None) as executor:

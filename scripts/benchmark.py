@@ -27,7 +27,8 @@ from slmsql.errors import InputError, run_program
 from slmsql.evaluation.releases import release
 from slmsql.evaluation.submission import write_submission
 from slmsql.files import Record, file_hash, read_json, write_json, write_jsonl
-from slmsql.questions.question import Question, read_questions, with_databases
+from slmsql.questions.question import Question, with_databases
+from slmsql.questions.reading import read_questions
 
 
 @dataclass(kw_only=True)

@@ -15,7 +15,8 @@ from slmsql.cli.config import parse
 from slmsql.errors import run_program
 from slmsql.files import write_json
 from slmsql.questions.leakage import overlap
-from slmsql.questions.question import Question, read_questions
+from slmsql.questions.question import Question
+from slmsql.questions.reading import read_questions
 
 
 @dataclass
@@ -35,7 +36,7 @@ def main() -> None:
         shared = overlap(training, evaluation)
         report[file] = shared.figures()
         print(f"{options.training} and {file}: {shared.figures()}")
-        show(shared.near[: options.show], training, evaluation)
+        show(shared.near_duplicates[: options.show], training, evaluation)
     if options.json:
         write_json(Path(options.json), report)
 

@@ -21,7 +21,8 @@ from slmsql.errors import run_program
 from slmsql.evaluation.constructs import constructs
 from slmsql.execution import Executor
 from slmsql.files import write_json
-from slmsql.questions.question import Question, read_questions
+from slmsql.questions.question import Question
+from slmsql.questions.reading import read_questions
 from slmsql.suites import LABORATORY, SHOP, check, make
 
 SUITES = {suite.name: suite for suite in (SHOP, LABORATORY)}

@@ -27,7 +27,7 @@ from slmsql.errors import InputError, run_program
 from slmsql.execution import Execution, Executor
 from slmsql.files import Record, read_jsonl
 from slmsql.match import Match
-from slmsql.prompt.build import compose, read_template
+from slmsql.prompt.build import build_prompt, read_template
 from slmsql.questions.leakage import split_by_database
 from slmsql.questions.question import Question
 from slmsql.rows.data_card import Tally, write_rows
@@ -197,13 +197,13 @@ def rows(file: RowFile, options: Options) -> Iterator[tuple[Question, Record]]:
     """Yield each question of a file with its row."""
     layout = read_template(options.template).layout
     for question in file.questions:
-        prompt = compose(question, options.prompt_settings)
+        prompt = build_prompt(question, options.prompt_settings)
         row = grpo_row(
             question,
             prompt.messages,
             layout,
             file.pass_rates.get(question.id),
-            columns_left_out=prompt.left_out,
+            columns_left_out=prompt.columns_left_out,
         )
         yield question, row
 

@@ -18,7 +18,7 @@ from slmsql.cli.config import parse
 from slmsql.cli.options import PromptOptions, TrainingDataOptions, card_arguments
 from slmsql.errors import InputError, run_program
 from slmsql.files import Record
-from slmsql.prompt.build import Layout, compose, read_template, target
+from slmsql.prompt.build import Layout, build_prompt, read_template, target
 from slmsql.questions.question import Question
 from slmsql.rows.data_card import Tally, write_rows
 from slmsql.rows.formats import read_thoughts, sft_row
@@ -80,9 +80,11 @@ def rows(
     """Yield each question with its row."""
     layout = read_template(options.template).layout
     for question in questions:
-        prompt = compose(question, options.prompt_settings)
+        prompt = build_prompt(question, options.prompt_settings)
         completion = target(thoughts.get(question.id, ""), question.gold_sql or "", layout)
-        row = sft_row(question, prompt.messages, completion, columns_left_out=prompt.left_out)
+        row = sft_row(
+            question, prompt.messages, completion, columns_left_out=prompt.columns_left_out
+        )
         yield question, row
 
 

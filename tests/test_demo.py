@@ -14,7 +14,7 @@ from slmsql.execution import Executor, Pair, Statement
 from slmsql.files import read_json, read_jsonl
 from slmsql.match import Match
 from slmsql.prompt.answer import parse
-from slmsql.questions.question import read_questions
+from slmsql.questions.reading import read_questions
 
 ROOT = Path(__file__).parent.parent
 TEMPLATES = ROOT / "configs" / "quickstart"

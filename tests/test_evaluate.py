@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from slmsql.questions.question import read_questions
+from slmsql.questions.reading import read_questions
 
 ROOT = Path(__file__).parent.parent
 GOLD = "SELECT name FROM singer"

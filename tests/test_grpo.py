@@ -43,7 +43,7 @@ def think(sql):
 
 def row(database, identity="q0", gold=GOLD, template="think"):
     question = Question(identity, "Who is 30?", "singers", database, gold_sql=gold)
-    prompt = build_prompt(question, PromptSettings(template=template))
+    prompt = build_prompt(question, PromptSettings(template=template)).messages
     return grpo_row(question, prompt, read_template(template).layout)
 
 

@@ -16,7 +16,8 @@ import yaml
 from slmsql.execution import create_database, fingerprint
 from slmsql.files import read_jsonl, write_json, write_jsonl
 from slmsql.prompt.build import Layout, PromptSettings, build_prompt
-from slmsql.questions.question import Question, read_benchmark
+from slmsql.questions.question import Question
+from slmsql.questions.reading import read_benchmark
 from slmsql.rows.formats import grpo_row
 from tests.tiny_model import tiny_model
 
@@ -58,7 +59,8 @@ def write_rows(path, database, count, prefix="q"):
         for n in range(count)
     ]
     write_jsonl(
-        path, [grpo_row(q, build_prompt(q, PromptSettings()), Layout.THINK) for q in questions]
+        path,
+        [grpo_row(q, build_prompt(q, PromptSettings()).messages, Layout.THINK) for q in questions],
     )
     return path
 
@@ -188,7 +190,10 @@ def think(sql):
 def given(tmp_path, benchmarks):
     """The 732 rows of BIRD train, and completions for each: right, wrong, broken, not asked for."""
     questions = read_benchmark("bird", benchmarks / "bird", "train")
-    rows = [grpo_row(one, build_prompt(one, PromptSettings()), Layout.THINK) for one in questions]
+    rows = [
+        grpo_row(one, build_prompt(one, PromptSettings()).messages, Layout.THINK)
+        for one in questions
+    ]
     write_jsonl(tmp_path / "rows.jsonl", rows)
     texts = {
         row["id"]: [

@@ -8,7 +8,8 @@ import pytest
 
 from slmsql.execution import Executor, Limits, Pair
 from slmsql.match import Match
-from slmsql.questions.question import read_questions, with_databases
+from slmsql.questions.question import with_databases
+from slmsql.questions.reading import read_questions
 
 GOLD = [
     # questions, databases, how many have a database, gold queries that do not run

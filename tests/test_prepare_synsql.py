@@ -54,7 +54,7 @@ def test_a_row_has_the_prompt_that_inference_would_send(sample):
         question = Question(
             "", record["question"], "", Path(row["database"]), record["external_knowledge"]
         )
-        assert row["prompt"] == build_prompt(question, PromptSettings())
+        assert row["prompt"] == build_prompt(question, PromptSettings()).messages
         answer = parse(row["completion"][0]["content"])
         assert answer.well_formed
         assert answer.sql == record["sql"].rstrip("; \n") == row["gold_sql"].rstrip("; \n")

@@ -9,7 +9,6 @@ from slmsql.prompt.build import (
     Layout,
     PromptSettings,
     build_prompt,
-    compose,
     read_template,
     revision_prompt,
     target,
@@ -31,7 +30,7 @@ def test_each_shipped_template_makes_a_prompt(question, name):
         messages = revision_prompt(question, "SCHEMA", [Draft("SELECT 1", "1 row")], template)
         assert "Draft 1:\nSELECT 1\n" in messages[1]["content"]
     else:
-        messages = build_prompt(question, PromptSettings(name))
+        messages = build_prompt(question, PromptSettings(name)).messages
         has_schema = any("CREATE TABLE singer" in message["content"] for message in messages)
         assert has_schema == (name != "no_schema")
     assert [message["role"] for message in messages] == ["system", "user"]
@@ -39,15 +38,15 @@ def test_each_shipped_template_makes_a_prompt(question, name):
     assert "Who costs $5 or ${x}?" in messages[1]["content"]
 
 
-def test_plain_and_composed_prompts_are_the_same(question):
+def test_a_budget_that_is_large_enough_changes_nothing(question):
     prompt_settings = PromptSettings(schema_tokens=100_000)
-    assert compose(question, prompt_settings).messages == build_prompt(question, PromptSettings())
+    assert build_prompt(question, prompt_settings) == build_prompt(question, PromptSettings())
 
 
 def test_a_template_of_ones_own_is_read_from_a_path(question, tmp_path):
     own = tmp_path / "own.txt"
     own.write_text("layout: sql\n## user\n$question over $schema")
-    [message] = build_prompt(question, PromptSettings(str(own)))
+    [message] = build_prompt(question, PromptSettings(str(own))).messages
     assert message["role"] == "user"
     assert message["content"].startswith("Who costs $5 or ${x}? over CREATE TABLE")
 

@@ -6,7 +6,8 @@ import pytest
 
 from slmsql.errors import InputError
 from slmsql.files import write_jsonl
-from slmsql.questions.question import read_benchmark, read_questions, with_databases
+from slmsql.questions.question import with_databases
+from slmsql.questions.reading import read_benchmark, read_questions
 from slmsql.questions.source import read_source
 
 
@@ -113,5 +114,5 @@ def test_parquet_of_other_columns_is_refused(tmp_path):
     with pytest.raises(InputError, match="expected the columns of gretel"):
         read_source(str(file), str(tmp_path))
     file.write_bytes(b"no parquet")
-    with pytest.raises(InputError, match="no parquet file"):
+    with pytest.raises(InputError, match="not a parquet file"):
         read_source(str(file), str(tmp_path))

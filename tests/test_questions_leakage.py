@@ -4,14 +4,15 @@ import pytest
 
 from slmsql.errors import InputError
 from slmsql.questions.leakage import (
-    LISTS,
+    DENYLISTS,
     overlap,
     read_denylist,
     refuse_evaluation,
     split_by_database,
 )
-from slmsql.questions.near_duplicates import Neighbours
-from slmsql.questions.question import Question, read_questions
+from slmsql.questions.near_duplicates import QuestionIndex
+from slmsql.questions.question import Question
+from slmsql.questions.reading import read_questions
 
 
 def question(number, text, db_id="d", sql="SELECT 1"):
@@ -34,12 +35,12 @@ def test_spider_train_and_dev_share_no_database_and_little_else(benchmarks):
     train = read_questions(benchmarks / "spider" / "train_spider.json", databases)
     found = overlap(train, read_questions(benchmarks / "spider" / "dev.json", databases))
     assert found.databases == ()
-    assert found.same_sql == ()
+    assert found.identical_sql == ()
     assert found.figures()["near_duplicates_percent"] < 5
 
 
 def test_a_synonym_leaves_a_question_near_and_another_form_does_not():
-    known = Neighbours(
+    known = QuestionIndex(
         ["What are the names of all singers?", "How many concerts are there in 2014?"]
         + [f"Which item number {n} is it?" for n in range(50)]
     )
@@ -52,8 +53,8 @@ def test_a_synonym_leaves_a_question_near_and_another_form_does_not():
 
 def test_identical_sql_counts_over_the_same_database_only():
     evaluation = [question(1, "alpha beta", "x", "SELECT  1 ;")]
-    assert overlap([question(2, "gamma", "x", "select 1")], evaluation).same_sql == ("q2",)
-    assert overlap([question(2, "gamma", "y", "select 1")], evaluation).same_sql == ()
+    assert overlap([question(2, "gamma", "x", "select 1")], evaluation).identical_sql == ("q2",)
+    assert overlap([question(2, "gamma", "y", "select 1")], evaluation).identical_sql == ()
 
 
 @pytest.mark.parametrize("name", ["dev.json", "test.jsonl", "mini_dev_sqlite.json", "dev_new.json"])
@@ -81,7 +82,7 @@ def test_an_unknown_denylist_is_named_with_those_there_are(tmp_path):
     own = tmp_path / "own.txt"
     own.write_text("# mine\nShop # the shop\n\n")
     assert read_denylist(str(own)) == {"shop"}
-    assert sorted(LISTS.glob("*.txt"))
+    assert sorted(DENYLISTS.glob("*.txt"))
 
 
 def test_splits_have_no_database_in_common_and_depend_on_the_seed_alone():

@@ -7,7 +7,8 @@ from slmsql.consistency.prediction import read_predictions
 from slmsql.evaluation import evaluate
 from slmsql.execution import Executor
 from slmsql.match import Match
-from slmsql.questions.question import read_benchmark, with_databases
+from slmsql.questions.question import with_databases
+from slmsql.questions.reading import read_benchmark
 
 RUNS = {
     "spider": ("codes-1b", "codes-15b"),  # 972 questions each

@@ -4,12 +4,12 @@ import pytest
 
 from slmsql.errors import InputError
 from slmsql.execution import connect, create_database
-from slmsql.prompt.build import PromptSettings, compose
+from slmsql.prompt.build import PromptSettings, build_prompt
 from slmsql.questions.question import Question
-from slmsql.schema.budget import fit, key_columns
+from slmsql.schema.budget import cut_to_budget, key_columns
 from slmsql.schema.model import shown_values
-from slmsql.schema.random_subset import MOST_COLUMNS, thin
-from slmsql.schema.reading import plain_text, read_schema
+from slmsql.schema.random_subset import MOST_COLUMNS, random_subset
+from slmsql.schema.reading import read_schema, schema_text
 from slmsql.sql.quoting import quote_if_needed
 
 ODD = ["select", 'with "quotes"', "with space", "emoji 😀", "1st", "back`tick", "[bracket]", "ünï"]
@@ -47,9 +47,9 @@ def test_the_text_shows_keys_types_and_examples(singers):
 
 
 def test_the_remembered_text_is_the_same_and_follows_changes(singers):
-    assert plain_text(singers) == read_schema(singers).text()
+    assert schema_text(singers) == read_schema(singers).text()
     create_database(singers, "CREATE TABLE other (id INTEGER)")
-    assert "other" in plain_text(singers)
+    assert "other" in schema_text(singers)
     assert "other" in read_schema(singers).text()
 
 
@@ -123,8 +123,8 @@ def test_five_hundred_tables_are_read_and_cut_to_the_budget(tmp_path):
     )
     schema = read_schema(database(tmp_path, tables))
     assert len(schema.tables) == 500
-    fitted = fit(schema, {}, "names of t7", 12_000)
-    assert fitted.left_out > 0
+    fitted = cut_to_budget(schema, {}, "names of t7", 12_000)
+    assert fitted.columns_left_out > 0
     assert key_columns(fitted.schema) == key_columns(schema)
     kept = {column.name for table in fitted.schema.tables for column in table.columns}
     assert "t7_name" in kept
@@ -132,17 +132,17 @@ def test_five_hundred_tables_are_read_and_cut_to_the_budget(tmp_path):
 
 def test_the_budget_holds_where_keys_leave_room(singers):
     schema = read_schema(singers)
-    whole = fit(schema, {}, "", 10_000)
-    assert (whole.schema, whole.left_out) == (schema, 0)
-    cut = fit(schema, {}, "titles", 105)
+    whole = cut_to_budget(schema, {}, "", 10_000)
+    assert (whole.schema, whole.columns_left_out) == (schema, 0)
+    cut = cut_to_budget(schema, {}, "titles", 105)
     names = [column.name for table in cut.schema.tables for column in table.columns]
     assert names == ["id", "id", "title", "singer_id"]
 
 
 def test_a_prompt_says_how_many_columns_it_left_out(singers):
     question = Question("q", "all titles", "singers", singers)
-    assert compose(question, PromptSettings()).left_out == 0
-    assert compose(question, PromptSettings(schema_tokens=105)).left_out == 2
+    assert build_prompt(question, PromptSettings()).columns_left_out == 0
+    assert build_prompt(question, PromptSettings(schema_tokens=105)).columns_left_out == 2
 
 
 def test_thinning_keeps_keys_and_what_the_query_uses(tmp_path):
@@ -151,12 +151,12 @@ def test_thinning_keeps_keys_and_what_the_query_uses(tmp_path):
         tmp_path, f"CREATE TABLE t (id INTEGER PRIMARY KEY, {columns}); CREATE TABLE u (x TEXT)"
     )
     schema = read_schema(path)
-    thinner = thin(schema, "SELECT c299 FROM t", "seed")
+    thinner = random_subset(schema, "SELECT c299 FROM t", "seed")
     kept = {c.name for t in thinner.tables for c in t.columns}
     assert {"id", "c299"} <= kept
     assert len(kept) <= MOST_COLUMNS
-    assert thin(schema, "SELECT c299 FROM t", "seed") == thinner
-    assert any(thin(schema, "SELECT c299 FROM t", str(n)) != thinner for n in range(5))
+    assert random_subset(schema, "SELECT c299 FROM t", "seed") == thinner
+    assert any(random_subset(schema, "SELECT c299 FROM t", str(n)) != thinner for n in range(5))
 
 
 @pytest.mark.parametrize(("content", "message"), [(b"", "no SQLite"), (b"text", "no SQLite")])

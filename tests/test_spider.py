@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from slmsql.questions.question import read_benchmark, with_databases
+from slmsql.questions.question import with_databases
+from slmsql.questions.reading import read_benchmark
 from slmsql.spider import (
     Catalog,
     Catalogs,

@@ -10,7 +10,8 @@ import pytest
 from slmsql.errors import InputError
 from slmsql.execution import Executor
 from slmsql.files import read_jsonl
-from slmsql.questions.question import Question, read_questions
+from slmsql.questions.question import Question
+from slmsql.questions.reading import read_questions
 from slmsql.suites import LABORATORY, SHOP, Form, Suite, check, make
 from slmsql.suites.dialect import to_sqlite
 

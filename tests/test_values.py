@@ -99,7 +99,8 @@ def test_prompts_show_the_values_only_when_asked(places, tmp_path, monkeypatch):
     monkeypatch.setenv("SLMSQL_CACHE", str(tmp_path / "cache"))
     question = Question("q", "cities in Russia", "places", places)
     plain, searched = (
-        build_prompt(question, PromptSettings(retrieve_values=on))[1]["content"] for on in (0, 1)
+        build_prompt(question, PromptSettings(retrieve_values=on)).messages[1]["content"]
+        for on in (0, 1)
     )
     assert "Russian Federation" not in plain
     assert "example: 'Russian Federation'" in searched

@@ -107,7 +107,7 @@ class Service:
         start = time.monotonic()
         prompt = self._options.prompt
         plan = self._options.plan.plan_for(prompt.template)
-        messages = build_prompt(question, prompt.prompt_settings)
+        messages = build_prompt(question, prompt.prompt_settings).messages
         first = _sampled(self._generator, Task(question, messages, plan))
         prediction = vote(first.candidates)
         groups = group_by_result(first.candidates.candidates)

@@ -81,7 +81,7 @@ def alone_seconds(options: Options, sampler: Sampler) -> float:
     question = next(questions, None)
     while pending or question is not None:
         while pending < WINDOW and question is not None:
-            messages = build_prompt(question, options.prompt.prompt_settings)
+            messages = build_prompt(question, options.prompt.prompt_settings).messages
             seed = seed_of(plan.seed, question.id)
             sampler.submit(Request(question.id, messages, plan.n, seed, plan.sampling))
             pending += 1

@@ -28,12 +28,12 @@ from slmsql.execution.index import create_index
 from slmsql.files import write_json
 from slmsql.questions.question import Question, with_databases
 from slmsql.schema.literals import TextLiteral, text_literals
-from slmsql.schema.model import FoundValues, Schema, shown_values
+from slmsql.schema.model import RetrievedValues, Schema, shown_values
 from slmsql.schema.reading import read_schema
 from slmsql.sql.quoting import quote_identifier
 from slmsql.values.finding import find_values
 from slmsql.values.index import cache_folder, open_index
-from slmsql.values.search import common_run
+from slmsql.values.search import common_substring_length
 from slmsql.words import estimate_tokens
 
 # The published method
@@ -75,7 +75,7 @@ class Measurement:
         }
 
 
-Search = Callable[[Question], FoundValues]
+Search = Callable[[Question], RetrievedValues]
 
 
 def main() -> None:
@@ -146,21 +146,26 @@ def stored_values(database: Path, table: str, column: str) -> frozenset[str]:
         return frozenset(str(value).lower() for (value,) in rows)
 
 
-def search_ours(question: Question) -> FoundValues:
-    return find_values(f"{question.evidence}\n{question.text}", question.database)
+def search_ours(question: Question) -> RetrievedValues:
+    return find_values(question.text_with_evidence, question.database)
 
 
 def open_ours(database: Path) -> Connection:
     return open_index(database, cache_folder())
 
 
-def search_published(question: Question) -> FoundValues:
+def search_published(question: Question) -> RetrievedValues:
     """BM25 candidates, then the longest common substring."""
     index = open_published(question.database)
     text = f"{question.evidence}\n{question.text}" if question.evidence.strip() else question.text
     hits = {hit for gram in grams(text) for hit in bm25_hits(index, gram)}
     scored = [
-        (common_run(value.lower(), text.lower()) / len(value), len(value), (table, column), value)
+        (
+            common_substring_length(value.lower(), text.lower()) / len(value),
+            len(value),
+            (table, column),
+            value,
+        )
         for table, column, value in hits
     ]
     values: dict[tuple[str, str], list[str]] = {}

@@ -186,7 +186,7 @@ def _sft_rows(items: list[Item], options: Options, random: Random) -> Iterator[R
         solution = item.exercise.solution
         if item.exercise.habit is not None and random.random() < options.habit:
             solution = item.exercise.habit
-        prompt = build_prompt(question, prompt_settings)
+        prompt = build_prompt(question, prompt_settings).messages
         completion = target(solution.thought, solution.sql, layout)
         yield sft_row(question, prompt, completion) | {"gold_sql": solution.sql}
 

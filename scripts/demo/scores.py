@@ -18,7 +18,8 @@ from slmsql.evaluation.statistics import Interval, mean_interval, share_interval
 from slmsql.execution import Executor, Pair
 from slmsql.files import Record, read_json, read_jsonl, write_json
 from slmsql.match import Match
-from slmsql.questions.question import Question, read_questions
+from slmsql.questions.question import Question
+from slmsql.questions.reading import read_questions
 
 # Name, first row, second row; the gain is the second minus the first.
 GAINS = (

@@ -6,7 +6,8 @@ from typing import Any
 
 from slmsql.files import Record
 from slmsql.prompt.build import PromptSettings
-from slmsql.questions.question import Question, benchmark_paths
+from slmsql.questions.question import Question
+from slmsql.questions.reading import benchmark_paths
 from slmsql.questions.source import read_source
 
 NOT_DECIDING = ("output", "rl_output", "held_out_output", "workers", "json")

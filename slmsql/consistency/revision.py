@@ -11,7 +11,7 @@ from slmsql.consistency.candidates import Candidate
 from slmsql.consistency.prediction import DecidedBy, Prediction
 from slmsql.consistency.voting import COUNTING, ResultGroup, VotingRules, group_by_result
 from slmsql.execution import Execution, Executor, Statement
-from slmsql.prompt.build import Draft, Messages, asked_text, read_template, revision_prompt
+from slmsql.prompt.build import Draft, Messages, read_template, revision_prompt
 from slmsql.prompt.result_text import result_text
 from slmsql.questions.question import Question
 from slmsql.schema.reading import read_schema
@@ -140,7 +140,7 @@ def _prompt(
     )
     used = used_schema(schema, [group.sql for group in chosen])
     values = (
-        find_values(asked_text(question), question.database)
+        find_values(question.text_with_evidence, question.database)
         if revision_settings.retrieve_values
         else {}
     )

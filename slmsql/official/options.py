@@ -7,7 +7,8 @@ from pathlib import Path
 
 from slmsql.consistency.prediction import read_predictions
 from slmsql.execution import Pair
-from slmsql.questions.question import Question, read_questions, with_databases
+from slmsql.questions.question import Question, with_databases
+from slmsql.questions.reading import read_questions
 
 
 @dataclass(kw_only=True)

@@ -1,15 +1,17 @@
-"""What a completion says: the thought, the SQL, and whether the asked format held."""
+"""Reads a completion: its thought, its SQL, and whether it has the format that was asked for."""
 
 import re
 from dataclasses import dataclass
 
 TAGS = ("<think>", "</think>", "<answer>", "</answer>")
 FENCE = re.compile(r"```(?:[ \t]*(?:sqlite|sql|SQL)\b)?(.*?)```", re.DOTALL)
+# A semicolon and all that `str.strip` takes off; the last space in Unicode is U+3000.
+CLOSING = ";" + "".join(filter(str.isspace, map(chr, range(0x3001))))
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A parsed completion; `sql` is None where there is none."""
+    """A parsed completion; `sql` is None if it contains none."""
 
     thought: str
     sql: str | None
@@ -19,54 +21,49 @@ class Answer:
 def parse(completion: str) -> Answer:
     """Read a completion in the think layout, in a fenced block, or as plain SQL.
 
-    The SQL is kept as it was written: newlines, comments, literals and semicolons inside it mean
-    something (flattening lines turns the rest of a query into a comment). Only blank space, a code
-    fence and semicolons at the very end are taken off.
+    The SQL stays as the model wrote it: newlines, comments, literals and inner semicolons have a
+    meaning (on one line, a comment would swallow the rest of the query). Only surrounding white
+    space, a code fence and semicolons at the very end are removed.
 
-    A text that opens a tag and never closes it was cut off: what stands in the open `<answer>` is
-    still taken, since a query may be whole, but the format did not hold.
+    If the completion ends inside `<answer>`, the SQL so far is returned, since it may be whole, but
+    the completion is not well formed. The time is linear in the length of the completion.
     """
-    before, thought, between, answer, after = _parts(completion)
+    before, thought, between, answer, after = _split_at_tags(completion)
     if thought.strip() and answer.strip() and not (before + between + after).strip():
         return Answer(thought.strip(), _sql(answer), True)
     thought, _, rest = completion.rpartition("</think>")
-    return Answer(thought.replace("<think>", "").strip(), _loose(rest), False)
+    return Answer(thought.replace("<think>", "").strip(), _sql_outside_format(rest), False)
 
 
-def _parts(completion: str) -> list[str]:
-    """What stands before, between and after the four tags; empty unless each occurs once.
+def _split_at_tags(completion: str) -> list[str]:
+    """The text before, between and after the four tags; five empty texts unless each occurs once.
 
-    One thought and one answer, both with something in them, and nothing around them but blank
-    space: a trailing newline, or an answer on the line of its tags, is no fault of the model's.
+    `parse` accepts white space around the tags: a final newline, or an answer on the same line as
+    its tags, is not an error of format.
     """
     if any(completion.count(tag) != 1 for tag in TAGS):
         return [""] * 5
     parts = []
-    for tag in TAGS:  # a tag out of its place leaves the rest empty
+    for tag in TAGS:  # a tag out of order leaves the rest empty
         part, _, completion = completion.partition(tag)
         parts.append(part)
     return [*parts, completion]
 
 
-def _loose(text: str) -> str | None:
+def _sql_outside_format(text: str) -> str | None:
     if "<answer>" in text:
         return _sql(text.rpartition("<answer>")[2].partition("</answer>")[0])
-    if "<think>" in text:  # cut off inside the thought: nothing was answered
+    if "<think>" in text:  # the completion ends inside the thought
         return None
-    if blocks := FENCE.findall(text):
-        return _sql(blocks[-1])
     return _sql(text)
 
 
 def _sql(text: str) -> str | None:
+    """The last fenced block, or else the whole text, without white space and semicolons around."""
     if blocks := FENCE.findall(text):
         text = blocks[-1]
     text = text.strip()
-    while text.endswith(";") and not _in_comment(text):
-        text = text[:-1].rstrip()
-    return text or None
-
-
-def _in_comment(sql: str) -> bool:
-    """Whether the last line may be a comment; a semicolon there does no harm and stays."""
-    return "--" in sql.rpartition("\n")[2]
+    sql = text.rstrip(CLOSING)
+    if "--" in sql.rpartition("\n")[2]:  # perhaps a comment: its semicolons do no harm and stay
+        sql += text[len(sql) :].partition("\n")[0].rstrip()
+    return sql or None

@@ -1,6 +1,6 @@
-"""Prompts: the one place that words what a model reads, in training and at inference alike.
+"""Builds prompts: the one place that words what a model reads, for training and inference alike.
 
-A template is a text file, so that a user can point to another. Its form:
+A template is a text file; users can point to their own. Its form:
 
     layout: think
     ## system
@@ -8,8 +8,8 @@ A template is a text file, so that a user can point to another. Its form:
     ## user
     ... $schema ... $question ... $evidence ...
 
-`layout` says what an answer looks like: `think` (`<think>...</think><answer>...</answer>`) or
-`sql` (the query and nothing else). A merge template has `$drafts` as well.
+`layout` is the form of the answer: `think` (`<think>...</think><answer>...</answer>`) or `sql` (the
+query and nothing else). A merge template also uses `$drafts`.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,13 +17,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from string import Template as Text
+from string import Template as StringTemplate
 
 from slmsql.errors import InputError
 from slmsql.questions.question import Question
-from slmsql.schema.budget import BudgetedSchema, fit
+from slmsql.schema.budget import BudgetedSchema, cut_to_budget
 from slmsql.schema.model import Schema
-from slmsql.schema.reading import plain_text, read_schema
+from slmsql.schema.reading import read_schema, schema_text
 from slmsql.values.finding import find_values
 
 Messages = list[dict[str, str]]
@@ -31,7 +31,7 @@ FOLDER = Path(__file__).parent / "templates"
 
 
 class Layout(StrEnum):
-    """What a completion looks like."""
+    """The form of a completion."""
 
     THINK = "think"
     SQL = "sql"
@@ -39,7 +39,7 @@ class Layout(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """The texts of a system and a user message; `system` may be empty."""
+    """The texts of the system and the user message; `system` may be empty."""
 
     name: str
     layout: Layout
@@ -49,7 +49,7 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A candidate query with its result as text, as the merge model sees it."""
+    """A candidate's SQL and its result as text, as the merge model reads them."""
 
     sql: str
     result: str
@@ -57,133 +57,117 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class PromptSettings:
-    """Everything that decides the text of a prompt besides the question.
+    """All that decides the text of a prompt besides the question.
 
-    Training data, GRPO and inference must be given the same one; programs write it beside their
+    SFT data, GRPO and inference must use the same settings, so programs write them beside their
     output.
     """
 
     template: str = "think"
     sample_values: int = 2  # values shown of each column
-    retrieve_values: bool = False  # search the database for values that the question speaks of
-    schema_tokens: int = 0  # budget of the schema's text, by an estimate; 0: none
+    retrieve_values: bool = False  # search the database for values that the question mentions
+    schema_tokens: int = 0  # budget of the schema's text, in estimated tokens; 0: no limit
 
 
 @dataclass(frozen=True, slots=True)
 class BuiltPrompt:
-    """A prompt, and how many columns of the schema it leaves out to stay within its budget."""
+    """A prompt, and the number of columns left out to keep the schema within its budget."""
 
     messages: Messages
-    left_out: int = 0
+    columns_left_out: int = 0
 
 
-def build_prompt(question: Question, prompt_settings: PromptSettings) -> Messages:
-    """The messages for a question: the one path from SFT, GRPO and inference to a prompt."""
-    return compose(question, prompt_settings).messages
-
-
-def compose(
+def build_prompt(
     question: Question,
     prompt_settings: PromptSettings,
     *,
-    change: Callable[[Schema], Schema] | None = None,
+    change_schema: Callable[[Schema], Schema] | None = None,
 ) -> BuiltPrompt:
-    """As `build_prompt`, with what was left out; `change` alters the schema before (thinning)."""
+    """Build the prompt for a question: the one function that SFT, GRPO and inference use.
+
+    Args:
+        question: the question; its database is read.
+        prompt_settings: the template and what the prompt shows of the database.
+        change_schema: applied to the schema before values and budget, e.g. `random_subset`.
+
+    Raises:
+        InputError: the template does not exist or is malformed, or the database is not one.
+        FileNotFoundError: the database is missing.
+    """
     template = read_template(prompt_settings.template)
-    if not (prompt_settings.retrieve_values or prompt_settings.schema_tokens or change):
-        text = plain_text(question.database, sample_values=prompt_settings.sample_values)
+    sample_values = prompt_settings.sample_values
+    retrieve_values, budget = prompt_settings.retrieve_values, prompt_settings.schema_tokens
+    if not (retrieve_values or budget or change_schema):
+        text = schema_text(question.database, sample_values=sample_values)
         return BuiltPrompt(generation_prompt(question, text, template))
-    schema = read_schema(
-        question.database,
-        sample_values=prompt_settings.sample_values,
-        brief=prompt_settings.retrieve_values,
-    )
-    schema = change(schema) if change else schema
-    asked = asked_text(question)
-    found = find_values(asked, question.database) if prompt_settings.retrieve_values else {}
-    fitted = BudgetedSchema(schema, 0)
-    if prompt_settings.schema_tokens:
-        fitted = fit(schema, found, asked, prompt_settings.schema_tokens)
-    messages = generation_prompt(question, fitted.schema.text(found), template)
-    return BuiltPrompt(messages, fitted.left_out)
-
-
-def asked_text(question: Question) -> str:
-    """What values are searched for: the hint often spells them as the database does."""
-    return f"{question.evidence}\n{question.text}"
+    schema = read_schema(question.database, sample_values=sample_values, brief=retrieve_values)
+    if change_schema:
+        schema = change_schema(schema)
+    asked = question.text_with_evidence
+    values = find_values(asked, question.database) if retrieve_values else {}
+    budgeted = cut_to_budget(schema, values, asked, budget) if budget else BudgetedSchema(schema)
+    messages = generation_prompt(question, budgeted.schema.text(values), template)
+    return BuiltPrompt(messages, budgeted.columns_left_out)
 
 
 @cache
 def read_template(name: str) -> Template:
-    """Read a shipped template by name (`think`, `merge`, ...) or anyone's by path.
+    """Read a shipped template by name (`think`, `merge`, ...) or any other by path.
 
     Raises:
-        InputError: there is no such template, or it is not in the form above.
+        InputError: the template does not exist, or it is not in the form above.
     """
     path = FOLDER / f"{name}.txt" if "/" not in name and "." not in name else Path(name)
     if not path.is_file():
         shipped = sorted(file.stem for file in FOLDER.glob("*.txt"))
         raise InputError(f"no template {name!r}; give a path or one of {shipped}")
-    return _template(path)
+    head, _, rest = path.read_text(encoding="utf-8").partition("\n")
+    before, user_heading, user = rest.partition("## user\n")
+    _, _, system = before.partition("## system\n")
+    key, _, layout = head.partition(":")
+    if key.strip() != "layout" or layout.strip() not in list(Layout) or not user_heading:
+        raise InputError(f"{path}: expected 'layout: think|sql', then '## system', '## user'")
+    return Template(path.stem, Layout(layout.strip()), system.strip(), user.strip())
 
 
 def generation_prompt(question: Question, schema: str, template: Template) -> Messages:
-    """The messages that ask for the SQL of a question. `schema` is `Schema.text()`."""
-    return _messages(template, {**_words(question), "schema": schema})
+    """The messages that ask for the SQL of a question; `schema` is `Schema.text()`."""
+    return _messages(template, question, {"schema": schema})
 
 
 def revision_prompt(
     question: Question, schema: str, drafts: Sequence[Draft], template: Template
 ) -> Messages:
-    """The messages that ask the merge model to settle between drafts."""
-    words = {**_words(question), "schema": schema, "drafts": _drafts_text(drafts)}
-    return _messages(template, words)
+    """The messages that ask the merge model to choose between drafts or to correct them."""
+    drafts_text = "\n\n".join(
+        f"Draft {number}:\n{draft.sql}\nResult of draft {number}:\n{draft.result}"
+        for number, draft in enumerate(drafts, start=1)
+    )
+    return _messages(template, question, {"schema": schema, "drafts": drafts_text})
 
 
 def target(thought: str, sql: str, layout: Layout) -> str:
-    """The completion a model is taught, in the layout that its prompt asks for."""
+    """The completion to train on, in the layout that the prompt asks for."""
     if layout is Layout.SQL:
         return sql
     return f"<think>\n{thought.strip()}\n</think>\n<answer>\n{sql.strip()}\n</answer>"
 
 
-def _words(question: Question) -> dict[str, str]:
+def _messages(template: Template, question: Question, fields: dict[str, str]) -> Messages:
+    """Fill the template; a message without text is left out."""
     evidence = question.evidence.strip()
-    return {
+    fields = {
         "question": question.text.strip(),
         "evidence": f"Hint: {evidence}\n" if evidence else "",
+        **fields,
     }
-
-
-def _messages(template: Template, words: dict[str, str]) -> Messages:
-    roles = (("system", template.system), ("user", template.user))
-    return [
-        {"role": role, "content": _filled(text, words, template.name)}
-        for role, text in roles
-        if text
-    ]
-
-
-def _filled(text: str, words: dict[str, str], name: str) -> str:
     try:
-        return Text(text).substitute(words).strip()
+        return [
+            {"role": role, "content": StringTemplate(text).substitute(fields).strip()}
+            for role, text in (("system", template.system), ("user", template.user))
+            if text
+        ]
     except (KeyError, ValueError) as error:
-        raise InputError(f"template {name}: {error}; it may use ${', $'.join(words)}") from error
-
-
-def _drafts_text(drafts: Sequence[Draft]) -> str:
-    return "\n\n".join(
-        f"Draft {number}:\n{draft.sql}\nResult of draft {number}:\n{draft.result}"
-        for number, draft in enumerate(drafts, start=1)
-    )
-
-
-def _template(path: Path) -> Template:
-    head, _, rest = path.read_text(encoding="utf-8").partition("\n")
-    _, is_user, user = rest.partition("## user\n")
-    before = rest[: len(rest) - len(user) - len(is_user)]
-    _, _, system = before.partition("## system\n")
-    key, _, layout = head.partition(":")
-    if key.strip() != "layout" or layout.strip() not in list(Layout) or not is_user:
-        raise InputError(f"{path}: expected 'layout: think|sql', then '## system', '## user'")
-    return Template(path.stem, Layout(layout.strip()), system.strip(), user.strip())
+        raise InputError(
+            f"template {template.name}: {error}; it may use ${', $'.join(fields)}"
+        ) from error

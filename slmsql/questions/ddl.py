@@ -1,4 +1,4 @@
-"""Databases made from CREATE TABLE texts, where a data set comes without database files."""
+"""Databases created from CREATE TABLE text, for data sets that come without database files."""
 
 import re
 from collections.abc import Iterator
@@ -11,11 +11,12 @@ from slmsql.execution import create_database
 from slmsql.sql.tokens import meaningful
 
 HARMLESS = ("CREATE", "INSERT", "UPDATE", "DELETE", "ALTER")
-NEXT = re.compile(r"\)\s*\n\s*(?=CREATE\s)", re.IGNORECASE)
+# The end of a statement whose semicolon is missing: `)`, a line break and the next CREATE.
+MISSING_SEMICOLON = re.compile(r"\)(?=[^\S\n]*\n)\s++(?=CREATE\s)", re.IGNORECASE)
 
 
 def read_ddl(file: Path) -> Iterator[tuple[str, str]]:
-    """Yield (db_id, script) of a list of `{"db_id", "ddls": [...]}` or `{"db_id", "ddl": "..."}`.
+    """Yield (db_id, script) from a list of `{"db_id", "ddls": [...]}` or `{"db_id", "ddl": "..."}`.
 
     Raises:
         InputError: an entry is malformed, or the file is cut off.
@@ -30,37 +31,37 @@ def read_ddl(file: Path) -> Iterator[tuple[str, str]]:
 
 
 def create_missing(ddl: Path, databases: Path) -> tuple[int, dict[str, str]]:
-    """Create each database that is not there yet, without rows.
+    """Create each missing database of a DDL file, without rows.
 
     Returns:
-        How many were created, and the error of each database whose script is not valid.
+        The number of databases created, and the error of each database whose script is invalid.
     """
     created = 0
-    broken: dict[str, str] = {}
+    errors: dict[str, str] = {}
     for db_id, script in read_ddl(ddl):
         path = databases / db_id / f"{db_id}.sqlite"
-        if db_id in broken or path.exists():
+        if db_id in errors or path.exists():
             continue
         if not is_harmless(script):
-            broken[db_id] = f"{db_id}: its DDL does more than make tables"
+            errors[db_id] = f"{db_id}: its DDL does more than create and fill tables"
             continue
         try:
             create_database(path, script)
             created += 1
         except InputError as error:
-            broken[db_id] = str(error)
-    return created, broken
+            errors[db_id] = str(error)
+    return created, errors
 
 
 def is_harmless(script: str) -> bool:
-    """Whether a script does nothing but make and fill tables: it comes from somebody's data set."""
-    heads: list[str] = []
-    is_first = True
+    """Whether a script only creates and fills tables. Scripts come from other people's data."""
+    first_words: list[str] = []
+    starts_statement = True
     for _, text in meaningful(script):
-        if is_first and text != ";":
-            heads.append(text.upper())
-        is_first = text == ";"
-    return bool(heads) and all(head in HARMLESS for head in heads)
+        if starts_statement and text != ";":
+            first_words.append(text.upper())
+        starts_statement = text == ";"
+    return bool(first_words) and all(word in HARMLESS for word in first_words)
 
 
 def _entry(item: object, where: str) -> tuple[str, str]:
@@ -68,10 +69,10 @@ def _entry(item: object, where: str) -> tuple[str, str]:
         raise InputError(f"{where}: expected an object with db_id, got {item!r:.80}")
     db_id = item["db_id"].strip()
     if not db_id or Path(db_id).name != db_id:
-        raise InputError(f"{where}: the db_id {db_id!r} is no name of a folder")
-    parts = item.get("ddls", item.get("ddl"))
-    if isinstance(parts, str):
-        parts = [NEXT.sub(");\n", parts)]
-    if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
+        raise InputError(f"{where}: the db_id {db_id!r} cannot be the name of a folder")
+    statements = item.get("ddls", item.get("ddl"))
+    if isinstance(statements, str):
+        statements = [MISSING_SEMICOLON.sub(");\n", statements)]
+    if not isinstance(statements, list) or not all(isinstance(s, str) for s in statements):
         raise InputError(f"{where}: no DDL; expected 'ddls' (a list of texts) or 'ddl' (a text)")
-    return db_id, ";\n".join(part.rstrip().rstrip(";") for part in parts)
+    return db_id, ";\n".join(statement.rstrip().rstrip(";") for statement in statements)

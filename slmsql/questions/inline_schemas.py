@@ -1,8 +1,8 @@
-"""Data sets that give each question a schema as SQL text instead of a database.
+"""Data sets that give each question its schema as SQL text instead of a database.
 
-gretel's synthetic_text_to_sql (`sql_prompt`, `sql_context`, `sql`) and sql-create-context
-(`question`, `context`, `answer`). Each context becomes a database of its own, so that such rows go
-through the same prompt and the same check that gold runs as all others.
+They are gretel's synthetic_text_to_sql (`sql_prompt`, `sql_context`, `sql`) and sql-create-context
+(`question`, `context`, `answer`). Each schema becomes a database of its own, so that these
+questions get the same prompt, and their gold SQL the same check, as all others.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,67 +18,73 @@ from slmsql.questions.question import Question
 
 
 @dataclass(frozen=True, slots=True)
-class Columns:
-    """Where a data set has what; `difficulty` and `id` are empty where it has none."""
+class Fields:
+    """Names of a data set's fields; `difficulty` and `id` are empty if it has no such field."""
 
     source: str
     question: str
-    context: str
+    schema: str
     sql: str
     difficulty: str = ""
     id: str = ""
 
 
-GRETEL = Columns("gretel", "sql_prompt", "sql_context", "sql", "sql_complexity", "id")
-CREATE_CONTEXT = Columns("sql-create-context", "question", "context", "answer")
+GRETEL = Fields("gretel", "sql_prompt", "sql_context", "sql", "sql_complexity", "id")
+CREATE_CONTEXT = Fields("sql-create-context", "question", "context", "answer")
 
 
-def columns_of(record: Record) -> Columns | None:
-    """Which of the two data sets a record is from; None for any other."""
-    for columns in (GRETEL, CREATE_CONTEXT):
-        if {columns.question, columns.context, columns.sql} <= record.keys():
-            return columns
+def fields_of(record: Record) -> Fields | None:
+    """The fields of the data set that a record belongs to; None if it is neither of the two."""
+    for fields in (GRETEL, CREATE_CONTEXT):
+        if {fields.question, fields.schema, fields.sql} <= record.keys():
+            return fields
     return None
 
 
-def context_questions(records: Iterable[Record], databases: Path, where: str) -> Iterator[Question]:
-    """Questions over databases that are created in `databases` where they are not there yet.
+def inline_schema_questions(
+    records: Iterable[Record], databases: Path, where: str
+) -> Iterator[Question]:
+    """Yield the questions of a data set and create their databases where they are missing.
 
-    A context that is no valid SQLite leaves no database; the programs count such questions.
+    A schema that SQLite cannot run, or that does more than create and fill tables, leaves no
+    database; programs count its question as one without a database.
+
+    Args:
+        records: the records of the data set.
+        databases: folder to create databases in.
+        where: name of the file or data set, for errors.
 
     Raises:
-        InputError: a record lacks a column; the message has its position.
+        InputError: a record lacks a field or has an empty one; the message has its position.
     """
     for position, record in enumerate(records):
-        columns = columns_of(record)
-        if columns is None:
-            raise InputError(f"{where}, record {position}: not as the records before it")
-        texts = [record[name] for name in (columns.question, columns.context, columns.sql)]
+        fields = fields_of(record)
+        if fields is None:
+            raise InputError(
+                f"{where}, record {position}: not the fields that the first record has"
+            )
+        texts = [record[name] for name in (fields.question, fields.schema, fields.sql)]
         if not all(isinstance(text, str) and text.strip() for text in texts):
-            raise InputError(f"{where}, record {position}: an empty question, context or SQL")
-        yield _question(record, columns, position, databases)
+            raise InputError(f"{where}, record {position}: an empty question, schema or SQL")
+        yield _question(record, fields, position, databases)
 
 
-def _question(record: Record, columns: Columns, position: int, databases: Path) -> Question:
-    context = str(record[columns.context])
-    name = blake2b(context.encode(errors="replace"), digest_size=8).hexdigest()
-    database = databases / name / f"{name}.sqlite"
-    if not database.exists() and is_harmless(context):
-        _create(database, context)
-    number = record.get(columns.id, position) if columns.id else position
+def _question(record: Record, fields: Fields, position: int, databases: Path) -> Question:
+    schema = str(record[fields.schema])
+    db_id = blake2b(schema.encode(errors="replace"), digest_size=8).hexdigest()
+    database = databases / db_id / f"{db_id}.sqlite"
+    if not database.exists() and is_harmless(schema):
+        try:
+            create_database(database, schema)
+        except InputError:  # the dialect of another engine
+            database.parent.rmdir()
+    number = record.get(fields.id, position) if fields.id else position
     return Question(
-        id=f"{columns.source}_{number}",
-        text=str(record[columns.question]),
-        db_id=name,
+        id=f"{fields.source}_{number}",
+        text=str(record[fields.question]),
+        db_id=db_id,
         database=database,
-        gold_sql=str(record[columns.sql]),
-        difficulty=str(record.get(columns.difficulty) or ""),
-        source=columns.source,
+        gold_sql=str(record[fields.sql]),
+        difficulty=str(record.get(fields.difficulty) or ""),
+        source=fields.source,
     )
-
-
-def _create(database: Path, context: str) -> None:
-    try:
-        create_database(database, context)
-    except InputError:  # another engine's dialect: the question stays without a database
-        database.parent.rmdir()

@@ -1,4 +1,4 @@
-"""Questions that are near-duplicates of each other, found without comparing all with all."""
+"""Finds the most similar of many questions without comparing with each of them."""
 
 import math
 from collections import Counter, defaultdict
@@ -7,72 +7,70 @@ from dataclasses import dataclass
 
 from slmsql.words import STOP_WORDS, words
 
-COMMON = 0.2  # a word in more than this share of the questions does not bring two together
-ALIKE = 0.55  # weighted share of common words from which two questions are near-duplicates
+# A word is frequent if it occurs in more than this share of the questions and in more than
+# FREQUENT_COUNT of them. Frequent words count towards similarity, but no question is looked up by
+# them alone.
+FREQUENT_SHARE = 0.2
+FREQUENT_COUNT = 50
+STOP_WORD_WEIGHT = 0.2  # a stop word's weight relative to another word that occurs as often
 
 
 @dataclass(frozen=True, slots=True)
-class Near:
-    """The nearest of the known questions, by its position, and how near it is (0 to 1)."""
+class NearestQuestion:
+    """The most similar question: its position in the index, and the similarity from 0 to 1."""
 
     position: int
     similarity: float
 
 
-class Neighbours:
-    """Known questions, ready to be asked which of them is nearest to another.
+class QuestionIndex:
+    """An index of questions that finds the one most similar to a given question.
 
-    Similarity is the weighted Dice measure of the words, where rare words weigh more: a question
-    with a synonym in it stays near, another question of the same form does not get near.
+    Similarity is the Dice coefficient of the two sets of words, weighted so that rare words count
+    more. A question with one synonym in it stays similar to the original; another question of the
+    same form does not become similar.
     """
 
     def __init__(self, texts: Sequence[str]) -> None:
-        self._cached: dict[str, frozenset[int]] = {}
-        bags = [frozenset(words(text)) for text in texts]
-        counts = Counter(word for bag in bags for word in bag)
-        self.weights = {
-            word: math.log(1 + len(bags) / count) * (0.2 if word in STOP_WORDS else 1.0)
+        word_sets = [frozenset(words(text)) for text in texts]
+        counts = Counter(word for word_set in word_sets for word in word_set)
+        self._weights = {
+            word: math.log(1 + len(texts) / count) * (STOP_WORD_WEIGHT if word in STOP_WORDS else 1)
             for word, count in counts.items()
         }
-        self.unknown = math.log(1 + len(bags))
-        self.sizes = [self._size(bag) for bag in bags]
-        self.holders: dict[str, list[int]] = defaultdict(list)
-        for position, bag in enumerate(bags):
-            for word in bag:
-                self.holders[word].append(position)
-        self.common = {
-            word for word, count in counts.items() if count > max(COMMON * len(bags), 50)
+        self._weight_of_new_words = math.log(1 + len(texts))
+        self._sizes = [self._size(word_set) for word_set in word_sets]
+        self._positions: dict[str, list[int]] = defaultdict(list)
+        for position, word_set in enumerate(word_sets):
+            for word in word_set:
+                self._positions[word].append(position)
+        most = max(FREQUENT_SHARE * len(texts), FREQUENT_COUNT)
+        self._frequent = {
+            word: frozenset(self._positions[word]) for word, count in counts.items() if count > most
         }
 
-    def nearest(self, text: str) -> Near | None:
-        """The known question most like this one; None where they have no word in common."""
-        bag = frozenset(words(text))
-        shared: dict[int, float] = defaultdict(float)
-        for word in bag - self.common:
-            for position in self.holders.get(word, ()):
-                shared[position] += self.weights[word]
+    def nearest(self, text: str) -> NearestQuestion | None:
+        """The most similar question; None if no question shares a word that is not frequent."""
+        word_set = frozenset(words(text))
+        shared: dict[int, float] = defaultdict(float)  # weight of shared words, by position
+        for word in word_set - self._frequent.keys():
+            for position in self._positions.get(word, ()):
+                shared[position] += self._weights[word]
         if not shared:
             return None
-        frequent = bag & self.common
-        size = self._size(bag)
-        best = max(
+        frequent = word_set & self._frequent.keys()
+        size = self._size(word_set)
+        similarity, negative_position = max(
             (self._similarity(position, weight, frequent, size), -position)
             for position, weight in shared.items()
         )
-        return Near(-best[1], best[0])
+        return NearestQuestion(-negative_position, similarity)
 
     def _similarity(
-        self, position: int, weight: float, frequent: Iterable[str], size: float
+        self, position: int, shared: float, frequent: Iterable[str], size: float
     ) -> float:
-        both = weight + sum(
-            self.weights[word] for word in frequent if position in self._members(word)
-        )
-        return 2 * both / (size + self.sizes[position])
+        shared += sum(self._weights[word] for word in frequent if position in self._frequent[word])
+        return 2 * shared / (size + self._sizes[position])
 
-    def _members(self, word: str) -> frozenset[int]:
-        if word not in self._cached:
-            self._cached[word] = frozenset(self.holders[word])
-        return self._cached[word]
-
-    def _size(self, bag: Iterable[str]) -> float:
-        return sum(self.weights.get(word, self.unknown) for word in bag)
+    def _size(self, word_set: Iterable[str]) -> float:
+        return sum(self._weights.get(word, self._weight_of_new_words) for word in word_set)

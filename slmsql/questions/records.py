@@ -1,4 +1,4 @@
-"""Records from JSON, JSON Lines, parquet or the Hugging Face hub."""
+"""Records (JSON objects) from JSON, JSON Lines, parquet or the Hugging Face hub."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,16 +10,20 @@ HUB = "hub:"
 
 
 def read_records(name: str) -> Iterator[Record]:
-    """Yield the records of a file, or of a data set on the hub (`hub:OWNER/NAME` or `...:SPLIT`).
+    """Yield the records of a file, or of a data set on the hub.
+
+    Args:
+        name: a path that ends in `.parquet` or `.jsonl`; any other path is read as JSON; or
+            `hub:OWNER/NAME` for the split `train`, `hub:OWNER/NAME:SPLIT` for another.
 
     Raises:
-        InputError: it is not in its format, or a record is no object.
+        InputError: the file is malformed, a record is not an object, or the data set cannot be
+            read.
     """
+    path = Path(name)
     if name.startswith(HUB):
         yield from _from_hub(name.removeprefix(HUB))
-        return
-    path = Path(name)
-    if path.suffix == ".parquet":
+    elif path.suffix == ".parquet":
         yield from _from_parquet(path)
     elif path.suffix == ".jsonl":
         yield from read_jsonl(path)
@@ -47,7 +51,7 @@ def _from_parquet(path: Path) -> Iterator[Record]:
         for batch in ParquetFile(path).iter_batches():
             yield from batch.to_pylist()
     except ArrowInvalid as error:
-        raise InputError(f"{path}: no parquet file ({error})") from error
+        raise InputError(f"{path}: not a parquet file ({error})") from error
 
 
 def _from_hub(name: str) -> Iterator[Record]:
@@ -59,7 +63,7 @@ def _from_hub(name: str) -> Iterator[Record]:
     split = split or "train"
     try:
         rows = load_dataset(name, split=split)
-    except (OSError, ValueError) as error:  # not there, not reachable, no such split
+    except (OSError, ValueError) as error:  # unknown data set, unreachable hub or unknown split
         reason = " ".join(str(error).split())
         raise InputError(
             f"hub:{name}, split {split!r}, could not be read: {reason:.300}"

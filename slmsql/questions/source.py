@@ -1,11 +1,12 @@
-"""Which questions a program is asked for: a benchmark's folder or anyone's own file."""
+"""The questions that a program's options name: a benchmark's split or anyone's own file."""
 
 from itertools import chain
 from pathlib import Path
 
 from slmsql.errors import InputError
-from slmsql.questions.inline_schemas import columns_of, context_questions
-from slmsql.questions.question import Question, read_benchmark, read_questions
+from slmsql.questions.inline_schemas import fields_of, inline_schema_questions
+from slmsql.questions.question import Question
+from slmsql.questions.reading import read_benchmark, read_questions
 from slmsql.questions.records import HUB, read_records
 
 
@@ -17,13 +18,19 @@ def read_source(
     root: str = "",
     split: str = "",
 ) -> list[Question]:
-    """Read questions from a file with its databases, or from a split of a benchmark.
+    """Read questions from a file and its databases, or from a split of a benchmark.
 
-    For gretel's synthetic_text_to_sql and sql-create-context, in any format and from the hub,
-    `databases` is the folder in which their databases are created.
+    Args:
+        questions: a question file, or a data set with inline schemas (gretel's
+            synthetic_text_to_sql, sql-create-context) as a file or from the hub.
+        databases: folder of the databases; those of inline schemas are created in it.
+        benchmark: `spider` or `bird`, instead of `questions`.
+        root: folder of the benchmark.
+        split: split of the benchmark.
 
     Raises:
-        InputError: neither or both of them are given, or a record is malformed.
+        InputError: neither or both of `questions` and `benchmark` are given, or a record is
+            malformed.
         FileNotFoundError: a file or folder is missing.
     """
     if bool(questions) == bool(benchmark):
@@ -32,16 +39,16 @@ def read_source(
         if not root or not split:
             raise InputError(f"--benchmark {benchmark} needs --root DIR and --split S")
         return read_benchmark(benchmark, Path(root), split)
-    return _from_contexts(questions, databases) or read_questions(
+    return _read_inline_schemas(questions, databases) or read_questions(
         Path(questions), Path(databases) if databases else None
     )
 
 
-def _from_contexts(questions: str, databases: str) -> list[Question]:
-    """Questions whose schema is in the record; none if the file is another."""
+def _read_inline_schemas(questions: str, databases: str) -> list[Question]:
+    """The questions of a data set with inline schemas; empty if the file is of another kind."""
     records = read_records(questions)
     first = next(records, None)
-    if first is None or columns_of(first) is None:
+    if first is None or fields_of(first) is None:
         if questions.startswith(HUB) or questions.endswith(".parquet"):
             raise InputError(
                 f"{questions}: expected the columns of gretel's synthetic_text_to_sql or of "
@@ -49,5 +56,5 @@ def _from_contexts(questions: str, databases: str) -> list[Question]:
             )
         return []
     if not databases:
-        raise InputError(f"{questions}: say --databases DIR, where its databases are to be created")
-    return list(context_questions(chain([first], records), Path(databases), questions))
+        raise InputError(f"{questions}: add --databases DIR, the folder to create databases in")
+    return list(inline_schema_questions(chain([first], records), Path(databases), questions))

@@ -1,4 +1,4 @@
-"""SynSQL-2.5M: its records read as a stream, and its chain of thought brought into our layout."""
+"""SynSQL-2.5M: reads its records as a stream and turns their reasoning into our think layout."""
 
 import re
 from collections.abc import Iterator
@@ -11,14 +11,14 @@ import ijson
 
 from slmsql.errors import InputError
 from slmsql.questions.question import Question
-from slmsql.sql.tokens import meaningful
+from slmsql.sql.tokens import tokens
 
 FENCE = re.compile(r"```(?:sql|sqlite)?[ \t]*\n(.*?)```", re.DOTALL | re.IGNORECASE)
-TEXTS = ("db_id", "question", "cot", "sql")
+REQUIRED = ("db_id", "question", "cot", "sql")
 
 
 class Reason(StrEnum):
-    """Why a record does not become a row."""
+    """Why a record does not become a training row."""
 
     MALFORMED = "malformed"
     DUPLICATE = "duplicate"
@@ -45,11 +45,13 @@ class SynRecord:
     sql: str
 
     def identity(self) -> int:
-        """A number for what the record says: equal for duplicates, whatever their reasoning."""
-        text = "\0".join((self.db_id, bare(self.question).lower(), self.evidence, bare(self.sql)))
+        """A hash of database, question, evidence and SQL: duplicates differ only in reasoning."""
+        question = _normalised(self.question).lower()
+        text = "\0".join((self.db_id, question, self.evidence, _normalised(self.sql)))
         return int.from_bytes(blake2b(text.encode(errors="replace"), digest_size=8).digest())
 
     def question_over(self, databases: Path) -> Question:
+        """The record as a question over its database in the folder `databases`."""
         return Question(
             id=f"synsql_{self.position}",
             text=self.question,
@@ -63,10 +65,11 @@ class SynRecord:
 
 
 def read_synsql(file: Path) -> Iterator[SynRecord | None]:
-    """Yield the records of `data.json` one by one; a malformed one is None.
+    """Yield the records of `data.json` one by one, and None for a malformed record.
 
     Raises:
-        InputError: the file is empty, cut off or no list; what stood before has been yielded.
+        InputError: the file is empty, cut off or not a list. Records before the fault have been
+            yielded by then.
     """
     position = -1
     try:
@@ -83,43 +86,44 @@ def read_synsql(file: Path) -> Iterator[SynRecord | None]:
 
 
 def fingerprint(file: Path) -> str:
-    """Enough to notice that another file lies there; hashing 9 GB before each start is too much."""
+    """Size and time of change: they tell a replaced file without hashing its 9 GB."""
     stat = file.stat()
     return f"{stat.st_size} bytes, changed {stat.st_mtime_ns}"
 
 
 def think(record: SynRecord) -> str | Reason:
-    """The reasoning before the final SQL, or why the record is not taken.
+    """The reasoning before the final SQL, or the reason to skip the record.
 
-    What follows the final SQL (explanations of it) is cut.
+    Text after the final SQL, which explains it, is dropped.
     """
     if "select" not in record.sql.lower():
         return Reason.NO_SELECT
     if has_comment(record.sql):
         return Reason.COMMENT
     blocks = list(FENCE.finditer(record.cot))
-    if not blocks or bare(blocks[-1].group(1)) != bare(record.sql):
+    sql = _normalised(record.sql)
+    if not blocks or _normalised(blocks[-1].group(1)) != sql:
         return Reason.NO_FINAL_SQL
-    if len(blocks) > 1 or bare(record.sql) in bare(record.cot[: blocks[-1].start()]):
+    reasoning = record.cot[: blocks[-1].start()]
+    if len(blocks) > 1 or sql in _normalised(reasoning):
         return Reason.REPEATED
-    return record.cot[: blocks[-1].start()].strip() or Reason.NO_THOUGHT
+    return reasoning.strip() or Reason.NO_THOUGHT
 
 
 def has_comment(sql: str) -> bool:
-    """Whether a comment stands in it; `--` inside a literal is none."""
-    if "--" not in sql and "/*" not in sql:
+    """Whether the SQL has a comment; `--` inside a literal is not a comment."""
+    if "--" not in sql and "/*" not in sql:  # as in most records; tokens take longer
         return False
-    kept = "".join(text for _, text in meaningful(sql))
-    return len(re.sub(r"\s", "", kept)) < len(re.sub(r"\s", "", sql))
+    return any(kind == "space" and text.startswith(("--", "/*")) for kind, text in tokens(sql))
 
 
-def bare(sql: str) -> str:
-    """SQL for comparison: one blank between words, no semicolon at the end."""
+def _normalised(sql: str) -> str:
+    """SQL with single spaces and without a final semicolon."""
     return " ".join(sql.split()).rstrip("; ")
 
 
 def _record(position: int, item: object) -> SynRecord | None:
-    if not isinstance(item, dict) or any(not _is_text(item.get(name)) for name in TEXTS):
+    if not isinstance(item, dict) or not all(_is_text(item.get(name)) for name in REQUIRED):
         return None
     optional = {name: item.get(name) or "" for name in ("external_knowledge", "sql_complexity")}
     if any(not isinstance(value, str) or "\0" in value for value in optional.values()):

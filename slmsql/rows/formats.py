@@ -1,6 +1,6 @@
 """The formats of training rows: TRL's prompt/completion form.
 
-prompt = compose(question, prompt_settings)
+prompt = build_prompt(question, prompt_settings)
 completion = target(thought, question.gold_sql, layout)
 row = sft_row(question, prompt.messages, completion)
 """

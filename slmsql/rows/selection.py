@@ -8,7 +8,8 @@ from slmsql.cli.options import TrainingDataOptions
 from slmsql.execution import Execution, Executor, Statement
 from slmsql.files import Record
 from slmsql.questions.leakage import overlap, read_denylist, refuse_evaluation
-from slmsql.questions.question import Question, read_questions, with_databases
+from slmsql.questions.question import Question, with_databases
+from slmsql.questions.reading import read_questions
 
 
 def select_questions(

@@ -11,13 +11,13 @@ from pathlib import Path
 
 from slmsql.execution import Executor, Statement
 from slmsql.files import Record
-from slmsql.prompt.build import PromptSettings, compose, read_template, target
+from slmsql.prompt.build import PromptSettings, build_prompt, read_template, target
 from slmsql.prompt.tokens import count_tokens
 from slmsql.questions.question import Question
 from slmsql.questions.synsql import Reason, SynRecord, think
 from slmsql.rows.data_card import Tally, row_tokens
 from slmsql.rows.formats import sft_row
-from slmsql.schema.random_subset import thin
+from slmsql.schema.random_subset import random_subset
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +67,15 @@ class ThinkRows:
 
     def _row(self, reasoned: ReasonedQuestion) -> Record:
         question, sql = reasoned.question, reasoned.question.gold_sql or ""
-        change = partial(thin, sql=sql, seed=f"{self.seed} {question.id}")
-        prompt = compose(question, self.prompt_settings, change=change if self.thinning else None)
+        thin = partial(random_subset, sql=sql, seed=f"{self.seed} {question.id}")
+        prompt = build_prompt(
+            question, self.prompt_settings, change_schema=thin if self.thinning else None
+        )
         layout = read_template(self.prompt_settings.template).layout
         completion = target(reasoned.thought, sql, layout)
-        return sft_row(question, prompt.messages, completion, columns_left_out=prompt.left_out)
+        return sft_row(
+            question, prompt.messages, completion, columns_left_out=prompt.columns_left_out
+        )
 
     def _tokens(self, row: Record) -> int:
         if self.tokenizer:

@@ -1,5 +1,8 @@
-"""What a database looks like: tables, columns, keys, descriptions, sample values.
+"""A database's tables, columns, keys, descriptions and sample values.
 
-In: a database file. Out: `Schema` and its text, whole or cut to a budget or to what queries use.
-Imports execution and the rooms above it.
+In: a database file (reading.py). Out: `Schema` and its text (model.py), whole, cut to a token
+budget (budget.py), cut to the columns that queries use (used_columns.py) or to a random subset for
+training (random_subset.py). literals.py finds the text literals of a query and their columns.
+
+May import execution, questions and what they import.
 """

@@ -1,59 +1,75 @@
-"""Schemas that are too long for a prompt: the least relevant columns go first, keys never."""
+"""Cuts a schema to a token budget: the least relevant columns go first, key columns never."""
 
 from collections.abc import Iterator, Set
 from dataclasses import dataclass, replace
 
-from slmsql.schema.model import Column, FoundValues, Schema, Table
+from slmsql.schema.model import Column, RetrievedValues, Schema, Table
 from slmsql.words import STOP_WORDS, estimate_tokens, words
+
+# Points of relevance. A word of the question in the column's name counts more than one in its
+# description or in the table's name; a value retrieved for the question counts most.
+VALUE_POINTS = 4
+NAME_POINTS = 3
+MOST_DESCRIPTION_POINTS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class BudgetedSchema:
-    """A schema and how many columns it lost."""
+    """A schema, and the number of columns left out of it."""
 
     schema: Schema
-    left_out: int
+    columns_left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class _Droppable:
+class _Removable:
+    """A column that may be left out; `position` counts such columns in the order of the schema."""
+
     relevance: int
-    place: int
+    position: int
     table: str
     column: str
     tokens: int
 
 
-def fit(schema: Schema, found: FoundValues, question: str, tokens: int) -> BudgetedSchema:
-    """Leave out columns until the text has `tokens` tokens at most, by an estimate.
+def cut_to_budget(
+    schema: Schema, values: RetrievedValues, question: str, tokens: int
+) -> BudgetedSchema:
+    """Leave out columns until the schema's text has at most `tokens` tokens, as estimated.
 
-    Relevant is what the question names, by name, description or a value found for it. Of equally
-    relevant columns the last goes first. Keys stay even where the text is too long without the
-    rest, since nothing can be joined without them.
+    A column is relevant if the question mentions its name, its description or one of its values.
+    Of equally relevant columns the last goes first. Key columns stay even if the text remains too
+    long, since tables cannot be joined without them.
+
+    Args:
+        schema: the schema to cut.
+        values: values retrieved for the question.
+        question: the question with its evidence.
+        tokens: the budget, in tokens of `estimate_tokens`.
     """
-    excess = estimate_tokens(schema.text(found)) - tokens
-    dropped: set[tuple[str, str]] = set()
+    excess = estimate_tokens(schema.text(values)) - tokens
+    left_out: set[tuple[str, str]] = set()
     if excess > 0:
-        asked = set(words(question)) - STOP_WORDS
-        columns = list(_droppable(schema, found, asked))
-        for column in sorted(columns, key=lambda column: (column.relevance, -column.place)):
+        question_words = set(words(question)) - STOP_WORDS
+        columns = list(_removable_columns(schema, values, question_words))
+        for column in sorted(columns, key=lambda column: (column.relevance, -column.position)):
             if excess <= 0:
                 break
-            dropped.add((column.table, column.column))
+            left_out.add((column.table, column.column))
             excess -= column.tokens
-    return BudgetedSchema(without(schema, dropped), len(dropped))
+    return BudgetedSchema(without_columns(schema, left_out), len(left_out))
 
 
-def without(schema: Schema, dropped: Set[tuple[str, str]]) -> Schema:
-    """The schema without some columns, given by the names of table and column.
+def without_columns(schema: Schema, left_out: Set[tuple[str, str]]) -> Schema:
+    """The schema without some columns, each given as (table, column).
 
-    A table that has no column left goes too: it has no keys, so nothing refers to it.
+    A table without columns is left out too: it has no keys, so no other table refers to it.
     """
-    if not dropped:
+    if not left_out:
         return schema
     tables = [
         replace(
-            table, columns=tuple(c for c in table.columns if (table.name, c.name) not in dropped)
+            table, columns=tuple(c for c in table.columns if (table.name, c.name) not in left_out)
         )
         for table in schema.tables
     ]
@@ -61,37 +77,42 @@ def without(schema: Schema, dropped: Set[tuple[str, str]]) -> Schema:
 
 
 def key_columns(schema: Schema) -> set[tuple[str, str]]:
-    """Table and column, in lower case, of all that keys name on either side."""
-    keys: set[tuple[str, str]] = set()
+    """(table, column), in lower case, of all primary keys and both sides of foreign keys."""
+    columns: set[tuple[str, str]] = set()
     for table in schema.tables:
-        keys |= {(table.name.lower(), column.lower()) for column in table.primary_key}
+        columns |= {(table.name.lower(), column.lower()) for column in table.primary_key}
         for key in table.foreign_keys:
-            keys |= {(table.name.lower(), column.lower()) for column in key.columns}
-            keys |= {(key.parent.lower(), column.lower()) for column in key.references}
-    return keys
+            columns |= {(table.name.lower(), column.lower()) for column in key.columns}
+            columns |= {(key.parent.lower(), column.lower()) for column in key.references}
+    return columns
 
 
-def _droppable(schema: Schema, found: FoundValues, asked: Set[str]) -> Iterator[_Droppable]:
+def _removable_columns(
+    schema: Schema, values: RetrievedValues, question_words: Set[str]
+) -> Iterator[_Removable]:
     keys = key_columns(schema)
-    number = 0
+    position = 0
     for table in schema.tables:
-        empty = estimate_tokens(Schema((Table(table.name, ()),)).text(found)) - 1  # a comma
+        # A table without columns counts its parentheses; each column adds its line and a comma.
+        empty = estimate_tokens(Schema((Table(table.name, ()),)).text(values)) - 1
         for column in table.columns:
             place = (table.name.lower(), column.name.lower())
             if place not in keys:
-                relevance = _relevance(table, column, asked) + 4 * bool(found.get(place))
-                size = estimate_tokens(Schema((Table(table.name, (column,)),)).text(found))
-                number += 1
-                yield _Droppable(relevance, number, table.name, column.name, size - empty)
+                relevance = _relevance(table, column, question_words)
+                relevance += VALUE_POINTS if values.get(place) else 0
+                size = estimate_tokens(Schema((Table(table.name, (column,)),)).text(values))
+                position += 1
+                yield _Removable(relevance, position, table.name, column.name, size - empty)
 
 
-def _relevance(table: Table, column: Column, asked: Set[str]) -> int:
-    """How much of the question a column speaks of: its name counts more than its table's."""
-    named = 3 * len(asked & _parts(column.name))
-    described = len(asked & set(words(column.description)))
-    return named + min(described, 2) + len(asked & _parts(table.name))
+def _relevance(table: Table, column: Column, question_words: Set[str]) -> int:
+    in_name = len(question_words & _words_of_name(column.name))
+    in_description = len(question_words & set(words(column.description)))
+    in_table_name = len(question_words & _words_of_name(table.name))
+    return NAME_POINTS * in_name + min(in_description, MOST_DESCRIPTION_POINTS) + in_table_name
 
 
-def _parts(name: str) -> set[str]:
-    """Words of a name, also of one in camel case."""
-    return {*words("".join(f" {c}" if c.isupper() else c for c in name)), *words(name)}
+def _words_of_name(name: str) -> set[str]:
+    """The words of a name, with and without splitting camel case."""
+    split = "".join(f" {letter}" if letter.isupper() else letter for letter in name)
+    return {*words(split), *words(name)}

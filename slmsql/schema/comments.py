@@ -1,44 +1,44 @@
-"""Descriptions of columns, from the comments in the CREATE TABLE statement that SQLite keeps."""
+"""Reads column descriptions from the comments in a CREATE TABLE statement, which SQLite keeps."""
 
-import re
-
-TOKEN = re.compile(
-    r"--(?P<line>[^\n]*)|/\*(?P<block>.*?)\*/|(?P<break>\n)"
-    r"|(?P<name>\"(?:[^\"]|\"\")*\"|`(?:[^`]|``)*`|\[[^\]]*\]|[^\s(),'\"`\[]+)"
-    r"|'(?:[^']|'')*'|(?P<sign>[(),])",
-    re.DOTALL,
-)
+from slmsql.sql.tokens import tokens
 
 
 def column_comments(statement: str) -> dict[str, str]:
-    """Comment by lower-case column name.
+    """Comments by column name in lower case.
 
-    A comment belongs to the column in whose definition it stands; after the comma, on the same
-    line, still to the one before it.
+    A comment belongs to the column whose definition it stands in. After the comma but on the same
+    line, it still belongs to that column:
+
+        id INTEGER, -- a comment on id
+        name TEXT   -- a comment on name
     """
     if "--" not in statement and "/*" not in statement:
         return {}
-    found: dict[str, list[str]] = {}
+    comments: dict[str, list[str]] = {}
     depth = 0
-    column = before = ""
-    for token in TOKEN.finditer(statement):
-        sign, name = token["sign"], token["name"]
-        comment = token["line"] if token["line"] is not None else token["block"]
-        if comment is not None and depth:
-            if column or before:
-                found.setdefault(column or before, []).append(" ".join(comment.split()))
-        elif sign == "," and depth == 1:
-            column, before = "", column
-        elif sign in ("(", ")"):
-            depth += 1 if sign == "(" else -1
-        elif token["break"]:
-            before = ""
-        elif name and depth == 1 and not column:
-            column, before = _bare(name), ""
-    return {name: " ".join(filter(None, parts)) for name, parts in found.items()}
+    column = previous = ""  # the column being defined, and the one before the comma on this line
+    for kind, text in tokens(statement):
+        if kind == "space":
+            if not text.startswith(("--", "/*")):
+                previous = "" if "\n" in text else previous
+            elif depth and (column or previous):
+                comments.setdefault(column or previous, []).append(_comment(text))
+        elif text == "," and depth == 1:
+            column, previous = "", column
+        elif text in ("(", ")"):
+            depth += 1 if text == "(" else -1
+        elif kind in ("name", "word") and depth == 1 and not column:
+            column, previous = _name(text), ""
+    return {name: " ".join(filter(None, parts)) for name, parts in comments.items()}
 
 
-def _bare(name: str) -> str:
-    if name[0] in '"`' and len(name) > 1:
-        name = name[1:-1].replace(name[0] * 2, name[0])
-    return name.strip("[]").lower()
+def _comment(text: str) -> str:
+    content = text[2:] if text.startswith("--") else text[2:].removesuffix("*/")
+    return " ".join(content.split())
+
+
+def _name(text: str) -> str:
+    """A name without its quotes, in lower case."""
+    if text[0] in '"`':
+        text = text[1:-1].replace(text[0] * 2, text[0])
+    return text.strip("[]").lower()

@@ -1,6 +1,6 @@
-"""Text literals of a query and the column that each is compared with.
+"""The text literals of a query and the columns that they are compared with.
 
-Used to measure value retrieval and to thin schemas. A query that sqlglot cannot parse has none.
+They measure value retrieval: a prompt should show each literal of the gold query.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ COMPARISONS = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Like, exp.
 
 @dataclass(frozen=True, slots=True)
 class TextLiteral:
-    """A literal beside a column of a table, both names in lower case."""
+    """A text literal and the column that it is compared with; both names are in lower case."""
 
     table: str
     column: str
@@ -26,7 +26,10 @@ class TextLiteral:
 
 
 def text_literals(sql: str, schema: Schema) -> list[TextLiteral]:
-    """The text literals whose column can be told, each once, in the order of the query."""
+    """The text literals whose column is certain, each once, in the order of the query.
+
+    A query that cannot be parsed has none.
+    """
     tree = parse_query(sql)
     if tree is None:
         return []
@@ -34,65 +37,68 @@ def text_literals(sql: str, schema: Schema) -> list[TextLiteral]:
         scopes = traverse_scope(tree)
     except (SqlglotError, RecursionError):  # names that cannot be resolved
         return []
-    finder = _Finder(schema)
-    return list(dict.fromkeys(found for scope in scopes for found in finder.literals(scope)))
+    finder = _LiteralFinder(schema)
+    return list(dict.fromkeys(literal for scope in scopes for literal in finder.literals(scope)))
 
 
-class _Finder:
-    """Looks up columns in the tables of a scope."""
+class _LiteralFinder:
+    """Finds the column of each literal in the tables of its scope."""
 
     def __init__(self, schema: Schema) -> None:
-        self.columns = {
+        self._columns = {
             table.name.lower(): {column.name.lower() for column in table.columns}
             for table in schema.tables
         }
 
     def literals(self, scope: Scope) -> Iterator[TextLiteral]:
         for node in scope.walk():
-            sides = list(_sides(node))
-            texts = [text for side in sides if (text := self.text(side, scope)) is not None]
-            if not texts:
+            operands = list(_operands(node))
+            texts = [self._text(operand, scope) for operand in operands]
+            if all(text is None for text in texts):
                 continue
-            for side in sides:
-                place = self.place(side, scope) if self.text(side, scope) is None else None
+            for operand, text in zip(operands, texts, strict=True):
+                place = self._place(operand, scope) if text is None else None
                 if place is not None:
-                    yield from (TextLiteral(*place, text) for text in texts)
+                    yield from (TextLiteral(*place, other) for other in texts if other is not None)
 
-    def text(self, node: exp.Expr, scope: Scope) -> str | None:
-        """The text of a literal; of a name in double quotes too, where no column has it."""
+    def _text(self, node: exp.Expr, scope: Scope) -> str | None:
+        """The text of a literal, or of a name in double quotes that is not a column."""
         if isinstance(node, exp.Literal) and node.is_string:
             return str(node.this)
         if isinstance(node, exp.Column) and not node.table:
             is_quoted = isinstance(node.this, exp.Identifier) and node.this.quoted
-            if is_quoted and self.place(node, scope) is None:
+            if is_quoted and self._place(node, scope) is None:
                 return str(node.name)
         return None
 
-    def place(self, node: exp.Expr, scope: Scope | None) -> tuple[str, str] | None:
-        """Table and column of the first column in an expression, through derived tables."""
+    def _place(self, node: exp.Expr, scope: Scope | None) -> tuple[str, str] | None:
+        """Table and column of the first column in an expression, also through subqueries."""
         column = node if isinstance(node, exp.Column) else node.find(exp.Column)
         if column is None or scope is None:
             return None
-        sources = scope.sources
-        named = [sources[column.table]] if column.table in sources else []
-        for source in named or ([] if column.table else list(sources.values())):
-            if (place := self.inside(source, column.name)) is not None:
+        if column.table in scope.sources:
+            sources = [scope.sources[column.table]]
+        else:
+            sources = [] if column.table else list(scope.sources.values())
+        for source in sources:
+            if (place := self._place_in_source(source, column.name)) is not None:
                 return place
-        return self.place(column, scope.parent)
+        return self._place(column, scope.parent)
 
-    def inside(self, source: exp.Expr | Scope, name: str) -> tuple[str, str] | None:
+    def _place_in_source(self, source: exp.Expr | Scope, name: str) -> tuple[str, str] | None:
+        """Table and column behind a name that a table, a subquery or a CTE offers."""
         if isinstance(source, exp.Table):
             table = source.name.lower()
-            known = name.lower() in self.columns.get(table, ())
-            return (table, name.lower()) if known else None
+            has_column = name.lower() in self._columns.get(table, ())
+            return (table, name.lower()) if has_column else None
         if isinstance(source, Scope) and isinstance(source.expression, exp.Select):
             for item in source.expression.expressions:
                 if item.alias_or_name.lower() == name.lower():
-                    return self.place(item, source)
+                    return self._place(item, source)
         return None
 
 
-def _sides(node: exp.Expr) -> Iterator[exp.Expr]:
+def _operands(node: exp.Expr) -> Iterator[exp.Expr]:
     if isinstance(node, COMPARISONS):
         yield from (node.left, node.right)
     elif isinstance(node, exp.In):

@@ -1,4 +1,11 @@
-"""Tables, columns and keys of a database, and the text in which a prompt shows them."""
+"""Tables, columns and keys of a database, and the text that a prompt shows of them.
+
+CREATE TABLE singer (
+    id INTEGER, -- example: 1, 2
+    name TEXT, -- the name on stage; example: 'Ann', 'Bob'
+    PRIMARY KEY (id)
+);
+"""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -7,16 +14,16 @@ from dataclasses import dataclass
 from slmsql.sql.quoting import quote_if_needed
 
 Value = str | int | float
-# Values to show by (table, column), both in lower case; they stand before the sampled ones.
-FoundValues = Mapping[tuple[str, str], Sequence[Value]]
+# Values to show by (table, column), both in lower case. They come before the sample values.
+RetrievedValues = Mapping[tuple[str, str], Sequence[Value]]
 
-EXAMPLE_LENGTH = 40  # characters of a text value that are shown, unless the question has it
-MOST_VALUES = 6  # shown of a column
+MOST_CHARS = 40  # of a sampled text value; retrieved values are shown whole
+MOST_VALUES = 6  # of a column
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column; `sample_values` are values that occur in it."""
+    """A column; `sample_values` are some of the values stored in it."""
 
     name: str
     type: str
@@ -26,7 +33,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class ForeignKey:
-    """`columns` of the table refer to `references` of the table `parent`."""
+    """The table's `columns` refer to the columns `references` of the table `parent`."""
 
     columns: tuple[str, ...]
     parent: str
@@ -35,6 +42,8 @@ class ForeignKey:
 
 @dataclass(frozen=True, slots=True)
 class Table:
+    """A table with its keys; `primary_key` holds names of columns in the order of the key."""
+
     name: str
     columns: tuple[Column, ...]
     primary_key: tuple[str, ...] = ()
@@ -43,80 +52,90 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Schema:
+    """The tables of a database."""
+
     tables: tuple[Table, ...]
 
-    def text(self, found: FoundValues | None = None) -> str:
-        """The schema as CREATE TABLE statements with comments, as the prompt shows it."""
-        return "\n\n".join(_table_text(table, found or {}) for table in self.tables)
+    def text(self, values: RetrievedValues | None = None) -> str:
+        """The schema as CREATE TABLE statements with comments, as a prompt shows it.
+
+        Args:
+            values: values retrieved for the question.
+        """
+        return "\n\n".join(_table_text(table, values or {}) for table in self.tables)
 
 
-def shown_values(schema: Schema, found: FoundValues) -> dict[tuple[str, str], tuple[str, ...]]:
-    """The values that the schema's text shows of each column, everything in lower case."""
+def shown_values(schema: Schema, values: RetrievedValues) -> dict[tuple[str, str], tuple[str, ...]]:
+    """The values that `schema.text(values)` shows of each column, all in lower case."""
     return {
         (table.name.lower(), column.name.lower()): tuple(
-            shown.lower() for shown in _shown(table, column, found)
+            text.lower() for text in _value_texts(table, column, values)
         )
         for table in schema.tables
         for column in table.columns
     }
 
 
-def _table_text(table: Table, found: FoundValues) -> str:
-    lines = [_column_line(table, column, found) for column in table.columns]
-    lines += _key_lines(table)
-    # A comment runs to the end of its line, so the comma must stand before it.
-    body = "\n".join(_with_comma(line, last=line is lines[-1]) for line in lines)
-    return f"CREATE TABLE {quote_if_needed(table.name)} (\n{body}\n);"
+def _table_text(table: Table, values: RetrievedValues) -> str:
+    lines = [_column_line(table, column, values) for column in table.columns]
+    lines += [(key, "") for key in _key_definitions(table)]
+    body = []
+    for number, (definition, comment) in enumerate(lines, start=1):
+        # The comma stands before the comment, which runs to the end of the line.
+        comma = "," if number < len(lines) else ""
+        body.append(f"    {definition}{comma}" + (f" -- {comment}" if comment else ""))
+    return f"CREATE TABLE {quote_if_needed(table.name)} (\n" + "\n".join(body) + "\n);"
 
 
-def _with_comma(line: tuple[str, str], *, last: bool) -> str:
-    code, comment = line
-    return f"    {code}{'' if last else ','}{f' -- {comment}' if comment else ''}"
-
-
-def _column_line(table: Table, column: Column, found: FoundValues) -> tuple[str, str]:
-    shown = ", ".join(
-        value if is_number else "'" + value.replace("'", "''") + "'"
-        for value, is_number in _shown(table, column, found).items()
+def _column_line(table: Table, column: Column, values: RetrievedValues) -> tuple[str, str]:
+    """A column's definition and its comment."""
+    examples = ", ".join(
+        text if is_number else "'" + text.replace("'", "''") + "'"
+        for text, is_number in _value_texts(table, column, values).items()
     )
-    parts = [_new_words(column), f"example: {shown}" if shown else ""]
-    code = " ".join(part for part in (quote_if_needed(column.name), column.type) if part)
-    return code, "; ".join(part for part in parts if part)
+    comments = [
+        "" if _repeats_name(column) else column.description,
+        f"example: {examples}" if examples else "",
+    ]
+    definition = " ".join(filter(None, (quote_if_needed(column.name), column.type)))
+    return definition, "; ".join(filter(None, comments))
 
 
-def _new_words(column: Column) -> str:
-    """The description, unless it only repeats the name."""
+def _repeats_name(column: Column) -> bool:
+    """Whether the description says no more than the name, as in `song_name` and "Song name"."""
+    name, description = (
+        re.sub(r"[\W_]+", "", text).lower() for text in (column.name, column.description)
+    )
+    return name == description
 
-    def bare(text: str) -> str:
-        return re.sub(r"[\W_]+", "", text).lower()
 
-    return "" if bare(column.description) == bare(column.name) else column.description
-
-
-def _key_lines(table: Table) -> list[tuple[str, str]]:
-    lines = []
+def _key_definitions(table: Table) -> list[str]:
+    definitions = []
     if table.primary_key:
-        lines.append((f"PRIMARY KEY ({_names(table.primary_key)})", ""))
+        definitions.append(f"PRIMARY KEY ({_names(table.primary_key)})")
     for key in table.foreign_keys:
         target = f"{quote_if_needed(key.parent)} ({_names(key.references)})"
-        lines.append((f"FOREIGN KEY ({_names(key.columns)}) REFERENCES {target}", ""))
-    return lines
+        definitions.append(f"FOREIGN KEY ({_names(key.columns)}) REFERENCES {target}")
+    return definitions
 
 
 def _names(columns: Sequence[str]) -> str:
     return ", ".join(map(quote_if_needed, columns))
 
 
-def _shown(table: Table, column: Column, found: FoundValues) -> dict[str, bool]:
-    """The values shown of a column, and whether each is a number.
+def _value_texts(table: Table, column: Column, values: RetrievedValues) -> dict[str, bool]:
+    """The values to show of a column as texts, and whether each is a number.
 
-    Those found for the question stand first and whole: a query must repeat them to the letter.
+    Retrieved values come first and whole, because a query must repeat them exactly.
     """
-    first = found.get((table.name.lower(), column.name.lower()), ())
-    values = list(dict.fromkeys((*first, *column.sample_values)))[:MOST_VALUES]
-    return {_plain(value, whole=value in first): not isinstance(value, str) for value in values}
+    retrieved = values.get((table.name.lower(), column.name.lower()), ())
+    distinct = list(dict.fromkeys((*retrieved, *column.sample_values)))[:MOST_VALUES]
+    return {
+        _value_text(value, whole=value in retrieved): not isinstance(value, str)
+        for value in distinct
+    }
 
 
-def _plain(value: Value, *, whole: bool) -> str:
+def _value_text(value: Value, *, whole: bool) -> str:
     text = " ".join(value.split()) if isinstance(value, str) else str(value)
-    return text if whole or len(text) <= EXAMPLE_LENGTH else text[:EXAMPLE_LENGTH] + "..."
+    return text if whole or len(text) <= MOST_CHARS else text[:MOST_CHARS] + "..."

@@ -1,4 +1,4 @@
-"""What a database looks like: tables, columns, keys, descriptions, a few values; read from it."""
+"""Reads a schema from a database: tables, columns, keys, descriptions and sample values."""
 
 import csv
 import io
@@ -12,103 +12,97 @@ from sqlite3 import Connection
 from slmsql.execution import connect
 from slmsql.execution.database import Identity, check
 from slmsql.schema.comments import column_comments
-from slmsql.schema.model import (
-    Column,
-    ForeignKey,
-    Schema,
-    Table,
-    Value,
-)
+from slmsql.schema.model import Column, ForeignKey, Schema, Table, Value
 from slmsql.sql.quoting import quote_identifier
 
-FIRST_ROWS = 100  # of a table, in which sample_values are looked for
+FIRST_ROWS = 100  # of a table, where sample values come from
+MORE_ROWS = 1000  # rows with a value, where a column's come from if its first rows have too few
 
 
 def read_schema(database: Path, *, sample_values: int = 2, brief: bool = False) -> Schema:
-    """Read a database's schema with `sample_values` values of each column.
+    """Read a database's schema.
 
     Descriptions come from `database_description/<table>.csv` beside the file, as BIRD ships them,
     else from comments in the CREATE TABLE statements.
 
     Args:
-        brief: numbers have one example at most, and none in keys, where they say nothing; what
-            that saves is worth more as values found for the question.
+        database: a SQLite file.
+        sample_values: number of values of each column.
+        brief: keep at most one sample value of a column of numbers and none of a numeric key,
+            where they say little, to leave room for the values retrieved for a question.
 
     Raises:
-        FileNotFoundError, InputError: there is no database, or it is none.
+        FileNotFoundError: the file is missing.
+        InputError: the file is not a SQLite database.
     """
     return _read(database, check(database), sample_values, brief)
 
 
-def plain_text(database: Path, *, sample_values: int = 2) -> str:
-    """`read_schema(database).text()`, remembered for as many databases as SynSQL has."""
-    return _plain_text(database, check(database), sample_values)
+def schema_text(database: Path, *, sample_values: int = 2) -> str:
+    """`read_schema(database).text()`, cached for as many databases as SynSQL has."""
+    return _schema_text(database, check(database), sample_values)
 
 
 @lru_cache(maxsize=20_000)  # about 5 KB each
-def _plain_text(database: Path, identity: Identity, sample_values: int) -> str:
+def _schema_text(database: Path, identity: Identity, sample_values: int) -> str:
     return _read(database, identity, sample_values, False).text()
 
 
 @lru_cache(maxsize=512)
 def _read(database: Path, _identity: Identity, sample_values: int, brief: bool) -> Schema:
+    """Read a schema; `_identity` makes a changed file miss the cache."""
+    folder = database.parent / "database_description"
+    tables = []
     with closing(connect(database)) as connection:
         statements = connection.execute(
             "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name NOT LIKE"
             " 'sqlite\\_%' ESCAPE '\\' ORDER BY rowid"
         ).fetchall()
-        folder = database.parent / "database_description"
-        tables = [
-            _table(
-                connection, name, column_comments(sql) | _descriptions(folder, name), sample_values
-            )
-            for name, sql in statements
-        ]
-        return Schema(tuple(map(_brief, tables) if brief else tables))
+        for name, sql in statements:
+            descriptions = column_comments(sql) | _descriptions(folder, name)
+            table = _table(connection, name, descriptions, sample_values)
+            tables.append(_brief(table) if brief else table)
+    return Schema(tuple(tables))
 
 
 def _table(
     connection: Connection, name: str, descriptions: Mapping[str, str], sample_values: int
 ) -> Table:
-    info = connection.execute("SELECT name, type, pk FROM pragma_table_info(?)", (name,)).fetchall()
-    names = [column for column, _, _ in info]
+    rows = connection.execute("SELECT name, type, pk FROM pragma_table_info(?)", (name,)).fetchall()
+    names = [column for column, _, _ in rows]
     values = _sample_values(connection, name, names, sample_values) if sample_values else {}
     columns = tuple(
         Column(column, kind, descriptions.get(column.lower(), ""), values.get(column, ()))
-        for column, kind, _ in info
+        for column, kind, _ in rows
     )
-    keyed = sorted((rank, column) for column, _, rank in info if rank)
-    return Table(
-        name, columns, tuple(column for _, column in keyed), tuple(_foreign_keys(connection, name))
-    )
+    primary_key = tuple(column for _, column in sorted((pk, name) for name, _, pk in rows if pk))
+    return Table(name, columns, primary_key, tuple(_foreign_keys(connection, name)))
 
 
 def _sample_values(
     connection: Connection, table: str, columns: Sequence[str], count: int
 ) -> dict[str, tuple[Value, ...]]:
-    """The first distinct values in storage order: cheap on any size and the same on each call.
+    """The first distinct values in storage order: fast at any size, and the same every time.
 
-    A column that has too few in the table's first rows is looked through on its own.
+    If the table's first rows have too few values of a column, more of its rows are read.
     """
     fields = ", ".join(map(quote_identifier, columns))
     source = quote_identifier(table)
     rows = connection.execute(f"SELECT {fields} FROM {source} LIMIT {FIRST_ROWS}").fetchall()
-    found: dict[str, tuple[Value, ...]] = {}
+    samples: dict[str, tuple[Value, ...]] = {}
     for column, values in zip(columns, zip(*rows, strict=True), strict=bool(rows)):
         distinct = dict.fromkeys(v for v in values if v not in (None, "") and type(v) is not bytes)
-        found[column] = tuple(distinct)[:count]
+        samples[column] = tuple(distinct)[:count]
         if len(distinct) < count and len(rows) == FIRST_ROWS:
-            found[column] = _more_examples(connection, table, column, count)
-    return found
+            samples[column] = _more_values(connection, table, column, count)
+    return samples
 
 
-def _more_examples(
-    connection: Connection, table: str, column: str, count: int
-) -> tuple[Value, ...]:
+def _more_values(connection: Connection, table: str, column: str, count: int) -> tuple[Value, ...]:
     source, field = quote_identifier(table), quote_identifier(column)
     rows = connection.execute(
         f"SELECT DISTINCT {field} FROM (SELECT {field} FROM {source} WHERE {field} IS NOT NULL"
-        f" AND {field} <> '' AND typeof({field}) <> 'blob' LIMIT 1000) LIMIT ?",
+        f" AND {field} <> '' AND typeof({field}) <> 'blob' LIMIT {MORE_ROWS}) LIMIT ?",
         (count,),
     )
     return tuple(value for (value,) in rows)
@@ -119,12 +113,11 @@ def _foreign_keys(connection: Connection, table: str) -> Iterator[ForeignKey]:
         'SELECT id, "table", "from", "to" FROM pragma_foreign_key_list(?) ORDER BY id DESC, seq',
         (table,),
     ).fetchall()
-    for identity in dict.fromkeys(row[0] for row in rows):
-        parts = [row for row in rows if row[0] == identity]
-        references = tuple(part[3] for part in parts)
-        if None in references:  # `REFERENCES parent` alone means the parent's primary key
-            references = _primary_key(connection, parts[0][1])
-        yield ForeignKey(tuple(part[2] for part in parts), parts[0][1], references)
+    for key in dict.fromkeys(key for key, *_ in rows):
+        parents, columns, references = zip(*(row[1:] for row in rows if row[0] == key), strict=True)
+        if None in references:  # `REFERENCES parent` alone refers to the parent's primary key
+            references = _primary_key(connection, parents[0])
+        yield ForeignKey(columns, parents[0], references)
 
 
 def _primary_key(connection: Connection, table: str) -> tuple[str, ...]:
@@ -135,17 +128,19 @@ def _primary_key(connection: Connection, table: str) -> tuple[str, ...]:
 
 
 def _descriptions(folder: Path, table: str) -> dict[str, str]:
-    file = next((f for f in sorted(folder.glob("*.csv")) if f.stem.lower() == table.lower()), None)
-    if file is None:
-        return {}
-    rows = csv.DictReader(io.StringIO(_decoded(file.read_bytes())))
-    return {
-        (row.get("original_column_name") or "").strip().lower(): _description(row) for row in rows
-    }
+    """Descriptions by column name in lower case, from BIRD's file for the table if there is one."""
+    for file in sorted(folder.glob("*.csv")):
+        if file.stem.lower() == table.lower():
+            rows = csv.DictReader(io.StringIO(_decoded(file.read_bytes())))
+            return {
+                (row.get("original_column_name") or "").strip().lower(): _description(row)
+                for row in rows
+            }
+    return {}
 
 
 def _decoded(content: bytes) -> str:
-    """BIRD's description files are partly UTF-8, partly Windows-1252."""
+    """Decode UTF-8, else Windows-1252: BIRD's description files are in either."""
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -158,17 +153,12 @@ def _description(row: Mapping[str, str | None]) -> str:
 
 
 def _brief(table: Table) -> Table:
+    """The table with fewer sample values, as `read_schema` says of `brief`."""
     keys = {*table.primary_key, *(name for key in table.foreign_keys for name in key.columns)}
-    return replace(
-        table,
-        columns=tuple(
-            replace(column, sample_values=_few(column.sample_values, is_key=column.name in keys))
-            for column in table.columns
-        ),
-    )
-
-
-def _few(sample_values: Sequence[Value], *, is_key: bool) -> tuple[Value, ...]:
-    if all(isinstance(value, str) for value in sample_values):
-        return tuple(sample_values)
-    return () if is_key else tuple(sample_values[:1])
+    columns = []
+    for column in table.columns:
+        values = column.sample_values
+        if not all(isinstance(value, str) for value in values):
+            values = () if column.name in keys else values[:1]
+        columns.append(replace(column, sample_values=values))
+    return replace(table, columns=tuple(columns))

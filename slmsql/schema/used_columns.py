@@ -1,7 +1,7 @@
-"""The part of a schema that some queries use: what the merge model needs of a large database.
+"""The part of a schema that some queries use, for the prompt of the merge model.
 
-Names are looked for without regard to case or quotes. What is kept errs on the side of too much: a
-table that is only counted keeps its keys, a column name keeps that column in each table used.
+Names match whatever their case and quotes. In doubt a column stays: a table that is only counted
+keeps its keys, and a column name keeps that column in every table used.
 """
 
 import re
@@ -17,81 +17,87 @@ WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
-    """Lower-case names that queries use, and tables whose columns are all used (`t.*`)."""
+class UsedNames:
+    """Names that queries use, in lower case; of `whole_tables` they use every column (`t.*`)."""
 
     tables: frozenset[str]
     columns: frozenset[str]
-    whole: frozenset[str]
+    whole_tables: frozenset[str]
 
 
 def used_schema(schema: Schema, queries: Sequence[str]) -> Schema:
     """The tables that any of the queries uses, each with the columns used and its keys.
 
-    A query that cannot be parsed counts as using whatever its text mentions. The schema comes back
-    whole where no table of it is used.
+    A query that cannot be parsed counts as using every name in its text. If the queries use no
+    table of the schema, the whole schema is returned.
     """
-    names = [_names(query, schema) for query in queries]
-    used = Names(
-        frozenset().union(*(one.tables for one in names)),
-        frozenset().union(*(one.columns for one in names)),
-        frozenset().union(*(one.whole for one in names)),
+    names_by_query = [_used_names(query, schema) for query in queries]
+    used = UsedNames(
+        frozenset().union(*(names.tables for names in names_by_query)),
+        frozenset().union(*(names.columns for names in names_by_query)),
+        frozenset().union(*(names.whole_tables for names in names_by_query)),
     )
     tables = [table for table in schema.tables if table.name.lower() in used.tables]
-    referred = {
+    referenced = {
         (key.parent.lower(), column.lower())
         for table in tables
         for key in table.foreign_keys
         for column in key.references
     }
-    return Schema(tuple(_pruned(table, used, referred) for table in tables)) if tables else schema
+    if not tables:
+        return schema
+    return Schema(tuple(_used_part(table, used, referenced) for table in tables))
 
 
-def _pruned(table: Table, used: Names, referred: Set[tuple[str, str]]) -> Table:
-    keys = tuple(key for key in table.foreign_keys if key.parent.lower() in used.tables)
-    kept = {column.lower() for key in keys for column in key.columns}
-    kept |= {column.lower() for column in table.primary_key} | used.columns
-    kept |= {column for parent, column in referred if parent == table.name.lower()}
+def _used_part(table: Table, used: UsedNames, referenced: Set[tuple[str, str]]) -> Table:
+    """A table with the columns used, its keys and the columns that other tables' keys refer to."""
+    foreign_keys = tuple(key for key in table.foreign_keys if key.parent.lower() in used.tables)
+    names = {column.lower() for key in foreign_keys for column in key.columns}
+    names |= {column.lower() for column in table.primary_key} | used.columns
+    names |= {column for parent, column in referenced if parent == table.name.lower()}
     columns = tuple(
         column
         for column in table.columns
-        if table.name.lower() in used.whole or column.name.lower() in kept
+        if table.name.lower() in used.whole_tables or column.name.lower() in names
     )
-    # A table without keys that is only counted would lose all its columns.
-    return replace(table, columns=columns or table.columns, foreign_keys=keys)
+    # A table without keys that is only counted would lose all its columns, so it keeps all.
+    return replace(table, columns=columns or table.columns, foreign_keys=foreign_keys)
 
 
-def _names(query: str, schema: Schema) -> Names:
+def _used_names(query: str, schema: Schema) -> UsedNames:
     tree = parse_query(query)
     if tree is None:
-        return _mentioned(query, schema)
+        return _mentioned_names(query, schema)
     tables = {table.name.lower() for table in tree.find_all(exp.Table)}
     columns = {column.name.lower() for column in tree.find_all(exp.Column)}
     columns |= {
-        name.name.lower()
+        column.name.lower()
         for join in tree.find_all(exp.Join)
-        for name in join.args.get("using") or ()
+        for column in join.args.get("using") or ()
     }
-    return Names(frozenset(tables), frozenset(columns), frozenset(_whole(tree)))
+    return UsedNames(frozenset(tables), frozenset(columns), frozenset(_whole_tables(tree)))
 
 
-def _whole(tree: exp.Expr) -> set[str]:
-    """Tables of which all columns are asked for: `SELECT *`, `SELECT t.*`, NATURAL JOIN."""
-    found: set[str] = set()
+def _whole_tables(tree: exp.Expr) -> set[str]:
+    """Tables of which every column is used: `SELECT *`, `SELECT t.*`, NATURAL JOIN."""
+    whole: set[str] = set()
     for select in tree.find_all(exp.Select):
         stars = [item for item in select.expressions if item.is_star]
-        natural = any(join.method == "NATURAL" for join in select.args.get("joins") or ())
-        if natural or any(isinstance(star, exp.Star) for star in stars):
-            found |= {table.name.lower() for table in select.find_all(exp.Table)}
-        aliases = {
+        is_natural = any(join.method == "NATURAL" for join in select.args.get("joins") or ())
+        if not stars and not is_natural:
+            continue
+        names_by_alias = {
             table.alias_or_name.lower(): table.name.lower() for table in select.find_all(exp.Table)
         }
-        named = {star.table.lower() for star in stars if isinstance(star, exp.Column)}
-        found |= {aliases[name] for name in named if name in aliases}
-    return found
+        if is_natural or any(isinstance(star, exp.Star) for star in stars):
+            whole |= {table.name.lower() for table in select.find_all(exp.Table)}
+        aliases = {star.table.lower() for star in stars if isinstance(star, exp.Column)}
+        whole |= {names_by_alias[alias] for alias in aliases if alias in names_by_alias}
+    return whole
 
 
-def _mentioned(query: str, schema: Schema) -> Names:
+def _mentioned_names(query: str, schema: Schema) -> UsedNames:
+    """The names of the schema that occur in a text."""
     text = query.lower()
     words = set(WORD.findall(text))
 
@@ -105,4 +111,5 @@ def _mentioned(query: str, schema: Schema) -> Names:
         for column in table.columns
         if occurs(column.name)
     }
-    return Names(frozenset(tables), frozenset(columns), frozenset(tables if "*" in text else ()))
+    whole_tables = tables if "*" in text else set[str]()
+    return UsedNames(frozenset(tables), frozenset(columns), frozenset(whole_tables))

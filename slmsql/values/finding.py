@@ -1,71 +1,77 @@
-"""Values of a database that a question speaks of, beside the columns that hold them.
+"""Finds the values that a question mentions, with the columns that hold them.
 
-A value is found where, best first,
-1. it stands in the question, spelling aside (case, accents, punctuation, blanks, plural);
-2. it does so with one word mistyped, inflected or cut, or the question gives its beginning;
-3. it shares rare words with the question (BM25), and most of its letters stand there as one run;
-4. its column has so few values that all of them are shown, so that a model can choose the code
-   that a question paraphrases ("female" is 'F').
+A value is found in one of these ways; the first is the surest:
+
+1. The question contains it, whatever the case, accents, punctuation, spaces and plurals.
+2. The question contains it with one word misspelt, inflected or shortened, or contains only its
+   beginning ("Russia" finds 'Russian Federation').
+3. It shares rare words with the question (BM25), and the question contains most of its letters in
+   one run.
+4. Its column has so few values that all of them are shown, so that the model can pick the code for
+   what the question paraphrases ("female" is 'F').
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 from sqlite3 import Connection
 
-from slmsql.values.index import cache_folder, open_index
-from slmsql.values.search import Hit, alike, begun, misspelt, standing
+from slmsql.values.index import LONGEST_VALUE, cache_folder, open_index
+from slmsql.values.search import Hit, bm25_hits, exact_hits, misspelt_hits, prefix_hits
 from slmsql.words import words
 
-PER_COLUMN = 3
-TOTAL = 30
-LISTED = 6  # a column with at most so many values is shown with all of them,
-LISTED_LENGTH = 25  # if none is longer than so many characters
-WAYS = (standing, misspelt, begun, alike)
-LONGEST_QUESTION = 400  # words that are looked at; more would be no question
+MOST_PER_COLUMN = 3  # values found by search
+MOST_IN_ALL = 30
+SMALL_COLUMN = 6  # a column with at most this many values is shown with all of them,
+SHORT_VALUE = 25  # if none of them has more characters than this
+MOST_WORDS = 400  # of a question that are searched for
+SEARCHES = (exact_hits, misspelt_hits, prefix_hits, bm25_hits)
 
-Place = tuple[str, str]
+Place = tuple[str, str]  # table and column in lower case
 
 
 def find_values(
     text: str, database: Path, *, folder: Path | None = None
 ) -> dict[Place, tuple[str, ...]]:
-    """Values for a question (with its evidence), by table and column in lower case.
+    """Values that a question mentions, by (table, column) in lower case.
 
     Args:
-        folder: where indexes are kept; `cache_folder()` unless given. The first call for a
-            database builds its index, which takes seconds for 100,000 values.
+        text: the question with its evidence.
+        database: the database to search.
+        folder: folder of the indexes, by default `cache_folder()`. The first call for a database
+            builds its index, which takes seconds for 100,000 values.
     """
     index = open_index(database, folder or cache_folder())
-    asked = words(text)[:LONGEST_QUESTION]
-    found = _chosen([hit for way in WAYS for hit in way(index, asked)])
-    for place, listed in _listed(index).items():
-        found[place] = tuple(dict.fromkeys((*found.get(place, ()), *listed)))
-    return found
+    # No value has a longer word. One cut to a letter more than a value has still matches nothing.
+    question_words = [word[: LONGEST_VALUE + 1] for word in words(text)[:MOST_WORDS]]
+    values = _best([hit for search in SEARCHES for hit in search(index, question_words)])
+    for place, column_values in _small_columns(index).items():
+        values[place] = tuple(dict.fromkeys((*values.get(place, ()), *column_values)))
+    return values
 
 
-def _chosen(hits: Sequence[Hit]) -> dict[Place, tuple[str, ...]]:
-    """The best hits of each column, and the best of all."""
-    found: dict[Place, tuple[str, ...]] = {}
+def _best(hits: Sequence[Hit]) -> dict[Place, tuple[str, ...]]:
+    """The best hits of each column and in all."""
+    values: dict[Place, tuple[str, ...]] = {}
     count = 0
     for hit in sorted(hits, key=lambda hit: -hit.score):
         place = (hit.table, hit.column)
-        before = found.get(place, ())
-        if len(before) < PER_COLUMN and count < TOTAL and hit.value not in before:
-            found[place] = (*before, hit.value)
+        better = values.get(place, ())
+        if len(better) < MOST_PER_COLUMN and count < MOST_IN_ALL and hit.value not in better:
+            values[place] = (*better, hit.value)
             count += 1
-    return found
+    return values
 
 
-def _listed(index: Connection) -> dict[Place, list[str]]:
-    """All values of the columns that have few and short ones."""
+def _small_columns(index: Connection) -> dict[Place, list[str]]:
+    """All values of each column that has few and short ones."""
     rows = index.execute(
         'SELECT p."table", p."column", v.value FROM place p CROSS JOIN value v'
         " WHERE p.count <= ? AND v.place = p.id ORDER BY p.id, v.id",
-        (LISTED,),
+        (SMALL_COLUMN,),
     )
-    listed: dict[Place, list[str]] = {}
+    columns: dict[Place, list[str]] = {}
     for table, column, value in rows:
-        listed.setdefault((table, column), []).append(value)
+        columns.setdefault((table, column), []).append(value)
     return {
-        place: values for place, values in listed.items() if max(map(len, values)) <= LISTED_LENGTH
+        place: values for place, values in columns.items() if max(map(len, values)) <= SHORT_VALUE
     }

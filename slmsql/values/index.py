@@ -1,10 +1,11 @@
-"""An index of the text values of a database, built once and kept until the database changes.
+"""An index of a database's text values, built once and used until the database changes.
 
-It is a file in the cache folder, named by the content of the database: another content has another
-name, so a stale index is never read. Values longer than `LONGEST` characters are texts to read, not
-to compare with, and are left out.
+The index is a SQLite file in the cache folder. Its name is a hash of the database's content, so a
+changed database gets a new index and a stale one is never read. Values of more than `LONGEST_VALUE`
+characters are prose, not names or codes, and are left out.
 """
 
+import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import closing
@@ -17,14 +18,15 @@ from slmsql.execution.index import create_index
 from slmsql.sql.quoting import quote_identifier
 from slmsql.words import words
 
-VERSION = 1  # of the layout below and of `words`; part of the file's name
-LONGEST = 128
-SCRIPT = (
+VERSION = 1  # of the tables below and of `words`; part of the file's name
+LONGEST_VALUE = 128
+# A value's `key` is its words joined without spaces; `search` has its words for BM25.
+TABLES = (
     'CREATE TABLE place (id INTEGER PRIMARY KEY, "table" TEXT, "column" TEXT, count INTEGER)',
     "CREATE TABLE value (id INTEGER PRIMARY KEY, place INTEGER, key TEXT, value TEXT)",
     "CREATE VIRTUAL TABLE search USING fts5 (words, content = '', columnsize = 1, detail = none)",
 )
-AFTER = (
+INDEXES = (  # created after the values are in, which is faster
     "CREATE INDEX by_key ON value (key)",
     "CREATE INDEX by_place ON value (place)",
     "CREATE VIRTUAL TABLE vocabulary USING fts5vocab (search, row)",
@@ -32,41 +34,44 @@ AFTER = (
 
 
 def open_index(database: Path, folder: Path) -> Connection:
-    """The index of a database, built if it is not there. `folder` is the cache folder."""
+    """Open the index of a database; build it first if the cache folder `folder` has none."""
     path = folder / f"{fingerprint(database)[:32]}-{VERSION}.sqlite"
     if not path.is_file():
         create_index(path, lambda connection: _fill(connection, database))
-    return _opened(path)
+    return _connect(path)
 
 
 @lru_cache(maxsize=64)
-def _opened(path: Path) -> Connection:
+def _connect(path: Path) -> Connection:
     connection = connect(path)
-    connection.text_factory = str  # our own text is UTF-8, and this is three times as fast
+    connection.text_factory = str  # three times as fast; all text in an index is UTF-8
     return connection
 
 
-def documents(index: Connection, terms: Iterable[str]) -> dict[str, int]:
-    """Those of the words that the database has, each with the number of values it occurs in."""
-    distinct = list(dict.fromkeys(terms))
-    marks = ", ".join("?" * len(distinct))
-    query = f"SELECT term, doc FROM vocabulary WHERE term IN ({marks})"
-    return dict(index.execute(query, distinct).fetchall())
+def value_counts(index: Connection, terms: Iterable[str]) -> dict[str, int]:
+    """The terms that occur in the database, each with the number of values it occurs in."""
+    query = "SELECT term, doc FROM vocabulary WHERE term IN (SELECT value FROM json_each(?))"
+    return dict(index.execute(query, (as_json(terms),)).fetchall())
+
+
+def as_json(texts: Iterable[str]) -> str:
+    """Distinct texts as a parameter of `json_each`; the number of parameters is limited."""
+    return json.dumps(list(dict.fromkeys(texts)), ensure_ascii=False)
 
 
 def cache_folder() -> Path:
-    """Where indexes are kept unless told otherwise: $SLMSQL_CACHE, else the user's cache folder."""
+    """The default folder of indexes: in $SLMSQL_CACHE, else in the user's cache folder."""
     home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(os.environ.get("SLMSQL_CACHE") or f"{home}/slmsql") / "values"
 
 
 def _fill(index: Connection, database: Path) -> None:
-    for statement in SCRIPT:
+    for statement in TABLES:
         index.execute(statement)
     with closing(connect(database)) as connection:
         for table, column in _columns(connection):
-            _add(index, table, column, _values(connection, table, column))
-    for statement in AFTER:
+            _add(index, table, column, _text_values(connection, table, column))
+    for statement in INDEXES:
         index.execute(statement)
 
 
@@ -76,18 +81,15 @@ def _add(index: Connection, table: str, column: str, values: list[str]) -> None:
     place = index.execute(
         "INSERT INTO place VALUES (NULL, ?, ?, ?)", (table.lower(), column.lower(), len(values))
     ).lastrowid
-    first = index.execute("SELECT coalesce(max(id), 0) + 1 FROM value").fetchone()[0]
-    parts = [words(value) for value in values]
+    first_id = index.execute("SELECT coalesce(max(id), 0) + 1 FROM value").fetchone()[0]
+    rows = [(first_id + at, words(value), value) for at, value in enumerate(values)]
     index.executemany(
         "INSERT INTO value VALUES (?, ?, ?, ?)",
-        (
-            (first + at, place, "".join(part), value)
-            for at, (part, value) in enumerate(zip(parts, values, strict=True))
-        ),
+        ((value_id, place, "".join(parts), value) for value_id, parts, value in rows),
     )
     index.executemany(
         "INSERT INTO search (rowid, words) VALUES (?, ?)",
-        ((first + at, " ".join(part)) for at, part in enumerate(parts)),
+        ((value_id, " ".join(parts)) for value_id, parts, _ in rows),
     )
 
 
@@ -99,11 +101,11 @@ def _columns(connection: Connection) -> Iterator[tuple[str, str]]:
     ).fetchall()
 
 
-def _values(connection: Connection, table: str, column: str) -> list[str]:
+def _text_values(connection: Connection, table: str, column: str) -> list[str]:
     source, field = quote_identifier(table), quote_identifier(column)
     rows = connection.execute(
         f"SELECT DISTINCT {field} FROM {source}"
         f" WHERE typeof({field}) = 'text' AND length({field}) BETWEEN 1 AND ?",
-        (LONGEST,),
+        (LONGEST_VALUE,),
     )
     return [value for (value,) in rows]

@@ -1,32 +1,31 @@
-"""Ways from a question to the values that it speaks of, on the index of a database."""
+"""Four searches of a database's index for the values that a question mentions."""
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from sqlite3 import Connection
 
-from slmsql.values.fuzzy_spelling import respelled, shortened
-from slmsql.values.index import documents
+from slmsql.values.fuzzy_spelling import shortened_keys, similar_terms
+from slmsql.values.index import as_json, value_counts
 from slmsql.words import STOP_WORDS
 
-LONGEST_RUN = 24  # words of a question that may make one value
-INEXACT_RUN = 5  # the same for values that are not spelt as in the question
-INEXACT = 6  # such values of one kind at most
-BEGINNING = 6  # letters of a value's beginning that stand in the question
-SAME_BEGINNING = 2  # values that may have it; with more, none is meant
-RARE = 300  # values that a word may occur in to be worth a BM25 search
-HITS = 40  # of BM25
-ALIKE = 0.7  # share of a value's letters that stand in the question as one run
-LAST = chr(0x10FFFF)
-HIT = 'SELECT p."table", p."column", v.value, v.key FROM value v JOIN place p ON p.id = v.place'
-ALIKE_HIT = HIT.replace("FROM value v", "FROM search s JOIN value v ON v.id = s.rowid")
+LONGEST_RUN = 24  # words in a row that may be one value
+INEXACT_RUN = 5  # the same for values that are spelt differently in the question
+MOST_INEXACT = 6  # hits of such a search
+PREFIX_LETTERS = 6  # of a value's beginning that the question must contain
+SAME_PREFIX = 2  # values that may begin with it; if more do, the question means none of them
+RARE = 300  # a word in at most this many values is searched with BM25
+BM25_HITS = 40
+ALIKE_SHARE = 0.7  # of a value's letters that the question contains in one run
+LAST_CHARACTER = chr(0x10FFFF)
+SELECT = 'SELECT p."table", p."column", v.value, v.key FROM value v JOIN place p ON p.id = v.place'
+SELECT_BM25 = SELECT.replace("FROM value v", "FROM search s JOIN value v ON v.id = s.rowid")
 
 Row = tuple[str, str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A value found; the larger `score`, the surer: 2 or more stands in the question as it is."""
+    """A value found. A higher `score` is surer; from 2 on, the question contains the value."""
 
     table: str
     column: str
@@ -34,94 +33,91 @@ class Hit:
     score: float
 
 
-def standing(index: Connection, asked: Sequence[str]) -> list[Hit]:
-    """Values that are a run of the question's words; longer ones before shorter ones."""
-    keys: dict[str, int] = {}
-    for run in _runs(asked, LONGEST_RUN):
+def exact_hits(index: Connection, question_words: Sequence[str]) -> list[Hit]:
+    """Values that are words in a row in the question; more letters score higher."""
+    letters: dict[str, int] = {}
+    for run in _runs(question_words, LONGEST_RUN):
         if not STOP_WORDS.issuperset(run):
-            keys["".join(run)] = sum(map(len, run))
-    return [Hit(*row[:3], 2 + keys[row[3]]) for row in _with_keys(index, keys)]
+            letters["".join(run)] = sum(map(len, run))
+    return [Hit(*row[:3], 2 + letters[row[3]]) for row in _rows_with_keys(index, letters)]
 
 
-def misspelt(index: Connection, asked: Sequence[str]) -> list[Hit]:
-    """Values that stand in the question with one word spelt differently, or cut."""
-    keys: dict[str, int] = {}
-    for position, term in respelled(index, asked):
+def misspelt_hits(index: Connection, question_words: Sequence[str]) -> list[Hit]:
+    """Values that the question contains with one word spelt differently, or with words cut."""
+    lengths: dict[str, int] = {}  # words in a row, by key
+    for position, term in similar_terms(index, question_words):
         for start in range(max(0, position - INEXACT_RUN + 1), position + 1):
-            for end in range(position + 1, min(start + INEXACT_RUN, len(asked)) + 1):
-                run = [*asked[start:position], term, *asked[position + 1 : end]]
-                keys["".join(run)] = end - start
-    keys.update(dict.fromkeys(shortened(index, asked), 2))
-    return _best(Hit(*row[:3], 1 + keys[row[3]] / 100) for row in _with_keys(index, keys))
+            for end in range(position + 1, min(start + INEXACT_RUN, len(question_words)) + 1):
+                before = question_words[start:position]
+                after = question_words[position + 1 : end]
+                lengths["".join([*before, term, *after])] = end - start
+    lengths.update(dict.fromkeys(shortened_keys(index, question_words), 2))
+    rows = _rows_with_keys(index, lengths)
+    return _best(Hit(*row[:3], 1 + lengths[row[3]] / 100) for row in rows)
 
 
-def begun(index: Connection, asked: Sequence[str]) -> list[Hit]:
-    """Values that the question gives the beginning of ("Russia", 'Russian Federation')."""
-    keys = {
-        key
-        for run in _runs(asked, INEXACT_RUN)
-        if run[0] not in STOP_WORDS and len(key := "".join(run)) >= BEGINNING
+def prefix_hits(index: Connection, question_words: Sequence[str]) -> list[Hit]:
+    """Values whose beginning the question contains ("Russia", 'Russian Federation')."""
+    prefixes = {
+        prefix
+        for run in _runs(question_words, INEXACT_RUN)
+        if run[0] not in STOP_WORDS and len(prefix := "".join(run)) >= PREFIX_LETTERS
     }
+    query = f"{SELECT} WHERE v.key > ? AND v.key < ? LIMIT ?"
     hits: list[Hit] = []
-    for key in _beginning_some(index, keys):
-        query = f"{HIT} WHERE v.key > ? AND v.key < ? LIMIT ?"
-        rows: list[Row] = index.execute(query, (key, key + LAST, SAME_BEGINNING + 1)).fetchall()
-        if len(rows) <= SAME_BEGINNING:
-            hits += [Hit(*row[:3], 1 + len(key) / 1000) for row in rows]
+    for prefix in _prefixes_of_values(index, prefixes):
+        bounds = (prefix, prefix + LAST_CHARACTER)
+        rows: list[Row] = index.execute(query, (*bounds, SAME_PREFIX + 1)).fetchall()
+        if len(rows) <= SAME_PREFIX:
+            hits += [Hit(*row[:3], 1 + len(prefix) / 1000) for row in rows]
     return _best(hits)
 
 
-def alike(index: Connection, asked: Sequence[str]) -> list[Hit]:
-    """Values that share rare words with the question (BM25) and most letters in one run."""
-    rare = _rare(index, asked)
+def bm25_hits(index: Connection, question_words: Sequence[str]) -> list[Hit]:
+    """Values that share rare words with the question, and most of their letters in one run."""
+    candidates = [word for word in question_words if word not in STOP_WORDS and len(word) > 2]
+    counts = value_counts(index, candidates)
+    rare = [word for word in dict.fromkeys(candidates) if 0 < counts.get(word, 0) <= RARE]
     if not rare:
         return []
-    query = f"{ALIKE_HIT} WHERE search MATCH ? ORDER BY bm25(search), v.id LIMIT ?"
-    rows: list[Row] = index.execute(
-        query, (" OR ".join(f'"{word}"' for word in rare), HITS)
-    ).fetchall()
-    whole = "".join(asked)
-    shares = [(row, common_run(row[3], whole) / len(row[3])) for row in rows]
-    return [Hit(*row[:3], share) for row, share in shares if ALIKE <= share < 1]
+    match = " OR ".join(f'"{word}"' for word in rare)
+    query = f"{SELECT_BM25} WHERE search MATCH ? ORDER BY bm25(search), v.id LIMIT ?"
+    rows: list[Row] = index.execute(query, (match, BM25_HITS)).fetchall()
+    question = "".join(question_words)
+    shares = [(row, common_substring_length(row[3], question) / len(row[3])) for row in rows]
+    return [Hit(*row[:3], share) for row, share in shares if ALIKE_SHARE <= share < 1]
 
 
-def common_run(first: str, second: str) -> int:
-    """Length of the longest text that stands in both."""
-    best = 0
+def common_substring_length(first: str, second: str) -> int:
+    """The length of the longest text that occurs in both."""
+    length = 0
     for start in range(len(first)):
-        while start + best < len(first) and first[start : start + best + 1] in second:
-            best += 1
-    return best
+        while start + length < len(first) and first[start : start + length + 1] in second:
+            length += 1
+    return length
 
 
-def _runs(asked: Sequence[str], longest: int) -> Iterator[Sequence[str]]:
-    for start in range(len(asked)):
-        for end in range(start + 1, min(start + longest, len(asked)) + 1):
-            yield asked[start:end]
+def _runs(question_words: Sequence[str], longest: int) -> Iterator[Sequence[str]]:
+    """All sequences of words in a row."""
+    for start in range(len(question_words)):
+        for end in range(start + 1, min(start + longest, len(question_words)) + 1):
+            yield question_words[start:end]
 
 
-def _with_keys(index: Connection, keys: Iterable[str]) -> list[Row]:
-    distinct = list(keys)
-    marks = ", ".join("?" * len(distinct))
-    query = f"{HIT} WHERE v.key IN ({marks}) ORDER BY v.id"
-    return index.execute(query, distinct).fetchall()
+def _rows_with_keys(index: Connection, keys: Iterable[str]) -> list[Row]:
+    query = f"{SELECT} WHERE v.key IN (SELECT value FROM json_each(?)) ORDER BY v.id"
+    return index.execute(query, (as_json(keys),)).fetchall()
 
 
 def _best(hits: Iterable[Hit]) -> list[Hit]:
-    return sorted(hits, key=lambda hit: -hit.score)[:INEXACT]
+    return sorted(hits, key=lambda hit: -hit.score)[:MOST_INEXACT]
 
 
-def _beginning_some(index: Connection, keys: Iterable[str]) -> list[str]:
-    """Those of the keys with which the key of some value begins, in one statement."""
+def _prefixes_of_values(index: Connection, prefixes: Iterable[str]) -> list[str]:
+    """Those that the key of some value begins with, in one statement."""
     rows = index.execute(
         "SELECT k.value FROM json_each(?) k WHERE EXISTS"
         " (SELECT 1 FROM value v WHERE v.key > k.value AND v.key < k.value || ?)",
-        (json.dumps(sorted(keys), ensure_ascii=False), LAST),
+        (as_json(sorted(prefixes)), LAST_CHARACTER),
     )
-    return [key for (key,) in rows]
-
-
-def _rare(index: Connection, asked: Sequence[str]) -> list[str]:
-    words = [word for word in asked if word not in STOP_WORDS and len(word) > 2]
-    counts = documents(index, words)
-    return [word for word in dict.fromkeys(words) if 0 < counts.get(word, 0) <= RARE]
+    return [prefix for (prefix,) in rows]
