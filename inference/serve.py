@@ -1,6 +1,6 @@
 """Answer questions over HTTP, with a page at `/` to ask them on.
 
-    python inference/serve.py --model MODEL --databases DIR [--merge_model MODEL] [--port 8642]
+    python inference/serve.py --model MODEL --databases DIR --port 8642
 
 DIR contains NAME.sqlite or NAME/NAME.sqlite; all databases are opened read-only. /openapi.json
 describes the routes. If the environment variable SLMSQL_KEY is set, /api requires its value as a

@@ -12,7 +12,7 @@ from slmsql.cli.config import as_arguments, load_config, parser_of
 ROOT = Path(__file__).parent.parent
 PROGRAMS = [
     path.relative_to(ROOT)
-    for folder in ("scripts",)
+    for folder in ("scripts", "inference")
     for path in sorted((ROOT / folder).glob("*.py"))
     if "run_program(" in path.read_text()
 ]
@@ -21,8 +21,9 @@ PROGRAMS = [
 @pytest.mark.parametrize("program", PROGRAMS, ids=str)
 def test_the_example_names_its_program_and_options_that_exist(program):
     module = importlib.import_module(".".join(program.with_suffix("").parts))
-    summary, example = re.match(r"(.+)\n\n    (python (?:.*\\\n)*.*)", module.__doc__).groups()
+    summary, block = re.match(r"(.+)\n\n((?:    .*\n)+)", module.__doc__).groups()
     assert summary.endswith((".", ":", "?"))
+    example = re.search(r"python (?:.*\\\n)*.*", block)[0]
     _, path, *words = shlex.split(example.replace("\\\n", " "))
     assert path == str(program)
     if "--config" in words:
