@@ -12,8 +12,8 @@ The columns `gold_sql` and `database` come from the training rows. `slmsql.execu
 SQL, in training as in the evaluation: what GRPO optimises is what is reported. The rewards also
 work in TRL's own program (`trl grpo --reward_funcs rewards.execution_reward`).
 
-`rl/grpo.py` uses execution (weight 1.0) and format (weight 0.1) by default, as published. To add a
-reward, see `rewards/select.py`.
+This package imports `slmsql`, but neither torch nor TRL. `rl/grpo.py` uses execution (weight 1.0)
+and format (weight 0.1) by default, as published. To add a reward, see `rewards/select.py`.
 """
 
 from rewards.execution import (
