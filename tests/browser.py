@@ -1,4 +1,4 @@
-"""A headless Chromium, driven over its debugging protocol."""
+"""A headless Chromium, driven over its DevTools protocol."""
 
 import base64
 import itertools
@@ -19,13 +19,16 @@ FLAGS = (
 )  # fmt: skip
 
 
+NO_BROWSER = f"no Chromium is installed ({', '.join(NAMES)}); .ci/run installs it"
+
+
 def find_browser():
     """The path of an installed browser, or None."""
     return next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
 class Browser:
-    """One page of a browser with a profile of its own."""
+    """One page of a browser that runs with the given profile folder."""
 
     def __init__(self, profile: Path):
         command = [find_browser(), *FLAGS, f"--user-data-dir={profile}", "about:blank"]
@@ -34,10 +37,10 @@ class Browser:
         )
         port = self._port(profile / "DevToolsActivePort")
         targets = httpx.get(f"http://127.0.0.1:{port}/json").json()
-        page = next(one for one in targets if one["type"] == "page")
+        page = next(target for target in targets if target["type"] == "page")
         self.socket = connect(page["webSocketDebuggerUrl"], max_size=None, legacy=True)
         self.numbers = itertools.count(1)
-        self.messages = []
+        self.events = []
         for domain in ("Page", "Runtime", "Log"):
             self.send(f"{domain}.enable")
 
@@ -49,6 +52,7 @@ class Browser:
         raise AssertionError("the browser did not start in 30 s")
 
     def send(self, method, **parameters):
+        """The result of a method; events that arrive meanwhile are kept for `complaints`."""
         number = next(self.numbers)
         self.socket.send(json.dumps({"id": number, "method": method, "params": parameters}))
         while True:
@@ -56,7 +60,7 @@ class Browser:
             if answer.get("id") == number:
                 assert "error" not in answer, answer
                 return answer["result"]
-            self.messages.append(answer)
+            self.events.append(answer)
 
     def size(self, width, height):
         self.send(
@@ -69,29 +73,30 @@ class Browser:
         self.wait("document.readyState === 'complete'")
 
     def run(self, script):
-        """The value of an expression."""
-        found = self.send(
+        """The value of a JavaScript expression."""
+        evaluated = self.send(
             "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True
         )
-        assert "exceptionDetails" not in found, found
-        return found["result"].get("value")
+        assert "exceptionDetails" not in evaluated, evaluated
+        return evaluated["result"].get("value")
 
     def wait(self, condition):
+        """Until the JavaScript expression is true; 30 s at most."""
         for _ in range(600):
             if self.run(condition):
                 return
             time.sleep(0.05)
-        raise AssertionError(f"{condition} did not come about in 30 s")
+        raise AssertionError(f"not true after 30 s: {condition}")
 
     def type(self, selector, text):
-        """Put the cursor into a field and type, as a person does."""
+        """Replace the text of a field through the keyboard, as a person does."""
         self.run(f"document.querySelector({selector!r}).focus()")
         self.run(f"document.querySelector({selector!r}).select?.()")
         self.send("Input.insertText", text=text)
 
     def click(self, selector):
-        """Press the mouse where the element is."""
-        box = self.run(
+        """Click in the middle of an element."""
+        x, y = self.run(
             f"(() => {{ const e = document.querySelector({selector!r}); e.scrollIntoView();"
             " const b = e.getBoundingClientRect();"
             " return [b.x + b.width / 2, b.y + b.height / 2]; })()"
@@ -99,25 +104,26 @@ class Browser:
         for kind in ("mousePressed", "mouseReleased"):
             self.send(
                 "Input.dispatchMouseEvent",
-                type=kind, x=box[0], y=box[1], button="left", clickCount=1,
+                type=kind, x=x, y=y, button="left", clickCount=1,
             )  # fmt: skip
 
     def text(self, selector):
+        """The visible text of an element."""
         return self.run(f"document.querySelector({selector!r}).innerText")
 
     def complaints(self):
-        """What the page logged as errors."""
-        self.run("1")
+        """Exceptions of the page's scripts, and what the browser logged as errors."""
+        self.run("1")  # receives the events that have arrived
         return [
-            message
-            for message in self.messages
-            if message["method"] == "Runtime.exceptionThrown"
-            or message.get("params", {}).get("entry", {}).get("level") == "error"
+            event
+            for event in self.events
+            if event["method"] == "Runtime.exceptionThrown"
+            or event.get("params", {}).get("entry", {}).get("level") == "error"
         ]
 
     def screenshot(self, file):
-        found = self.send("Page.captureScreenshot", captureBeyondViewport=True)
-        file.write_bytes(base64.b64decode(found["data"]))
+        picture = self.send("Page.captureScreenshot", captureBeyondViewport=True)
+        file.write_bytes(base64.b64decode(picture["data"]))
 
     def close(self):
         self.socket.close()

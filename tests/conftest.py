@@ -1,4 +1,4 @@
-"""Fixtures: the real benchmark data where this machine has it, and small databases made here."""
+"""Fixtures: the real benchmark data, where this machine has it, and a small database."""
 
 import tarfile
 from pathlib import Path
@@ -13,7 +13,7 @@ ARCHIVE = ROOT.parent / "shared" / "data" / "benchmarks.tar.xz"
 
 @pytest.fixture(scope="session")
 def benchmarks(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Real Spider, BIRD and SynSQL data with predictions; see the README in its folder."""
+    """Real Spider, BIRD and SynSQL data with predictions; the folder's README describes it."""
     unpacked = ROOT / "data" / "benchmarks"
     if unpacked.is_dir():
         return unpacked
@@ -27,7 +27,7 @@ def benchmarks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def singers(tmp_path: Path) -> Path:
-    """A database of two tables with a key between them, in the layout of Spider."""
+    """A database of two tables with a foreign key between them, in Spider's layout."""
     path = tmp_path / "singers" / "singers.sqlite"
     create_database(
         path,

@@ -1,4 +1,4 @@
-"""The page in a real browser: ask, see rows and groups, see why a question fails."""
+"""The server's page in a real browser: ask, see rows and groups, see why a question fails."""
 
 import os
 import tarfile
@@ -10,11 +10,11 @@ from tests.stand_in import Server, choice
 from tests.test_server import ROOT, start, stop
 
 pytest.importorskip("websockets")
-from tests.browser import Browser, find_browser
+from tests.browser import NO_BROWSER, Browser, find_browser
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(find_browser() is None, reason="no Chromium is installed"),
+    pytest.mark.skipif(find_browser() is None, reason=NO_BROWSER),
 ]
 ALBUMS = """SELECT Artist.Name, COUNT(*) AS albums
 FROM Artist JOIN Album ON Album.ArtistId = Artist.ArtistId
@@ -29,9 +29,9 @@ ANSWERS = {
 
 @pytest.fixture(scope="module")
 def chinook(tmp_path_factory):
-    here = ROOT / "data" / "classic"
-    if here.is_dir():
-        return here
+    unpacked = ROOT / "data" / "classic"
+    if unpacked.is_dir():
+        return unpacked
     archive = ROOT.parent / "shared" / "data" / "classic.tar.xz"
     if not archive.is_file():
         pytest.skip("needs data/classic/chinook.sqlite")
@@ -59,17 +59,17 @@ def address(chinook):
 
 @pytest.fixture
 def browser(tmp_path, address):
-    one = Browser(tmp_path / "profile")
-    one.size(1200, 900)
-    one.open(address)
-    one.wait("document.querySelectorAll('#database option').length > 0")
-    yield one
-    one.close()
+    browser = Browser(tmp_path / "profile")
+    browser.size(1200, 900)
+    browser.open(address)
+    browser.wait("document.querySelectorAll('#database option').length > 0")
+    yield browser
+    browser.close()
 
 
 @pytest.fixture
-def keep(tmp_path):
-    """Where pictures go; SCREENSHOTS names a folder for those who want to look at them."""
+def pictures(tmp_path):
+    """The folder for screenshots; set SCREENSHOTS=FOLDER to look at them."""
     folder = Path(os.environ.get("SCREENSHOTS", tmp_path))
     folder.mkdir(parents=True, exist_ok=True)
     return folder
@@ -81,7 +81,7 @@ def ask(browser, question):
     browser.wait("!document.querySelector('#ask').disabled")
 
 
-def test_a_person_asks_on_chinook_and_sees_rows_and_groups(browser, keep):
+def test_a_person_asks_on_chinook_and_sees_rows_and_groups(browser, pictures):
     assert browser.text("#database").split() == ["chinook", "northwind"]
     ask(browser, "Who has most albums?")
     assert "COUNT(*) AS albums\nFROM Artist" in browser.text("#sql")
@@ -94,25 +94,25 @@ def test_a_person_asks_on_chinook_and_sees_rows_and_groups(browser, keep):
     assert "2 of 8 candidates, 5 rows" in groups
     assert "2 did not run" in browser.text("#failed")
     assert browser.complaints() == []
-    browser.screenshot(keep / "answer.png")
+    browser.screenshot(pictures / "answer.png")
 
 
-def test_a_question_that_fails_shows_an_error(browser, keep):
+def test_a_question_that_fails_shows_an_error(browser, pictures):
     ask(browser, "a broken one")
     assert browser.text("#error") == "This question has no answer: no such column: Nme"
-    browser.screenshot(keep / "error.png")
+    browser.screenshot(pictures / "error.png")
     ask(browser, "Who has most albums?")
     assert browser.run("document.querySelector('#error').hidden")
 
 
-def test_a_narrow_window_shows_all_of_it(browser, keep):
+def test_a_narrow_window_shows_all_of_it(browser, pictures):
     browser.size(360, 740)
     ask(browser, "many tracks")
     assert "first 100 of 3503" in browser.text("#answer")
     assert browser.run("document.documentElement.scrollWidth <= window.innerWidth")
-    browser.screenshot(keep / "narrow.png")
+    browser.screenshot(pictures / "narrow.png")
     ask(browser, "a broken one")
-    browser.screenshot(keep / "narrow_error.png")
+    browser.screenshot(pictures / "narrow_error.png")
 
 
 def test_what_stands_in_a_database_is_text(browser):
