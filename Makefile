@@ -37,7 +37,7 @@ test: .venv/ready
 
 # Everything that is not marked `slow`.
 test-quick: .venv/ready
-	$(BIN)/pytest -m "not slow" --numprocesses 2
+	$(BIN)/pytest -m "not slow" --numprocesses 2 --dist loadfile
 
 check: .venv/ready
 	$(BIN)/ruff check .

@@ -48,12 +48,14 @@ def text_of(row: dict) -> str:
     return row["prompt"][-1]["content"].rpartition("\n\n")[2]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes(demo):
     before = {name: (demo / f"{name}.jsonl").read_bytes() for name in ("sft", "rl", "test")}
     assert make_demo(demo, "--demonstrations", "600").returncode == 0
     assert all((demo / f"{name}.jsonl").read_bytes() == old for name, old in before.items())
 
 
+@pytest.mark.slow
 def test_another_seed_gives_other_questions(demo, tmp_path):
     make_demo(tmp_path, "--demonstrations", "600", "--seed", "2")
     ours = {row["text"] for row in rows(demo, "test")}
@@ -97,6 +99,7 @@ def test_the_stated_number_of_wrong_demonstrations_is_the_measured_one(demo):
     assert 0.1 < counts["wrong_demonstrations"] / counts["demonstrations"] < 0.35
 
 
+@pytest.mark.slow
 def test_without_habits_no_demonstration_is_wrong(tmp_path):
     make_demo(tmp_path, "--demonstrations", "100", "--habit", "0")
     assert read_json(tmp_path / "demo.json")["wrong_demonstrations"] == 0

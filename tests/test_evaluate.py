@@ -86,6 +86,7 @@ def test_no_database_at_all_is_an_error_of_one_line(questions, tmp_path):
     assert "none of the 2 questions has a database" in result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "expected"), [("1b", 743), ("3b", 785), ("7b", 807), ("15b", 805)]
 )

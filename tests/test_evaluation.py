@@ -236,6 +236,7 @@ def test_tokens_and_cost_are_those_that_the_sampler_recorded(tmp_path):
     assert "seconds" not in found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "sql",
     [

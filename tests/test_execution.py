@@ -308,6 +308,7 @@ def test_a_step_bounded_runaway_stops_within_a_thousand_steps_of_its_budget(sing
         assert steps < execution.steps <= steps + 1_000
 
 
+@pytest.mark.slow
 def test_a_single_instruction_that_runs_away_ends_with_its_worker(singers):
     limits = Limits(seconds=1.0)
     statements = [
@@ -337,6 +338,7 @@ def test_a_gold_query_that_ends_its_worker_leaves_the_verdicts_of_others(singers
     assert "processor time" in verdicts[1].reason
 
 
+@pytest.mark.slow
 def test_memory_is_bounded_and_the_verdict_does_not_depend_on_what_ran_before(singers):
     limits = Limits(memory=30 * 2**20)
     hungry = COUNTING.format("x") + " ORDER BY hex(x)"

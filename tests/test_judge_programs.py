@@ -235,6 +235,7 @@ def test_a_disagreement_without_a_reason_is_a_fault(inputs, bird_checkout, tmp_p
     assert "unknown: official False, ours True" in done.stdout
 
 
+@pytest.mark.slow
 def test_conformance_of_metrics_tells_known_differences_from_faults(
     inputs, bird_checkout, tmp_path
 ):
@@ -250,6 +251,7 @@ def test_conformance_of_metrics_tells_known_differences_from_faults(
     assert program(*command, "--series", "0").returncode == 0
 
 
+@pytest.mark.slow
 def test_the_benchmark_writes_its_figures(inputs, bird_checkout, tmp_path):
     file = predictions(tmp_path, count="SELECT 3", view="SELECT name FROM singer")
     figures = tmp_path / "figures.json"

@@ -55,6 +55,7 @@ def pairs(questions, file):
     return [Pair(q.database, sql.get(q.id), q.gold_sql) for q in questions]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("questions", "databases", "count", "broken"), GOLD)
 def test_gold_is_correct_by_itself_in_every_mode(
     benchmarks, executor, questions, databases, count, broken
@@ -82,6 +83,7 @@ def test_accuracy_of_published_models_is_what_the_official_evaluator_says(
     assert scores == CODES[match]
 
 
+@pytest.mark.slow
 def test_every_verdict_of_the_official_bird_evaluator_is_repeated(benchmarks, executor):
     database = benchmarks / "bird" / "dev" / "dev_databases" / "superhero" / "superhero.sqlite"
     with open(benchmarks / "oracle" / "bird_superhero_official_ex.jsonl", encoding="utf-8") as file:

@@ -52,6 +52,7 @@ def test_the_merged_weights_have_the_type_asked_for(adapter, tmp_path):
     assert model.dtype == torch.bfloat16
 
 
+@pytest.mark.slow
 def test_a_merge_that_computes_something_else_gets_no_name(adapter, tmp_path, monkeypatch):
     monkeypatch.setitem(merge.__globals__["TOLERANCE"], "float32", -1.0)
     with pytest.raises(InputError, match="differs from the adapter"):

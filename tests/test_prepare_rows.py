@@ -187,6 +187,7 @@ def test_what_is_near_an_evaluation_question_is_reported_and_can_be_left_out(sin
     assert [row["id"] for row in rows] == ["q1"]
 
 
+@pytest.mark.slow
 def test_validation_rows_are_over_other_databases_than_training_rows(benchmarks, tmp_path):
     bird = ["--questions", benchmarks / "bird/train/train.json"]
     bird += ["--databases", benchmarks / "bird/train/train_databases"]
@@ -201,6 +202,7 @@ def test_validation_rows_are_over_other_databases_than_training_rows(benchmarks,
     assert len(rows) + len(validation) == 732 - sum(card["left_out"].values())
 
 
+@pytest.mark.slow
 def test_validation_rows_are_not_filtered_by_pass_rate(benchmarks, tmp_path):
     bird = ["--questions", benchmarks / "bird/train/train.json"]
     bird += ["--databases", benchmarks / "bird/train/train_databases"]
@@ -297,6 +299,7 @@ def test_unanimous_questions_make_no_merge_rows(singers, tmp_path):
     assert "no question has two drafts that differ" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("benchmark", "least"), [("spider", 90), ("bird", 93)])
 def test_real_candidates_make_merge_rows(benchmarks, tmp_path, benchmark, least):
     files = sorted((benchmarks / "predictions").glob(f"{benchmark}_dev__*.jsonl"))

@@ -38,6 +38,7 @@ def sample(benchmarks, tmp_path_factory):
     return data, folder / "databases", output
 
 
+@pytest.mark.slow
 def test_every_real_record_is_a_row_or_counted(sample):
     _, _, output = sample
     card = json.loads(Path(f"{output}.card.json").read_text())

@@ -100,6 +100,7 @@ def test_one_command_generates_votes_and_revises(tmp_path, server, questions):
     assert "12 revised" in out
 
 
+@pytest.mark.slow
 def test_the_stages_one_by_one_give_what_the_one_command_gives(tmp_path, server, questions):
     run(*csc(server, questions, tmp_path / "run"))
     candidates, output = tmp_path / "c.jsonl", tmp_path / "p.jsonl"
@@ -109,6 +110,7 @@ def test_the_stages_one_by_one_give_what_the_one_command_gives(tmp_path, server,
     assert output.read_text() == (tmp_path / "run" / "predictions.jsonl").read_text()
 
 
+@pytest.mark.slow
 def test_two_models_run_as_two_programs(tmp_path, server, questions):
     run(*csc(server, questions, tmp_path / "one"))
     out = run(*csc(server, questions, tmp_path / "two", "--merge_model", "other"))
@@ -128,6 +130,7 @@ def kill_when(process, file, lines):
     process.communicate()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("models", [(), ("--merge_model", "other")])
 @pytest.mark.parametrize("stage", ["candidates", "revisions"])
 def test_a_kill_in_each_stage_resumes_without_sampling_again(
@@ -205,6 +208,7 @@ def test_another_configuration_refuses_to_mix(tmp_path, server, questions):
     assert error.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_two_shards_joined_equal_one_run(tmp_path, server, questions):
     whole, joined = tmp_path / "whole.jsonl", tmp_path / "joined.jsonl"
     run("generate", *common(server, questions), "--output", whole)
@@ -251,6 +255,7 @@ def test_a_subset_of_the_questions_is_revised_by_id(tmp_path, server, questions)
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("values", ["true", "false"])
 def test_the_merge_model_is_trained_on_the_prompts_that_it_gets(
     tmp_path, server, singers, values, monkeypatch
@@ -340,6 +345,7 @@ def test_a_merge_model_that_is_none_is_refused_before_anything_is_sampled(
     assert not (tmp_path / "o").exists()
 
 
+@pytest.mark.slow
 def test_the_vote_of_real_predictions_is_the_known_one(tmp_path, benchmarks):
     figures = tmp_path / "f.json"
     files = sorted((benchmarks / "predictions").glob("spider_dev__*.jsonl"))

@@ -30,6 +30,7 @@ def test_variants_of_spider_dev_are_recognised_as_its_near_duplicates(benchmarks
     assert found.databases
 
 
+@pytest.mark.slow
 def test_spider_train_and_dev_share_no_database_and_little_else(benchmarks):
     databases = benchmarks / "spider" / "database"
     train = read_questions(benchmarks / "spider" / "train_spider.json", databases)

@@ -24,6 +24,7 @@ def real_predictions(benchmarks, benchmark):
         yield questions, read_predictions(file, questions)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("benchmark", RUNS)
 def test_real_predictions_earn_what_the_evaluation_says(benchmarks, benchmark):
     """2,202 in all: 1,944 on Spider dev, 258 on BIRD's superhero."""

@@ -42,6 +42,7 @@ def complete(sampler, n=3, seed=1, messages=MESSAGES, **settings):
     return done
 
 
+@pytest.mark.slow
 def test_samples_depend_on_their_seed_alone(local):
     first, again = complete(local).samples, complete(local).samples
     assert first == again

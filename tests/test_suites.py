@@ -32,6 +32,7 @@ def made(executor, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_the_shop_has_500_questions_over_at_least_30_shapes(made):
     records = list(read_jsonl(made / "shop" / "questions.jsonl"))
     assert len(records) == 500
@@ -39,6 +40,7 @@ def test_the_shop_has_500_questions_over_at_least_30_shapes(made):
     assert {record["difficulty"] for record in records} == {"simple", "moderate", "complex"}
 
 
+@pytest.mark.slow
 def test_the_laboratory_has_579_for_training_and_200_for_evaluation(made):
     for file, size in (("train", 579), ("evaluation", 200)):
         records = list(read_jsonl(made / "laboratory" / f"{file}.jsonl"))
@@ -47,12 +49,14 @@ def test_the_laboratory_has_579_for_training_and_200_for_evaluation(made):
         assert min(tiers[tier] for tier in ("simple", "moderate", "complex")) >= size / 5
 
 
+@pytest.mark.slow
 def test_the_laboratory_keeps_its_gold_in_postgresql_too(made):
     records = list(read_jsonl(made / "laboratory" / "train.jsonl"))
     assert any("EXTRACT(YEAR" in record["postgres_sql"] for record in records)
     assert not any("EXTRACT(" in record["gold_sql"] for record in records)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("suite", "file", "training"),
     [("shop", "questions", ""), ("laboratory", "evaluation", "train"), ("laboratory", "train", "")],
@@ -64,6 +68,7 @@ def test_nothing_is_empty_doubled_tied_or_leaked(made, executor, suite, file, tr
     assert check(questions, executor, known) == {}
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(made, executor, tmp_path):
     make(SHOP, tmp_path / "again", 42, executor)
     make(SHOP, tmp_path / "other", 43, executor)
@@ -129,6 +134,7 @@ def test_dates_of_postgresql_become_those_of_sqlite(postgres, sqlite):
     assert sqlite in to_sqlite(postgres, "postgres")
 
 
+@pytest.mark.slow
 def test_the_program_makes_and_checks(tmp_path):
     def program(*words):
         script = ROOT / "scripts" / "make_suite.py"

@@ -97,6 +97,7 @@ def test_a_hub_that_cannot_be_reached_is_given_up_at_once(tmp_path):
     assert time.monotonic() - start < 15
 
 
+@pytest.mark.slow
 def test_a_hub_that_does_not_answer_is_given_up_in_seconds(tmp_path):
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
