@@ -3,12 +3,13 @@
     python scripts/bench/conformance.py --questions dev.json --databases database \\
         --predictions predictions/*.jsonl --bird ~/mini_dev --test-suite ~/test-suite-sql-eval
 
-runs the evaluators of your own checkouts on the same distinct (prediction, gold) pairs as ours and
-prints every pair on which they disagree, with the reason. Good is: no pair with the reason
-"unknown". Otherwise the exit code is 1.
+Runs the evaluators of your own checkouts on the same distinct (prediction, gold) pairs as ours, and
+prints every pair on which they disagree, with the reason. docs/judge.md lists the known reasons.
 
-BIRD's evaluator needs `func_timeout`, Spider's needs `sqlparse` and `tqdm`; `--python` names an
-interpreter that has them. docs/judge.md lists the known reasons.
+A good result: no disagreement has the reason "unknown". If one has, the exit code is 1.
+
+BIRD's evaluator needs `func_timeout`; Spider's needs `sqlparse` and `tqdm`. `--python` names an
+interpreter that has them.
 """
 
 import sys

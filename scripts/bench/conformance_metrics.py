@@ -4,12 +4,14 @@
         --predictions predictions/*.jsonl --bird ~/mini_dev \\
         --test-suite ~/test-suite-sql-eval --tables tables.json
 
-runs the scripts of your own checkouts on the same distinct (prediction, gold) pairs as ours and
-prints every value that differs, with the reason. Good is: no difference with the reason "unknown".
-Otherwise the exit code is 1. For execution accuracy there is scripts/bench/conformance.py.
+Runs the scripts of your own checkouts on the same distinct (prediction, gold) pairs as ours, and
+prints every value that differs, with the reason. For execution accuracy there is
+scripts/bench/conformance.py.
 
-R-VES is computed from measured times, which are never the same twice. Both sides therefore get the
-same random time ratios, `--series` lists of them, instead of measuring.
+A good result: no difference has the reason "unknown". If one has, the exit code is 1.
+
+R-VES is computed from measured times, which are never the same twice. Instead of measuring, both
+sides get the same random time ratios: `--series` lists of them.
 
 BIRD's scripts need `func_timeout` and `numpy`; Spider's need `sqlparse`, `tqdm` and `nltk`.
 `--python` names an interpreter that has them.

@@ -1,20 +1,21 @@
-"""How many pairs does the judge judge in a second, beside the official evaluators and plain SQLite?
+"""How fast is the judge, beside the official evaluators and plain SQLite?
 
     python scripts/bench/judge.py --questions dev.json --databases database \\
         --predictions predictions/*.jsonl --bird ~/mini_dev --test-suite ~/test-suite-sql-eval
 
-measures on the same pairs, in one run and with the same number of processes:
+Measures on the same pairs, in one run and with the same number of processes:
 - ours in every match mode, cold (nothing cached) and again (everything cached);
 - the bare loop: processes that only execute both queries on open connections and compare the sets
   of rows, without limits or sandbox: what SQLite itself can do;
-- the official evaluators, if you give a checkout;
+- the official evaluators, if you give their checkouts;
 - one reward call: 64 questions with 16 completions each;
 - how long a runaway statement occupies its worker, and the memory of a worker.
 
 The speed of a machine changes from minute to minute. The contenders therefore take turns in
 `--rounds` rounds; a figure is the median of the rounds, a ratio the median of the rounds' ratios.
-Good is: faster than the bare loop, and about ten times as fast as BIRD's evaluator (docs/judge.md
-has the figures on Spider dev).
+
+A good result: faster than the bare loop, and about ten times as fast as BIRD's evaluator.
+docs/judge.md has the figures on Spider dev.
 """
 
 import multiprocessing

@@ -1,13 +1,15 @@
-"""How much longer does generation take because the candidates' SQL is run meanwhile?
+"""How much longer does generation take because the candidates' SQL runs at the same time?
 
     python scripts/bench/overlap.py --model quickstart/grpo \\
         --questions quickstart/demo/test.jsonl --template configs/quickstart/think.txt \\
         --sample_values 0 --max_tokens 64 --temperature 1.0 --json overlap.json
 
-takes the options of inference/generate.py. It loads the model once. Then two ways take turns, so
+Takes the options of inference/generate.py. The model is loaded once. Then two ways take turns, so
 that other work of the machine slows both: all that inference/generate.py does, and the same
 requests to the sampler with nothing else. The first turn of each is a warm-up: from then on, the
-prompts' prefixes are cached. Good is a ratio near 1 (docs/inference.md: 1.015 on two cores).
+prompts' prefixes are cached.
+
+A good result: a ratio near 1. It was 1.015 on two cores (docs/inference.md).
 """
 
 import time

@@ -3,10 +3,11 @@
     python scripts/bench/prepare.py --data SYNSQL/data.json --databases SYNSQL/databases \\
         --folder /tmp/bench --records 1000000
 
-makes a file of that size by repeating real records, each time with another question and other
-white space in the SQL, so that no record is a duplicate and no result is cached. It then runs the
-program on it. Good is memory that does not grow with the file, and hours, not days, for all of
-SynSQL-2.5M (docs/data.md has the figures).
+Makes a file of that size by repeating real records, each time with another question and other
+white space in the SQL, so that no record is a duplicate and no result is cached. Then it runs the
+program on the file.
+
+A good result: hours, not days, for all of SynSQL-2.5M, in about 500 MB (docs/data.md).
 
 `--kill_after SECONDS` kills the program in the middle. The next call resumes, and measures the
 speed from there.

@@ -2,12 +2,12 @@
 
     python scripts/bench/sft_speed.py --data rows.jsonl --model MODEL --json bench.json
 
-starts both programs as users do, in turn, `--repeats` times, and compares the best run of each, in
+Starts both programs as users do, in turn, `--repeats` times, and compares the best run of each, in
 tokens per second. Without a GPU the seconds are processor time on one core, so other work of the
-machine has little effect. Good is a ratio of at least 1 (docs/sft.md: 1.03).
+machine has little effect. With a GPU the speed of a 0.5B Qwen2 with random weights follows, with
+and without packing, and its share of the GPU's peak.
 
-On a GPU the speed of a 0.5B Qwen2 with random weights follows, with and without packing, and its
-share of what the GPU can do at most.
+A good result: a ratio of at least 1. It was 1.03 on one core (docs/sft.md).
 """
 
 import json

@@ -2,13 +2,14 @@
 
     python scripts/bench/values.py --benchmark spider --root SPIDER --split dev
 
-Take the text literals of the gold queries that occur in their own column of the database, in upper
-or lower case. Recall is the share of them that the prompt shows beside that column. The program
-also prints the time of a search and the mean length of the schema's text in tokens (an estimate).
-Good is a higher recall than the published method's at fewer tokens (docs/data.md has the figures).
+Takes the text literals of the gold queries that occur, in upper or lower case, in their own column
+of the database. Recall is the share of them that the prompt shows beside that column. The program
+also prints the time of a search, and the mean length of the schema's text in tokens (an estimate).
 
 The published method is built here for comparison: BM25 hits for all 1- to 8-grams of the question,
 kept if they share a substring of more than 85 % of their length with it.
+
+A good result: a higher recall than the published method's, with fewer tokens (docs/data.md).
 """
 
 import statistics

@@ -1,13 +1,15 @@
-"""How right is each way of choosing among candidates, and how many samples does it need?
+"""How often is each way of choosing among candidates right, and how many samples does it need?
 
     python scripts/bench/voting.py --benchmark spider --root SPIDER --split dev \\
         --candidates predictions/*.jsonl --json voting.json
 
-prints execution accuracy, in percent of the questions whose gold query runs, for pass@k, votes of
-k, the vote weighted by source, the best of the two largest groups, and the adaptive vote at each
+Prints execution accuracy, in percent of the questions whose gold query runs, of pass@k, votes of k,
+the vote weighted by source, the better of the two largest groups, and the adaptive vote at each
 `--confidence` and `--round_size`. Ties, and the moment when an adaptive vote is decided, depend on
-the order of the candidates: the figures are means over `--shuffles` orders. Good is an adaptive
-vote as right as the vote of all, with a fraction of the samples (docs/inference.md).
+the order of the candidates: the figures are means over `--shuffles` orders.
+
+A good result: the adaptive vote is as accurate as the vote of all, with a fraction of the samples
+(docs/inference.md).
 """
 
 import random
