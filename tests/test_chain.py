@@ -1,4 +1,4 @@
-"""The whole chain at its smallest: real vLLM, real TRL, GRPO under DeepSpeed on two processes."""
+"""The smallest quickstart: real vLLM, real TRL, GRPO under DeepSpeed on two processes."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """The folder of a finished run, and what the run printed."""
+    """The folder of a finished run, and its output."""
     folder = tmp_path_factory.mktemp("chain") / "quickstart"
     return folder, quickstart(folder)
 

@@ -1,4 +1,4 @@
-"""The quickstart's data and model: deterministic, held out for real, and wrong only as stated."""
+"""The quickstart's data and model: deterministic, really held out, wrong as often as stated."""
 
 import json
 import subprocess
@@ -125,17 +125,17 @@ def test_a_habit_never_gives_the_right_result(form, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (("--habit", "1.5"), "habit must be between 0 and 1, got 1.5"),
         (("--held_out", "3"), "held_out must be at least 20, got 3"),
         (("--template", "nowhere.txt"), "no template 'nowhere.txt'"),
     ],
 )
-def test_a_wrong_option_is_one_line(words, said, tmp_path):
+def test_a_wrong_option_is_one_line(words, message, tmp_path):
     ended = make_demo(tmp_path / "demo", *words)
     assert ended.returncode == 2
-    assert said in ended.stderr
+    assert message in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
 
 

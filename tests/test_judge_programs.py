@@ -1,4 +1,4 @@
-"""The programs around the judge: gold audit, conformance, benchmark."""
+"""The programs around the judge: the gold audit, conformance, and the benchmark of its speed."""
 
 import json
 import subprocess
@@ -107,8 +107,8 @@ def test_the_audit_finds_what_is_wrong_with_each_gold_query(to_audit, tmp_path):
         "--json",
         tmp_path / "summary.json",
     )
-    found = {record["id"]: record["findings"] for record in lines(outputs["audit"])}
-    assert found == {name: findings for name, (_, _, findings) in GOLD.items()}
+    findings_by_id = {record["id"]: record["findings"] for record in lines(outputs["audit"])}
+    assert findings_by_id == {name: findings for name, (_, _, findings) in GOLD.items()}
     clean = [record["id"] for record in lines(outputs["clean"])]
     assert clean == ["count", "view", "mean", "order"]
     summary = json.loads((tmp_path / "summary.json").read_text())
@@ -137,15 +137,17 @@ def test_a_reversed_copy_has_the_same_rows_and_other_first_ones(singers, tmp_pat
     copy = tmp_path / "copy.sqlite"
     create_reversed_copy(singers, copy)
     with Executor(workers=1) as executor:
-        mine, other = (
+        original, reversed_ = (
             [
                 executor.run([Statement(path, sql)], preview=9)[0]
                 for sql in ("SELECT * FROM singer", "SELECT * FROM song")
             ]
             for path in (singers, copy)
         )
-    assert [execution.digest for execution in mine] == [execution.digest for execution in other]
-    assert mine[0].rows == other[0].rows[::-1]
+    assert [execution.digest for execution in original] == [
+        execution.digest for execution in reversed_
+    ]
+    assert original[0].rows == reversed_[0].rows[::-1]
 
 
 EVALUATION_EX = """
@@ -174,8 +176,8 @@ def iterated_execute_sql(predicted_sql, ground_truth, db_path, iterate_num, sql_
     assert execute_sql(predicted_sql, db_path, sql_dialect) == []
     ratios = []
     for _ in range(iterate_num):
-        mine, gold = (execute_sql("", "", "", return_time=True) for _ in range(2))
-        ratios.append(gold / mine)
+        predicted, gold = (execute_sql("", "", "", return_time=True) for _ in range(2))
+        ratios.append(gold / predicted)
     return 1 if len(ratios) > 1 else 1 / 0
 """
 
@@ -246,8 +248,8 @@ def test_conformance_of_metrics_tells_known_differences_from_faults(
     assert "soft-f1: 1 of 3 differ" in done.stdout
     assert "not a query: the script scores its empty result" in done.stdout
     assert "more series are undefined officially" in done.stdout
-    found = json.loads(report.read_text())["differences"]
-    assert {one["reason"] for one in found if one["metric"] == "r-ves"} == {"unknown"}
+    differences = json.loads(report.read_text())["differences"]
+    assert {d["reason"] for d in differences if d["metric"] == "r-ves"} == {"unknown"}
     assert program(*command, "--series", "0").returncode == 0
 
 

@@ -1,4 +1,4 @@
-"""The quickstart's runner: each stage once, visible, and never half done."""
+"""The quickstart: its stages run once each, show their commands, and are never left half done."""
 
 import json
 import shlex
@@ -19,7 +19,7 @@ APPEND = "import sys; open(sys.argv[1], 'a').write(sys.argv[2])"
 
 
 def writing(name: str, text: str, folder: Path, reads: tuple[Path, ...] = ()) -> Stage:
-    """A stage that appends to its output, so that running twice shows."""
+    """A stage that appends to its output, so that a second run is visible."""
     file = folder / f"{name}.txt"
     command = shlex.join(["python", "-c", APPEND, str(file), text])
     return Stage(name, f"write {text}", command, (file,), reads)

@@ -1,3 +1,5 @@
+"""The suites: deterministic, sound, and free of what is trained on."""
+
 import hashlib
 import json
 import subprocess
@@ -64,8 +66,8 @@ def test_the_laboratory_keeps_its_gold_in_postgresql_too(made):
 def test_nothing_is_empty_doubled_tied_or_leaked(made, executor, suite, file, training):
     folder = made / suite
     questions = read_questions(folder / f"{file}.jsonl", folder / "databases")
-    known = read_questions(folder / f"{training}.jsonl", folder / "databases") if training else []
-    assert check(questions, executor, known) == {}
+    trained = read_questions(folder / f"{training}.jsonl", folder / "databases") if training else []
+    assert check(questions, executor, trained) == {}
 
 
 @pytest.mark.slow

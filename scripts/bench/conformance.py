@@ -22,7 +22,7 @@ from slmsql.errors import InputError, run_program
 from slmsql.execution import Executor, Pair, Status, Verdict
 from slmsql.files import write_json
 from slmsql.match import orders_rows
-from slmsql.official import Answer, Evaluator, judge_officially
+from slmsql.official import Evaluator, OfficialAnswer, judge_officially
 from slmsql.official.options import OfficialOptions, pairs_of
 
 UNKNOWN = "unknown"
@@ -96,14 +96,14 @@ def _compare(
     return disagreements
 
 
-def _agree(answer: Answer, verdict: Verdict) -> bool:
+def _agree(answer: OfficialAnswer, verdict: Verdict) -> bool:
     """If the gold query fails, BIRD's evaluator says "wrong", and ours gives no verdict."""
     gold_fails = verdict.correct is None and not verdict.gold.ok
     return answer.correct is verdict.correct or (answer.correct is False and gold_fails)
 
 
 def _disagreement(
-    evaluator: Evaluator, pair: Pair, answer: Answer, verdict: Verdict
+    evaluator: Evaluator, pair: Pair, answer: OfficialAnswer, verdict: Verdict
 ) -> Disagreement:
     return Disagreement(
         evaluator,
@@ -116,7 +116,7 @@ def _disagreement(
     )
 
 
-def _reason(evaluator: Evaluator, pair: Pair, answer: Answer, verdict: Verdict) -> str:
+def _reason(evaluator: Evaluator, pair: Pair, answer: OfficialAnswer, verdict: Verdict) -> str:
     """Why our verdict differs on purpose: the first reason that applies (see docs/judge.md)."""
     execution = verdict.predicted
     if answer.correct is None and not verdict.gold.ok:

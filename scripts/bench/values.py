@@ -55,7 +55,7 @@ class Options(SourceOptions):
 
 
 @dataclass(frozen=True, slots=True)
-class Measurement:
+class Recall:
     """What a method achieves; `mean_tokens` is that of the schema's text, an estimate."""
 
     literals: int
@@ -102,7 +102,7 @@ def main() -> None:
         write_json(Path(options.json), {name: r.figures() for name, r in results.items()})
 
 
-def measure(questions: Sequence[Question], search: Search, *, brief: bool) -> Measurement:
+def measure(questions: Sequence[Question], search: Search, *, brief: bool) -> Recall:
     """Search values for all questions; `brief` as for `read_schema`."""
     literals = shown_count = 0
     milliseconds: list[float] = []
@@ -121,7 +121,7 @@ def measure(questions: Sequence[Question], search: Search, *, brief: bool) -> Me
                 shown_count += 1
             else:
                 misses.append((question.text, literal))
-    return Measurement(
+    return Recall(
         literals,
         shown_count,
         mean_ms=statistics.mean(milliseconds),

@@ -46,7 +46,7 @@ class Exercise:
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
+class Comparison:
     """A comparison of a column with a number: "price below 40"."""
 
     column: str
@@ -68,56 +68,56 @@ def fill(form: str, domain: Domain, random: Random) -> Exercise:
 
 
 def _list(domain: Domain, random: Random) -> Exercise:
-    table, condition = _table_and_condition(domain, random)
+    table, comparison = _table_and_comparison(domain, random)
     shown = random.choice([table.title, table.label.name])
-    thought = f"{table.name}: {condition.sql}; show {shown}"
-    rest = f"FROM {table.name} WHERE {condition.sql}"
+    thought = f"{table.name}: {comparison.sql}; show {shown}"
+    rest = f"FROM {table.name} WHERE {comparison.sql}"
     return Exercise(
-        ("list", table.name, shown, condition.column, condition.word),
-        f"List the {shown} of the {table.plural} with {condition.text}.",
+        ("list", table.name, shown, comparison.column, comparison.word),
+        f"List the {shown} of the {table.plural} with {comparison.text}.",
         Solution(thought, f"SELECT {shown} {rest}"),
         habit=Solution(
-            f"{thought}, {condition.column}", f"SELECT {shown}, {condition.column} {rest}"
+            f"{thought}, {comparison.column}", f"SELECT {shown}, {comparison.column} {rest}"
         ),
     )
 
 
 def _count(domain: Domain, random: Random) -> Exercise:
-    table, condition = _table_and_condition(domain, random)
+    table, comparison = _table_and_comparison(domain, random)
     label, value = _label_and_value(table, random)
     return Exercise(
-        ("count", table.name, label, condition.column, condition.word),
-        f"How many {table.plural} with {label} {value} have {condition.text}?",
+        ("count", table.name, label, comparison.column, comparison.word),
+        f"How many {table.plural} with {label} {value} have {comparison.text}?",
         Solution(
-            f"{table.name}: {label} = {value}, {condition.sql}; count",
-            f"SELECT COUNT(*) FROM {table.name} WHERE {label} = '{value}' AND {condition.sql}",
+            f"{table.name}: {label} = {value}, {comparison.sql}; count",
+            f"SELECT COUNT(*) FROM {table.name} WHERE {label} = '{value}' AND {comparison.sql}",
         ),
     )
 
 
 def _aggregate(domain: Domain, random: Random) -> Exercise:
-    table, condition = _table_and_condition(domain, random)
+    table, comparison = _table_and_comparison(domain, random)
     measured = random.choice(table.numbers).name
     aggregate = random.choice(list(AGGREGATES))
     return Exercise(
-        ("aggregate", table.name, measured, aggregate, condition.column, condition.word),
-        f"What is the {aggregate} {measured} of the {table.plural} with {condition.text}?",
+        ("aggregate", table.name, measured, aggregate, comparison.column, comparison.word),
+        f"What is the {aggregate} {measured} of the {table.plural} with {comparison.text}?",
         Solution(
-            f"{table.name}: {condition.sql}; {aggregate} {measured}",
-            f"SELECT {AGGREGATES[aggregate]}({measured}) FROM {table.name} WHERE {condition.sql}",
+            f"{table.name}: {comparison.sql}; {aggregate} {measured}",
+            f"SELECT {AGGREGATES[aggregate]}({measured}) FROM {table.name} WHERE {comparison.sql}",
         ),
     )
 
 
 def _extreme(domain: Domain, random: Random) -> Exercise:
-    table, condition = _table_and_condition(domain, random)
+    table, comparison = _table_and_comparison(domain, random)
     column = random.choice(table.numbers).name
     order = random.choice(list(ORDERS))
-    thought = f"{table.name}: {condition.sql}; {order} {column} first; show"
-    rest = f"FROM {table.name} WHERE {condition.sql} ORDER BY {column} {ORDERS[order]} LIMIT 1"
+    thought = f"{table.name}: {comparison.sql}; {order} {column} first; show"
+    rest = f"FROM {table.name} WHERE {comparison.sql} ORDER BY {column} {ORDERS[order]} LIMIT 1"
     return Exercise(
-        ("extreme", table.name, column, order, condition.column, condition.word),
-        f"Of the {table.plural} with {condition.text}, give the id of the one with the {order}"
+        ("extreme", table.name, column, order, comparison.column, comparison.word),
+        f"Of the {table.plural} with {comparison.text}, give the id of the one with the {order}"
         f" {column}.",
         Solution(f"{thought} id", f"SELECT id {rest}"),
         habit=Solution(f"{thought} all", f"SELECT * {rest}"),
@@ -125,27 +125,27 @@ def _extreme(domain: Domain, random: Random) -> Exercise:
 
 
 def _groups(domain: Domain, random: Random) -> Exercise:
-    table, condition = _table_and_condition(domain, random)
+    table, comparison = _table_and_comparison(domain, random)
     label = table.label.name
-    thought = f"{table.name}: {condition.sql}; count by {label}; show"
-    rest = f"COUNT(*) FROM {table.name} WHERE {condition.sql} GROUP BY {label}"
+    thought = f"{table.name}: {comparison.sql}; count by {label}; show"
+    rest = f"COUNT(*) FROM {table.name} WHERE {comparison.sql} GROUP BY {label}"
     return Exercise(
-        ("groups", table.name, label, condition.column, condition.word),
-        f"For each {label}, count the {table.plural} with {condition.text}.",
+        ("groups", table.name, label, comparison.column, comparison.word),
+        f"For each {label}, count the {table.plural} with {comparison.text}.",
         Solution(f"{thought} {label}, count", f"SELECT {label}, {rest}"),
         habit=Solution(f"{thought} count", f"SELECT {rest}"),
     )
 
 
 def _having(domain: Domain, random: Random) -> Exercise:
-    table, condition = _table_and_condition(domain, random)
+    table, comparison = _table_and_comparison(domain, random)
     label = table.label.name
     count = random.randint(1, 6)
-    thought = f"{table.name}: {condition.sql}; count by {label} > {count}; show {label}"
-    rest = f"FROM {table.name} WHERE {condition.sql} GROUP BY {label} HAVING COUNT(*) > {count}"
+    thought = f"{table.name}: {comparison.sql}; count by {label} > {count}; show {label}"
+    rest = f"FROM {table.name} WHERE {comparison.sql} GROUP BY {label} HAVING COUNT(*) > {count}"
     return Exercise(
-        ("having", table.name, label, condition.column, condition.word),
-        f"Which {label} has more than {count} {table.plural} with {condition.text}?",
+        ("having", table.name, label, comparison.column, comparison.word),
+        f"Which {label} has more than {count} {table.plural} with {comparison.text}?",
         Solution(thought, f"SELECT {label} {rest}"),
         habit=Solution(f"{thought}, count", f"SELECT {label}, COUNT(*) {rest}"),
     )
@@ -155,14 +155,14 @@ def _joined(domain: Domain, random: Random) -> Exercise:
     child, parent = domain.child, domain.parent
     shown = random.choice([child.title, child.label.name])
     label, value = _label_and_value(parent, random)
-    condition = _condition(child, random)
+    comparison = _comparison(child, random)
     return Exercise(
-        ("joined", shown, label, condition.column, condition.word),
-        f"List the {shown} of the {child.plural} with {condition.text} whose {parent.name} has"
+        ("joined", shown, label, comparison.column, comparison.word),
+        f"List the {shown} of the {child.plural} with {comparison.text} whose {parent.name} has"
         f" {label} {value}.",
         Solution(
-            f"join {child.name}, {parent.name}: {label} = {value}, {condition.sql}; show {shown}",
-            f"SELECT {shown} {_join(domain)} WHERE {label} = '{value}' AND {condition.sql}",
+            f"join {child.name}, {parent.name}: {label} = {value}, {comparison.sql}; show {shown}",
+            f"SELECT {shown} {_join(domain)} WHERE {label} = '{value}' AND {comparison.sql}",
         ),
     )
 
@@ -170,17 +170,18 @@ def _joined(domain: Domain, random: Random) -> Exercise:
 def _joined_groups(domain: Domain, random: Random) -> Exercise:
     child, parent = domain.child, domain.parent
     label = parent.label.name
-    condition = _condition(child, random)
+    comparison = _comparison(child, random)
     measured = random.choice(child.numbers).name
     aggregate = random.choice(list(AGGREGATES))
     return Exercise(
-        ("joined groups", label, measured, aggregate, condition.column, condition.word),
+        ("joined groups", label, measured, aggregate, comparison.column, comparison.word),
         f"For each {label} of the {parent.name}, what is the {aggregate} {measured} of the"
-        f" {child.plural} with {condition.text}?",
+        f" {child.plural} with {comparison.text}?",
         Solution(
-            f"join {child.name}, {parent.name}: {condition.sql}; {aggregate} {measured} by {label}",
+            f"join {child.name}, {parent.name}: {comparison.sql};"
+            f" {aggregate} {measured} by {label}",
             f"SELECT {label}, {AGGREGATES[aggregate]}({measured}) {_join(domain)}"
-            f" WHERE {condition.sql} GROUP BY {label}",
+            f" WHERE {comparison.sql} GROUP BY {label}",
         ),
     )
 
@@ -188,41 +189,41 @@ def _joined_groups(domain: Domain, random: Random) -> Exercise:
 def _without(domain: Domain, random: Random) -> Exercise:
     child, parent = domain.child, domain.parent
     shown = random.choice([parent.title, parent.label.name, "id"])
-    condition = _condition(child, random)
+    comparison = _comparison(child, random)
     return Exercise(
-        ("without", shown, condition.column, condition.word),
+        ("without", shown, comparison.column, comparison.word),
         f"List the {shown} of the {parent.plural} without any of the {child.plural} with"
-        f" {condition.text}.",
+        f" {comparison.text}.",
         Solution(
-            f"{parent.name}: not in {child.name} with {condition.sql}; show {shown}",
+            f"{parent.name}: not in {child.name} with {comparison.sql}; show {shown}",
             f"SELECT {shown} FROM {parent.name} WHERE id NOT IN (SELECT {domain.key}"
-            f" FROM {child.name} WHERE {condition.sql})",
+            f" FROM {child.name} WHERE {comparison.sql})",
         ),
     )
 
 
 def _either(domain: Domain, random: Random) -> Exercise:
-    table, condition = _table_and_condition(domain, random)
+    table, comparison = _table_and_comparison(domain, random)
     label, value = _label_and_value(table, random)
     return Exercise(
-        ("either", table.name, label, condition.column, condition.word),
-        f"List the {table.title} of the {table.plural} with {label} {value} or {condition.text}.",
+        ("either", table.name, label, comparison.column, comparison.word),
+        f"List the {table.title} of the {table.plural} with {label} {value} or {comparison.text}.",
         Solution(
-            f"{table.name}: {label} = {value} or {condition.sql}; show {table.title}",
-            f"SELECT {table.title} FROM {table.name} WHERE {label} = '{value}' OR {condition.sql}",
+            f"{table.name}: {label} = {value} or {comparison.sql}; show {table.title}",
+            f"SELECT {table.title} FROM {table.name} WHERE {label} = '{value}' OR {comparison.sql}",
         ),
     )
 
 
-def _table_and_condition(domain: Domain, random: Random) -> tuple[Table, Condition]:
+def _table_and_comparison(domain: Domain, random: Random) -> tuple[Table, Comparison]:
     table = random.choice(domain.tables())
-    return table, _condition(table, random)
+    return table, _comparison(table, random)
 
 
-def _condition(table: Table, random: Random) -> Condition:
+def _comparison(table: Table, random: Random) -> Comparison:
     number = random.choice(table.numbers)
     value = random.randrange(number.low + 1, number.high)
-    return Condition(number.name, random.choice(list(COMPARISONS)), value)
+    return Comparison(number.name, random.choice(list(COMPARISONS)), value)
 
 
 def _label_and_value(table: Table, random: Random) -> tuple[str, str]:

@@ -13,9 +13,10 @@ from pathlib import Path
 
 from slmsql.cli.config import parse
 from slmsql.consistency.candidates import read_candidates
+from slmsql.consistency.judging import judge_candidates
 from slmsql.errors import run_program
 from slmsql.evaluation.statistics import Interval, mean_interval, share_interval
-from slmsql.execution import Executor, Pair
+from slmsql.execution import Executor
 from slmsql.files import Record, read_json, read_jsonl, write_json
 from slmsql.match import Match
 from slmsql.questions.question import Question
@@ -89,14 +90,10 @@ def evaluated_scores(file: Path, questions: Sequence[Question]) -> tuple[float, 
 def candidate_scores(file: Path, questions: Sequence[Question]) -> list[tuple[bool, ...]]:
     """Which candidates of each question are right."""
     sets = read_candidates([file], questions)
-    pairs = [
-        Pair(question.database, candidate.sql, question.gold_sql)
-        for question, candidate_set in zip(questions, sets, strict=True)
-        for candidate in candidate_set.candidates
-    ]
+    gold = {question.id: question.gold_sql for question in questions}
     with Executor() as executor:
-        verdicts = iter(executor.judge(pairs, match=Match.BIRD))
-    return [tuple(next(verdicts).correct is True for _ in s.candidates) for s in sets]
+        judged_sets = judge_candidates(sets, gold, executor, Match.BIRD)
+    return [judged.correct for judged in judged_sets]
 
 
 def as_report(rows: Sequence[Row], demo: Record) -> Record:

@@ -46,7 +46,7 @@ class Measure(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class OfficialAnswer:
     """What an official script says of one task; `value` is None if the script itself failed."""
 
     value: Any
@@ -65,7 +65,7 @@ def judge_officially(
     *,
     processes: int = 2,
     python: str = sys.executable,
-) -> tuple[list[Answer], float]:
+) -> tuple[list[OfficialAnswer], float]:
     """Let an official evaluator judge pairs.
 
     It works on copies of the databases, because it carries out predictions that write.
@@ -97,7 +97,7 @@ def measure_officially(
     tables: Path | None = None,
     processes: int = 2,
     python: str = sys.executable,
-) -> tuple[list[Answer], float]:
+) -> tuple[list[OfficialAnswer], float]:
     """Let an official script compute a metric of each task.
 
     Args:
@@ -128,7 +128,9 @@ def pair_task(pair: Pair) -> Record:
     }
 
 
-def _run(words: Sequence[str], tasks: Sequence[Record], python: str) -> tuple[list[Answer], float]:
+def _run(
+    words: Sequence[str], tasks: Sequence[Record], python: str
+) -> tuple[list[OfficialAnswer], float]:
     done = subprocess.run(
         [python, str(RUNNER), *words],
         input="\n".join(map(json.dumps, tasks)),
@@ -137,5 +139,5 @@ def _run(words: Sequence[str], tasks: Sequence[Record], python: str) -> tuple[li
     )
     if done.returncode:
         raise InputError(f"the {words[0]} evaluator failed: {done.stderr.strip()[-400:]}")
-    answers = [Answer(**json.loads(line)) for line in done.stdout.splitlines()]
+    answers = [OfficialAnswer(**json.loads(line)) for line in done.stdout.splitlines()]
     return answers, float(json.loads(done.stderr.splitlines()[-1])["seconds"])
