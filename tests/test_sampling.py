@@ -20,6 +20,7 @@ from inference.sampling.transformers_sampler import TransformersSampler
 from slmsql.errors import InputError
 from tests.tiny_model import tiny_model
 
+pytestmark = pytest.mark.slow  # loads models
 MESSAGES = [{"role": "user", "content": "How many singers are there?"}]
 
 
@@ -42,7 +43,6 @@ def complete(sampler, n=3, seed=1, messages=MESSAGES, **settings):
     return done
 
 
-@pytest.mark.slow
 def test_samples_depend_on_their_seed_alone(local):
     first, again = complete(local).samples, complete(local).samples
     assert first == again
@@ -178,7 +178,6 @@ def wait_for(url, process, log):
     raise AssertionError(log.read_text()[-3000:])
 
 
-@pytest.mark.slow
 def test_vllm_its_server_and_transformers_agree(model, local, server):
     greedy, drawn = requests(GREEDY, 1), requests(DRAWN, 4)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:

@@ -7,6 +7,7 @@ from sft.models import check_packing
 from slmsql.errors import InputError
 from tests.tiny_model import KINDS, tiny_model
 
+pytestmark = pytest.mark.slow  # loads models
 LENGTHS = (7, 12, 5)
 ATTENTION_ONLY = [kind for kind in KINDS if kind != "lfm2"]
 
