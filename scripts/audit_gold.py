@@ -28,7 +28,7 @@ from slmsql.execution import Executor, Limits
 from slmsql.files import write_json, write_jsonl
 from slmsql.match import Match
 from slmsql.questions.gold_audit import (
-    Audited,
+    AuditedQuestion,
     Finding,
     audit,
     clean_questions,
@@ -75,7 +75,9 @@ def main() -> None:
         sys.exit(1)
 
 
-def show(audited: Sequence[Audited], clean: Sequence[Question], wrong: Sequence[str]) -> None:
+def show(
+    audited: Sequence[AuditedQuestion], clean: Sequence[Question], wrong: Sequence[str]
+) -> None:
     counts = Counter(finding for entry in audited for finding in entry.findings)
     print(f"{len(audited):7}  questions")
     for finding in Finding:
@@ -91,7 +93,10 @@ def show(audited: Sequence[Audited], clean: Sequence[Question], wrong: Sequence[
 
 
 def write(
-    options: Options, audited: Sequence[Audited], clean: Sequence[Question], wrong: Sequence[str]
+    options: Options,
+    audited: Sequence[AuditedQuestion],
+    clean: Sequence[Question],
+    wrong: Sequence[str],
 ) -> None:
     if options.output:
         write_jsonl(options.output, (entry.as_record() for entry in audited))

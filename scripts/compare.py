@@ -1,10 +1,10 @@
-"""Is one run better than another, or is it chance?
+"""Compares runs: is one better than another, or is the difference chance?
 
-    python scripts/compare.py --runs BEFORE AFTER [MORE ...] [--output compare.html] [--json FILE]
+    python scripts/compare.py --runs before=runs/a after=runs/b --output compare.html --json FILE
 
-A run is a folder that evaluate.py has written; NAME=FOLDER names it. Each is compared with the
-first, question by question: McNemar's exact test, and a paired bootstrap interval of the
-difference. The page lists what was gained and what was lost.
+A run is a folder written by evaluate.py; NAME=FOLDER gives it a name. Each run is compared with the
+first one, question by question, by McNemar's exact test and a paired bootstrap interval of the
+difference. The page lists the questions gained and lost.
 """
 
 from collections.abc import Sequence
@@ -22,10 +22,8 @@ from slmsql.page.runs import run_sections
 
 @dataclass
 class Options:
-    runs: list[str] = field(metadata={"help": "two or more folders, or NAME=FOLDER"})
-    match: str = field(
-        default="", metadata={"help": "mode to compare in; default: that of the runs"}
-    )
+    runs: list[str] = field(metadata={"help": "two or more folders, each FOLDER or NAME=FOLDER"})
+    match: str = field(default="", metadata={"help": "match mode; by default that of the runs"})
     output: str = field(default="", metadata={"help": "HTML page to write"})
     json: str = field(default="", metadata={"help": "file for the figures"})
 
@@ -50,16 +48,16 @@ def main() -> None:
 
 
 def against(first: EvaluationRun, second: EvaluationRun, mode: str) -> Record:
-    """The second run against the first: in total, by difficulty, and by each further metric."""
+    """Compare the second run with the first: in total, by difficulty, and by each other metric."""
     before, after = verdicts(first, mode), verdicts(second, mode)
     if before.keys() != after.keys():
         raise InputError(
             f"{first.name} and {second.name} judge different questions ({len(before)} and "
             f"{len(after)}, {len(before.keys() & after.keys())} of them shared); compare runs on "
-            "the same ones"
+            "the same questions"
         )
     if not before:
-        raise InputError(f"{first.name}: no question was judged in the mode {mode!r}")
+        raise InputError(f"{first.name}: no question was judged in mode {mode!r}")
     levels = {o["id"]: o["difficulty"] for o in first.outcomes if o["difficulty"]}
     return {
         "name": second.name,
@@ -76,7 +74,7 @@ def against(first: EvaluationRun, second: EvaluationRun, mode: str) -> Record:
 def _mode(runs: Sequence[EvaluationRun]) -> str:
     modes = sorted({str(run.report["match"]) for run in runs})
     if len(modes) > 1:
-        raise InputError(f"the runs have different modes {modes}; say --match")
+        raise InputError(f"the runs have different modes {modes}; choose one with --match")
     return modes[0]
 
 
@@ -84,49 +82,49 @@ def _subset(before: dict[str, bool], after: dict[str, bool], ids: Sequence[str])
     return compare([before[i] for i in ids], [after[i] for i in ids])
 
 
-def _record(found: Comparison) -> Record:
+def _record(comparison: Comparison) -> Record:
     return {
-        "n": found.n,
-        "gained": found.gained,
-        "lost": found.lost,
-        "difference": round(found.difference, 2),
-        "interval": found.interval.rounded(),
-        "p_value": found.p_value,
-        "significant": found.is_significant,
+        "n": comparison.n,
+        "gained": comparison.gained,
+        "lost": comparison.lost,
+        "difference": round(comparison.difference, 2),
+        "interval": comparison.interval.rounded(),
+        "p_value": comparison.p_value,
+        "significant": comparison.is_significant,
     }
 
 
 def _scores(first: EvaluationRun, second: EvaluationRun) -> Record:
-    """Differences of metrics that are no verdict, in percentage points, by paired bootstrap."""
+    """Differences of the other metrics in percentage points, with paired bootstrap intervals."""
     earlier = {o["id"]: o.get("scores", {}) for o in first.outcomes}
     later = {o["id"]: o.get("scores", {}) for o in second.outcomes}
-    found: Record = {}
+    differences: Record = {}
     for name in dict.fromkeys(name for scores in earlier.values() for name in scores):
         gains = [
-            100.0 * (later[identity][name] - scores[name])
-            for identity, scores in earlier.items()
-            if name in scores and name in later.get(identity, {})
+            100.0 * (later[question_id][name] - scores[name])
+            for question_id, scores in earlier.items()
+            if name in scores and name in later.get(question_id, {})
         ]
         if gains:
             interval = mean_interval(gains).rounded()
             mean = round(sum(gains) / len(gains), 2)
-            found[name] = {"n": len(gains), "difference": mean, "interval": interval}
-    return found
+            differences[name] = {"n": len(gains), "difference": mean, "interval": interval}
+    return differences
 
 
 def _lines(first: str, figure: Record, mode: str) -> str:
     lines = [f"{figure['name']} against {first}, EX ({mode})"]
-    for level, found in [("all", figure["total"]), *figure["by_difficulty"].items()]:
-        low, high = found["interval"]
-        verdict = "significant" if found["significant"] else "chance alone can do that"
+    for level, change in [("all", figure["total"]), *figure["by_difficulty"].items()]:
+        low, high = change["interval"]
+        verdict = "significant" if change["significant"] else "chance alone can do that"
         lines.append(
-            f"  {level:<12} {found['difference']:+6.1f}  [{low:+.1f}, {high:+.1f}]  "
-            f"gained {found['gained']}, lost {found['lost']} of {found['n']}, "
-            f"p = {found['p_value']:.2g}: {verdict}"
+            f"  {level:<12} {change['difference']:+6.1f}  [{low:+.1f}, {high:+.1f}]  "
+            f"gained {change['gained']}, lost {change['lost']} of {change['n']}, "
+            f"p = {change['p_value']:.2g}: {verdict}"
         )
-    for name, found in figure["scores"].items():
-        low, high = found["interval"]
-        lines.append(f"  {name:<17} {found['difference']:+6.1f}  [{low:+.1f}, {high:+.1f}]")
+    for name, change in figure["scores"].items():
+        low, high = change["interval"]
+        lines.append(f"  {name:<17} {change['difference']:+6.1f}  [{low:+.1f}, {high:+.1f}]")
     return "\n".join(lines)
 
 

@@ -1,11 +1,11 @@
-"""Score predictions against gold queries.
+"""Scores predictions against gold queries.
 
     python scripts/evaluate.py --benchmark bird --root BIRD --split dev --predictions FILE \\
         --match bird --output DIR
     python scripts/evaluate.py --questions FILE --databases DIR --predictions FILE --output DIR
 
-Predictions are JSON Lines of `id, sql`, BIRD's JSON or Spider's text file. Written are
-DIR/report.json (the figures) and DIR/outcomes.jsonl (each question with both results).
+Predictions are JSON Lines with `id` and `sql`, BIRD's JSON or Spider's text file. The program
+writes DIR/report.json (the figures) and DIR/outcomes.jsonl (each question with both results).
 """
 
 import sys
@@ -20,9 +20,9 @@ from slmsql.consistency.candidates import read_candidates
 from slmsql.consistency.prediction import match_ids, read_predictions
 from slmsql.errors import InputError, run_program
 from slmsql.evaluation import Evaluation, Extras, as_record, as_table, evaluate
+from slmsql.evaluation.candidate_metrics import Price, usage, with_candidates
 from slmsql.evaluation.provenance import data_record
 from slmsql.evaluation.report import outcome_record
-from slmsql.evaluation.sampling import Price, usage, with_candidates
 from slmsql.execution import Executor
 from slmsql.files import Record, write_json, write_jsonl
 from slmsql.match import Match
@@ -32,30 +32,36 @@ from slmsql.spider import Catalogs, read_foreign_keys, with_levels
 
 @dataclass(kw_only=True)
 class Options(SourceOptions):
-    predictions: str = field(metadata={"help": "JSON Lines of id and sql, or a benchmark's format"})
+    predictions: str = field(
+        metadata={"help": "JSON Lines with id and sql, or a benchmark's format"}
+    )
     match: Match = field(default=Match.BIRD, metadata={"help": "when two results agree"})
-    output: str = field(default="", metadata={"help": "folder for report.json, outcomes.jsonl"})
-    json: str = field(default="", metadata={"help": "write the figures to this file too"})
-    cache: str = field(default="", metadata={"help": "folder that keeps results of gold queries"})
+    output: str = field(default="", metadata={"help": "folder for report.json and outcomes.jsonl"})
+    json: str = field(default="", metadata={"help": "another file for the figures"})
+    cache: str = field(
+        default="", metadata={"help": "folder for gold results, reused by later runs"}
+    )
     tables: str = field(
         default="",
-        metadata={"help": "tables.json, for exact-set match; by default beside the questions"},
+        metadata={"help": "Spider's tables.json; by default the one beside the questions"},
     )
     suites: str = field(
-        default="", metadata={"help": "folder of <db_id>/*.sqlite for test-suite EX"}
+        default="", metadata={"help": "folder with <db_id>/*.sqlite, for test-suite EX"}
     )
     timings: int = field(
-        default=0, metadata={"help": "time right answers so often for R-VES; 0: not at all"}
+        default=0, metadata={"help": "how often to time right answers for R-VES; 0: never"}
     )
     candidates: list[str] = field(
         default_factory=list,
-        metadata={"help": "candidates.jsonl of the run, for pass@k, votes, tokens and cost"},
+        metadata={"help": "candidates.jsonl files of the run, for pass@k, votes, tokens and cost"},
     )
-    price_in: float = field(default=0.0, metadata={"help": "dollars for a million prompt tokens"})
+    price_in: float = field(default=0.0, metadata={"help": "dollars per million prompt tokens"})
     price_out: float = field(
-        default=0.0, metadata={"help": "dollars for a million completion tokens"}
+        default=0.0, metadata={"help": "dollars per million completion tokens"}
     )
-    workers: int = field(default=0, metadata={"help": "processes; 0: one for each processor"})
+    workers: int = field(
+        default=0, metadata={"help": "number of processes; 0: one for each processor"}
+    )
 
 
 def main() -> None:
@@ -63,7 +69,7 @@ def main() -> None:
     questions = options.read_all()
     file = Path(options.predictions)
     predictions = read_predictions(file, questions)
-    _check(predictions, questions, file)
+    _check_ids(predictions, questions, file)
     extras = _extras(options, questions)
     if extras.catalogs:
         questions = with_levels(questions, extras.catalogs)
@@ -72,12 +78,13 @@ def main() -> None:
         evaluation = evaluate(
             questions, predictions, match=options.match, executor=executor, extras=extras
         )
-        evaluation, sampled = _sampled(evaluation, options, executor)
+        evaluation, candidate_figures = _with_candidates(evaluation, options, executor)
     record = {
         **as_record(evaluation),
-        **sampled,
+        **candidate_figures,
         **data_record(evaluation, file),
-        **_run(options),
+        "options": {**asdict(options), "match": options.match.value},
+        "versions": {"slmsql": version("slmsql"), "python": sys.version.split()[0]},
     }
     _write(options, evaluation, record)
     print(as_table(evaluation))
@@ -85,18 +92,18 @@ def main() -> None:
         print(_sampling_lines(sampling))
     print(f"data: {record['questions']} questions, {record['data']}")
     if evaluation.accuracy is None:
-        print("these questions have no gold query that runs: only validity is known")
+        print("no gold query runs, so the share of valid SQL is the only figure")
 
 
-def _check(predictions: dict[str, str], questions: Sequence[Question], file: Path) -> None:
-    """A question without a database needs no prediction; it cannot be judged anyway."""
-    found, missing = with_databases(questions)
-    if not found:
+def _check_ids(predictions: dict[str, str], questions: Sequence[Question], file: Path) -> None:
+    """Raise if ids do not match; a question without a database needs no prediction."""
+    available, missing = with_databases(questions)
+    if not available:
         raise InputError(
             f"none of the {len(questions)} questions has a database; expected for instance "
             f"{questions[0].database}"
         )
-    match_ids(predictions, [*found, *(q for q in missing if q.id in predictions)], file)
+    match_ids(predictions, [*available, *(q for q in missing if q.id in predictions)], file)
 
 
 def _extras(options: Options, questions: Sequence[Question]) -> Extras:
@@ -112,26 +119,19 @@ def _extras(options: Options, questions: Sequence[Question]) -> Extras:
     )
 
 
-def _sampled(
+def _with_candidates(
     evaluation: Evaluation, options: Options, executor: Executor
 ) -> tuple[Evaluation, Record]:
-    """What the candidates behind the predictions tell, where they are given."""
+    """The evaluation and figures of the candidates, if `--candidates` is given."""
     if not options.candidates:
         return evaluation, {}
     files = [Path(file) for file in options.candidates]
-    asked = [outcome.question for outcome in evaluation.outcomes]
-    sets = read_candidates(files, [*asked, *evaluation.missing], wanted=asked)
-    evaluation, sampling = with_candidates(evaluation, sets, executor)
+    questions = [outcome.question for outcome in evaluation.outcomes]
+    sets = read_candidates(files, [*questions, *evaluation.missing], wanted=questions)
+    evaluation, metrics = with_candidates(evaluation, sets, executor)
+    figures = {"sampling": metrics.as_record()} if metrics else {}
     price = Price(options.price_in, options.price_out)
-    found = {"sampling": sampling.as_record()} if sampling else {}
-    return evaluation, {**found, "usage": usage(files, price)}
-
-
-def _run(options: Options) -> Record:
-    return {
-        "options": {**asdict(options), "match": options.match.value},
-        "versions": {"slmsql": version("slmsql"), "python": sys.version.split()[0]},
-    }
+    return evaluation, {**figures, "usage": usage(files, price)}
 
 
 def _sampling_lines(sampling: Record) -> str:

@@ -1,4 +1,4 @@
-"""Score many prediction files on the same questions: one table, every metric.
+"""Scores several prediction files on the same questions, by every metric, in one table.
 
     python scripts/score_table.py --benchmark spider --root SPIDER --split dev \\
         --predictions FILE... --output docs/scores_spider_dev.md
@@ -39,14 +39,16 @@ NAMES = {
 class Options(SourceOptions):
     predictions: list[str] = field(metadata={"help": "prediction files"})
     output: str = field(metadata={"help": "Markdown table to write"})
-    timings: int = field(default=0, metadata={"help": "time right answers so often, for R-VES"})
+    timings: int = field(
+        default=0, metadata={"help": "how often to time right answers for R-VES; 0: never"}
+    )
     json: str = field(default="", metadata={"help": "file for the figures"})
 
 
 def main() -> None:
     options = parse(Options, about=__doc__)
     questions = options.read_all()
-    found, missing = with_databases(questions)
+    available, missing = with_databases(questions)
     extras = Extras(catalogs=_catalogs(options), timings=options.timings)
     rows: dict[str, dict[str, Metric]] = {}
     with Executor() as executor:
@@ -54,11 +56,11 @@ def main() -> None:
             predictions = read_predictions(file, questions)
             match_ids(predictions, questions, file)
             evaluation = evaluate(
-                found, predictions, match=Match.BIRD, executor=executor, extras=extras
+                available, predictions, match=Match.BIRD, executor=executor, extras=extras
             )
             rows[file.stem.rpartition("__")[2]] = dict(metrics(evaluation))
             print(f"{file.name}: {_headline(evaluation)}", flush=True)
-    about = _about(options, found, missing)
+    about = _about(options, available, missing)
     write_text(Path(options.output), _table(rows, about))
     if options.json:
         figures = {
@@ -76,22 +78,23 @@ def _catalogs(options: Options) -> Catalogs | None:
 
 def _headline(evaluation: Evaluation) -> str:
     accuracy = evaluation.accuracy
-    return f"EX {accuracy.value:.1f}, n = {accuracy.n}" if accuracy else "nothing could be judged"
+    return f"EX {accuracy.value:.1f}, n = {accuracy.n}" if accuracy else "no question was judged"
 
 
-def _about(options: Options, found: Sequence[Question], missing: Sequence[Question]) -> str:
+def _about(options: Options, available: Sequence[Question], missing: Sequence[Question]) -> str:
     return (
         f"{options.benchmark or Path(options.questions).name} {options.split}: "
-        f"{len(found)} questions, {len(missing)} more left out because their database is not at "
-        f"hand. Data {questions_hash([*found, *missing])}, databases {databases_hash(found)}. "
-        "All in percent; the 95 % interval of EX bird in brackets."
+        f"{len(available)} questions; {len(missing)} more are left out because their database is "
+        f"missing. Hash of the data {questions_hash([*available, *missing])}, of the databases "
+        f"{databases_hash(available)}. All figures are in percent; the 95 % interval of EX bird is "
+        "in brackets."
     )
 
 
 def _table(rows: dict[str, dict[str, Metric]], about: str) -> str:
     columns = [name for name in NAMES if any(name in row for row in rows.values())]
-    head = "| predictions | " + " | ".join(NAMES[name] for name in columns) + " |"
-    lines = [about, "", head, "|---|" + "---:|" * len(columns)]
+    header = "| predictions | " + " | ".join(NAMES[name] for name in columns) + " |"
+    lines = [about, "", header, "|---|" + "---:|" * len(columns)]
     for name, row in rows.items():
         cells = [f"{row[c].value:.1f}" if c in row else "" for c in columns]
         interval = row["ex_bird"].interval

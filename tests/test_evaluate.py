@@ -65,7 +65,7 @@ def test_it_writes_the_report_and_the_outcomes(run, tmp_path):
         ([{"id": "q0", "sql": GOLD}, {"id": "q7", "sql": GOLD}], "q7 not among the questions"),
         ([{"id": "q0", "sql": GOLD}] * 2, "the id 'q0' occurs twice"),
         ([{"id": "q0"}], "no 'sql'"),
-        ([], "no predictions in it"),
+        ([], "no predictions"),
     ],
 )
 def test_ids_must_fit_and_one_line_says_so(run, tmp_path, answers, message):

@@ -4,9 +4,9 @@ import pytest
 
 from slmsql.consistency.candidates import Candidate, CandidateSet
 from slmsql.evaluation import ErrorClass, Extras, as_record, as_table, efficiency, evaluate, soft_f1
+from slmsql.evaluation.candidate_metrics import Price, usage, with_candidates
 from slmsql.evaluation.constructs import constructs
 from slmsql.evaluation.report import outcome_record
-from slmsql.evaluation.sampling import Price, usage, with_candidates
 from slmsql.execution import Executor, create_database
 from slmsql.match import Match
 from slmsql.questions.question import Question

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from slmsql.execution import Executor, Limits, Pair, create_database
-from slmsql.execution.cache import RECORD, Cache
+from slmsql.execution.gold_cache import RECORD, GoldCache
 from slmsql.match import Match
 
 LIMITS = Limits(steps=5_000_000)
@@ -31,17 +31,17 @@ def size(cache):
 
 
 def test_a_record_is_found_by_another_process_and_lasts(tmp_path):
-    writer, reader = Cache(tmp_path, LIMITS), Cache(tmp_path, LIMITS)
+    writer, reader = GoldCache(tmp_path, LIMITS), GoldCache(tmp_path, LIMITS)
     key = writer.key("gold", "database", "SELECT 1")
     assert reader.read(key) is None
     writer.write(key, [1, 2.0, None, "ä\udcff", b"\x00"])
-    reader.looked = 0.0
+    reader.refreshed = 0.0
     assert reader.read(key) == [1, 2.0, None, "ä\udcff", {"b": "00"}]
-    assert Cache(tmp_path, LIMITS).read(key) == reader.read(key)
+    assert GoldCache(tmp_path, LIMITS).read(key) == reader.read(key)
 
 
 def test_the_key_is_the_whole_of_what_a_result_depends_on(tmp_path):
-    cache, other = Cache(tmp_path, LIMITS), Cache(tmp_path, Limits(steps=1000))
+    cache, other = GoldCache(tmp_path, LIMITS), GoldCache(tmp_path, Limits(steps=1000))
     keys = {
         cache.key("gold", "database", "SELECT 1"),
         cache.key("gold", "database", "SELECT  1"),
@@ -118,11 +118,11 @@ def test_what_chance_or_the_time_decides_is_not_kept(singers, tmp_path):
 
 
 def write_many(folder, writer):
-    cache = Cache(Path(folder), LIMITS)
+    cache = GoldCache(Path(folder), LIMITS)
     for number in range(300):
         cache.write(cache.key("gold", "x", str(number)), [number, "y" * (number * 7 % 5000)])
         if number % 50 == writer:
-            cache.looked = 0.0
+            cache.refreshed = 0.0
             found = cache.read(cache.key("gold", "x", str(number // 2)))
             assert found is None or found[0] == number // 2
 
@@ -135,7 +135,7 @@ def test_many_processes_may_write_and_read_at_once(tmp_path):
     for writer in writers:
         writer.join()
     assert [writer.exitcode for writer in writers] == [0] * 4
-    cache = Cache(tmp_path, LIMITS)
+    cache = GoldCache(tmp_path, LIMITS)
     for number in range(300):
         record = cache.read(cache.key("gold", "x", str(number)))
         assert record == [number, "y" * (number * 7 % 5000)]

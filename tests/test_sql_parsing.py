@@ -69,6 +69,12 @@ def test_statements_come_one_by_one():
     ]
 
 
+def test_several_statements_are_another_query_than_the_first_of_them():
+    assert parse_query("SELECT 1; SELECT 2") != parse_query("SELECT 1")
+    assert normalised("SELECT 1; SELECT 2") != normalised("SELECT 1")
+    assert normalised("SELECT 1;") == normalised("SELECT 1")
+
+
 def test_a_text_in_double_quotes_is_a_literal():
     assert parsed('SELECT a FROM t WHERE b = "x"').sql() == "SELECT a FROM t WHERE b = 'x'"
 

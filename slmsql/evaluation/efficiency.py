@@ -1,10 +1,11 @@
-"""R-VES and VES: what a right answer costs beside the gold query.
+"""R-VES and VES: how fast a right answer is compared with the gold query.
 
-Time is measured here and alone: one process, one statement at a time, both in turn, several times,
-without the opening of the database. A statement is timed only after the executor has judged it
-right, and so has seen that it only reads.
+BIRD pays 1 for a right answer that takes as long as the gold query and 1.25 for one that takes half
+as long; R-VES is the mean of the square roots. Both statements are timed in this process,
+alternately, several times, without opening the database. A statement is timed only after the
+executor has judged it right, so we know that it only reads.
 
-The cost in steps of SQLite's virtual machine is the same on every machine; `steps_ratio` gives it.
+Times depend on the machine. `steps_ratio` compares steps of SQLite's virtual machine, which do not.
 """
 
 import math
@@ -17,44 +18,45 @@ from sqlite3 import Connection
 
 from slmsql.execution import connect
 
-# Gold time by predicted time, and what BIRD pays for it.
+# The least ratio of gold time to predicted time, and BIRD's reward for it.
 REWARDS = ((2.0, 1.25), (1.0, 1.0), (0.5, 0.75), (0.25, 0.5), (0.0, 0.25))
 STRIDE = 1000  # steps are counted in thousands
 
 
 def reward(ratio: float) -> float:
     """BIRD's reward for a right answer that takes 1 / ratio of the gold query's time."""
-    return next(paid for least, paid in REWARDS if ratio >= least)
+    return next(paid for least_ratio, paid in REWARDS if ratio >= least_ratio)
 
 
 def official_reward(ratios: Sequence[float]) -> float:
-    """The reward as BIRD's script computes it of repeated measurements.
+    """The reward as BIRD's script computes it from repeated measurements.
 
-    It drops those three standard deviations off. Where all are equal it drops all of them, divides
-    by zero and pays nothing, which is a fault; so here they count.
+    The script drops ratios that are three standard deviations or more from the mean. If all ratios
+    are equal, it drops all of them, divides by zero and pays nothing. That is a fault, so we count
+    them.
     """
     mean, deviation = statistics.fmean(ratios), statistics.pstdev(ratios)
-    kept = [ratio for ratio in ratios if abs(ratio - mean) < 3 * deviation] or list(ratios)
-    return reward(statistics.fmean(kept))
+    near = [ratio for ratio in ratios if abs(ratio - mean) < 3 * deviation]
+    return reward(statistics.fmean(near or ratios))
 
 
 def r_ves(reward_of_answer: float) -> float:
-    """What an answer adds to R-VES, between 0 and the root of 1.25."""
+    """The R-VES of one answer: between 0 and the square root of 1.25."""
     return math.sqrt(reward_of_answer)
 
 
 def ves(ratio: float) -> float:
-    """What an answer adds to the older VES; it has no upper bound."""
+    """The older VES of one answer; it has no upper bound."""
     return math.sqrt(ratio)
 
 
 def steps_ratio(predicted: int, gold: int) -> float:
-    """Gold steps by predicted steps; what is below one stride counts as one."""
+    """Gold steps divided by predicted steps; fewer steps than one stride count as one stride."""
     return max(gold, STRIDE) / max(predicted, STRIDE)
 
 
 def time_ratios(database: Path, predicted: str, gold: str, repeats: int) -> list[float]:
-    """Gold time by predicted time, measured in turn `repeats` times after one unmeasured run."""
+    """Gold time divided by predicted time, `repeats` times, after one run that does not count."""
     with closing(connect(database)) as connection:
         _seconds(connection, gold)
         _seconds(connection, predicted)

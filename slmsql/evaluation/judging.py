@@ -1,7 +1,8 @@
-"""Judge predictions question by question, by all metrics in one pass.
+"""Judges the prediction of each question by all metrics in one pass.
 
-A question that cannot be judged is left out of the denominator and counted with the reason; it is
-never a wrong answer. A prediction that does not run, or is too large to compare, is wrong.
+A question that cannot be judged (its gold query fails, for instance) is not a wrong answer: it is
+left out of all denominators and counted with the reason. A prediction that does not run, or whose
+result is too large to compare, is wrong.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,23 +20,23 @@ from slmsql.spider import Catalogs
 
 PREVIEW = 20  # rows of each result that an outcome keeps
 EXPENSIVE = frozenset({Status.TIMEOUT, Status.TOO_LARGE})
-BATCH = 256  # questions whose whole results are in memory at once
+BATCH = 256  # questions whose complete results are in memory at once
 
 
 @dataclass(frozen=True, slots=True)
 class Extras:
-    """What is measured beside the verdicts."""
+    """What to measure besides the verdicts."""
 
     queries: bool = True
-    """Everything that compares the texts of the queries: exact matches, constructs, errors."""
+    """All that is read from the texts of the queries: exact match, constructs, error classes."""
     results: bool = True
-    """Soft-F1, for which whole results are needed."""
+    """Soft-F1, which needs complete results."""
     catalogs: Catalogs | None = None
-    """For Spider's exact-set match."""
+    """For Spider's exact-set match; None to leave it out."""
     suites: Path | None = None
-    """Folder with further databases of each question, `<db_id>/*.sqlite`, for test-suite EX."""
+    """Folder with more databases, `<db_id>/*.sqlite`, for test-suite EX."""
     timings: int = 0
-    """How often right answers are timed for R-VES and VES."""
+    """How many times to run right answers for R-VES and VES; 0 to leave them out."""
 
 
 ALL = Extras()
@@ -53,23 +54,23 @@ def evaluate(
 
     Args:
         questions: with or without databases and gold queries.
-        predictions: SQL by question id; one for each question with a database.
-        match: the mode that gives the headline.
-        executor: where SQL runs.
-        extras: what is measured beside EX and the share of valid SQL.
+        predictions: SQL by question id; required for each question with a database.
+        match: the mode of the headline figure.
+        executor: runs the SQL.
+        extras: what to measure besides EX and the share of valid SQL.
     """
-    found, missing = with_databases(questions)
-    verdicts = _verdicts(found, predictions, executor)
+    available, missing = with_databases(questions)
+    verdicts = _verdicts(available, predictions, executor)
     outcomes: list[Outcome] = []
-    for start in range(0, len(found), BATCH):
-        part = found[start : start + BATCH]
+    for start in range(0, len(available), BATCH):
+        part = available[start : start + BATCH]
         outcomes += _outcomes(part, predictions, verdicts, executor, extras)
     if extras.suites:
         outcomes = _with_suites(outcomes, extras.suites, executor)
     if extras.queries:
         outcomes = list(_explained(outcomes, match, executor))
     if extras.timings:
-        outcomes = [_timed(outcome, extras.timings) for outcome in outcomes]
+        outcomes = [_with_timings(outcome, extras.timings) for outcome in outcomes]
     return Evaluation(match, tuple(outcomes), tuple(missing))
 
 
@@ -81,8 +82,9 @@ def _verdicts(
     for mode in Match:
         waiting = []
         for question in labelled:
-            if known := _known(verdicts[question.id], predictions[question.id], mode):
-                verdicts[question.id][mode] = known
+            verdict = _earlier_verdict(verdicts[question.id], predictions[question.id], mode)
+            if verdict is not None:
+                verdicts[question.id][mode] = verdict
             else:
                 waiting.append(question)
         pairs = [Pair(q.database, predictions[q.id], q.gold_sql) for q in waiting]
@@ -91,11 +93,11 @@ def _verdicts(
     return verdicts
 
 
-def _known(found: Mapping[Match, Verdict], sql: str, mode: Match) -> Verdict | None:
-    """The verdict on what has used up a limit in an earlier mode; it would cost as much again."""
+def _earlier_verdict(earlier: Mapping[Match, Verdict], sql: str, mode: Match) -> Verdict | None:
+    """The verdict of an earlier mode if the prediction exceeded a limit: it would do so again."""
     if as_executed(sql, mode) != sql:
         return None
-    verdicts = (verdict for verdict in found.values() if verdict.predicted.status in EXPENSIVE)
+    verdicts = (verdict for verdict in earlier.values() if verdict.predicted.status in EXPENSIVE)
     return next(verdicts, None)
 
 
@@ -107,19 +109,20 @@ def _outcomes(
     extras: Extras,
 ) -> Iterator[Outcome]:
     preview = executor.limits.rows if extras.results else PREVIEW
-    known = {q.id: _failure(verdicts[q.id]) for q in questions}
-    runs = [q for q in questions if known[q.id] is None]
-    statements = [Statement(q.database, predictions[q.id]) for q in runs]
-    ran = dict(zip((q.id for q in runs), executor.run(statements, preview=preview), strict=True))
+    failures = {q.id: _failure(verdicts[q.id]) for q in questions}
+    to_run = [q for q in questions if failures[q.id] is None]
+    statements = [Statement(q.database, predictions[q.id]) for q in to_run]
+    executions = executor.run(statements, preview=preview)
+    results = dict(zip((q.id for q in to_run), executions, strict=True))
     golds = executor.run([Statement(q.database, q.gold_sql) for q in questions], preview=preview)
     for question, gold in zip(questions, golds, strict=True):
-        mine = known[question.id] or ran[question.id]
+        predicted = failures[question.id] or results[question.id]
         sql = predictions[question.id]
-        yield _outcome(question, sql, verdicts[question.id], mine, gold, extras)
+        yield _outcome(question, sql, verdicts[question.id], predicted, gold, extras)
 
 
 def _failure(verdicts: Mapping[Match, Verdict]) -> Execution | None:
-    """What became of a prediction that has failed already: there is no result to fetch again."""
+    """The execution of a prediction that failed when it was judged, so need not run again."""
     verdict = verdicts.get(Match.BIRD)
     return verdict.predicted if verdict is not None and not verdict.predicted.ok else None
 
@@ -132,12 +135,12 @@ def _outcome(
     gold: Execution,
     extras: Extras,
 ) -> Outcome:
-    short = replace(predicted, rows=predicted.rows[:PREVIEW])
+    predicted_preview = replace(predicted, rows=predicted.rows[:PREVIEW])
     if question.gold_sql is None:
-        return Outcome(question, sql, short, None, left_out="no gold query")
-    wanted = replace(gold, rows=gold.rows[:PREVIEW])
+        return Outcome(question, sql, predicted_preview, None, left_out="no gold query")
+    gold_preview = replace(gold, rows=gold.rows[:PREVIEW])
     if not gold.ok or any(not verdict.gold.ok for verdict in verdicts.values()):
-        return Outcome(question, sql, short, wanted, left_out="gold query fails")
+        return Outcome(question, sql, predicted_preview, gold_preview, left_out="gold query fails")
     correct = {mode: bool(verdict.correct) for mode, verdict in verdicts.items()}
     scores: dict[str, bool | float] = {}
     if extras.queries:
@@ -146,65 +149,65 @@ def _outcome(
     if extras.results:
         scores.update(result_scores(predicted, gold))
     used = constructs(question.gold_sql) if extras.queries else ()
-    return Outcome(question, sql, short, wanted, correct, scores, constructs=used)
+    return Outcome(question, sql, predicted_preview, gold_preview, correct, scores, constructs=used)
 
 
 def _explained(outcomes: Sequence[Outcome], match: Match, executor: Executor) -> Iterator[Outcome]:
-    """Wrong answers with the reason."""
+    """The outcomes; the wrong ones get their error class and differences."""
     wrong = [o for o in outcomes if o.is_judged and not o.correct[match]]
-    ambiguous = _with_ties([o for o in wrong if o.predicted.ok], executor)
-    reasons = {o.question.id for o in wrong}
+    ambiguous_ids = _ids_with_ties([o for o in wrong if o.predicted.ok], executor)
+    wrong_ids = {o.question.id for o in wrong}
     for outcome in outcomes:
-        if outcome.question.id not in reasons or outcome.gold is None:
+        if outcome.question.id not in wrong_ids or outcome.gold is None:
             yield outcome
             continue
-        found = differences(outcome.sql, outcome.question.gold_sql or "")
-        kind = error_class(
-            outcome.predicted, outcome.gold, found, ambiguous=outcome.question.id in ambiguous
-        )
-        yield replace(outcome, error_class=kind, differences=tuple(found))
+        differing = differences(outcome.sql, outcome.question.gold_sql or "")
+        ambiguous = outcome.question.id in ambiguous_ids
+        kind = error_class(outcome.predicted, outcome.gold, differing, ambiguous=ambiguous)
+        yield replace(outcome, error_class=kind, differences=tuple(differing))
 
 
-def _with_ties(outcomes: Sequence[Outcome], executor: Executor) -> set[str]:
-    """Questions whose gold query cuts off rows that sort equal to some that it keeps."""
-    asked = {
+def _ids_with_ties(outcomes: Sequence[Outcome], executor: Executor) -> set[str]:
+    """Ids of the questions whose gold query's LIMIT cuts between rows that sort equal."""
+    queries = {
         o.question.id: (Statement(o.question.database, query[0]), query[1])
         for o in outcomes
         if (query := tie_query(o.question.gold_sql or "")) is not None
     }
-    limit = max((count for _, count in asked.values()), default=0)
-    executions = executor.run([statement for statement, _ in asked.values()], preview=limit + 1)
+    largest = max((limit for _, limit in queries.values()), default=0)
+    executions = executor.run([query for query, _ in queries.values()], preview=largest + 1)
     return {
-        identity
-        for (identity, (_, count)), found in zip(asked.items(), executions, strict=True)
-        if len(found.rows) > count and found.rows[count - 1] == found.rows[count]
+        question_id
+        for (question_id, (_, limit)), execution in zip(queries.items(), executions, strict=True)
+        if len(execution.rows) > limit and execution.rows[limit - 1] == execution.rows[limit]
     }
 
 
 def _with_suites(outcomes: Sequence[Outcome], folder: Path, executor: Executor) -> list[Outcome]:
-    """Test-suite EX: right on the benchmark's database and on each further one."""
+    """Adds test-suite EX: right on the benchmark's database and on all others of its folder."""
     pairs: list[Pair] = []
-    owners: list[str] = []
+    question_ids: list[str] = []
     for outcome in outcomes:
         if outcome.is_judged:
             databases = sorted((folder / outcome.question.db_id).glob("*.sqlite"))
             pairs += [Pair(path, outcome.sql, outcome.question.gold_sql) for path in databases]
-            owners += [outcome.question.id] * len(databases)
-    right: dict[str, bool] = {}
+            question_ids += [outcome.question.id] * len(databases)
+    passed: dict[str, bool] = {}
     verdicts = executor.judge(pairs, match=Match.SPIDER)
-    for owner, verdict in zip(owners, verdicts, strict=True):
-        right[owner] = right.get(owner, True) and verdict.correct is not False
-    return [_with_suite(outcome, right) for outcome in outcomes]
+    for question_id, verdict in zip(question_ids, verdicts, strict=True):
+        is_right = verdict.correct is not False
+        passed[question_id] = passed.get(question_id, True) and is_right
+    return [_with_suite(outcome, passed) for outcome in outcomes]
 
 
-def _with_suite(outcome: Outcome, right: Mapping[str, bool]) -> Outcome:
-    if outcome.question.id not in right:
+def _with_suite(outcome: Outcome, passed_others: Mapping[str, bool]) -> Outcome:
+    if outcome.question.id not in passed_others:
         return outcome
-    passed = right[outcome.question.id] and outcome.correct[Match.SPIDER]
+    passed = passed_others[outcome.question.id] and outcome.correct[Match.SPIDER]
     return replace(outcome, scores={**outcome.scores, "ex_test_suite": passed})
 
 
-def _timed(outcome: Outcome, repeats: int) -> Outcome:
+def _with_timings(outcome: Outcome, repeats: int) -> Outcome:
     if not outcome.is_judged:
         return outcome
     return replace(outcome, scores={**outcome.scores, **timing_scores(outcome, repeats)})

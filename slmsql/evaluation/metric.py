@@ -1,4 +1,4 @@
-"""A number with what it is a number of."""
+"""A metric: a value, the number of questions behind it, and its confidence interval."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from slmsql.files import Record
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A value in percent, the number of questions behind it and a 95 % interval."""
+    """A value in percent, the number of questions behind it, and its 95 % interval."""
 
     value: float
     n: int
     interval: Interval
     count: int | None = None
-    """How many are right; None for metrics that are no share."""
+    """Number of questions that are right; None if the metric is not a share of questions."""
 
     def as_record(self) -> Record:
         record: Record = {"value": round(self.value, 2), "n": self.n}
@@ -25,7 +25,7 @@ class Metric:
 
 
 def share(outcomes: Sequence[bool]) -> Metric | None:
-    """The share of true outcomes in percent; None where there are no outcomes."""
+    """The share of true outcomes in percent; None if there are no outcomes."""
     if not outcomes:
         return None
     count, n = sum(outcomes), len(outcomes)
@@ -33,7 +33,7 @@ def share(outcomes: Sequence[bool]) -> Metric | None:
 
 
 def mean(values: Sequence[float]) -> Metric | None:
-    """The mean of scores between 0 and 1, in percent; None where there are no scores."""
+    """The mean of scores between 0 and 1, in percent; None if there are no scores."""
     if not values:
         return None
     percent = [100 * value for value in values]

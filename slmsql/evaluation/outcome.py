@@ -1,4 +1,4 @@
-"""What became of each question, and of all of them."""
+"""The outcome of each question, and the evaluation of all of them."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -13,38 +13,42 @@ from slmsql.questions.question import Question
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
-    """Candidates of a question with the same result."""
+class VoteGroup:
+    """Candidates of a question with the same result, or all that failed, as in outcomes.jsonl.
+
+    A summary of a `slmsql.consistency.voting.ResultGroup`, with its verdict.
+    """
 
     sql: str
     votes: int
     correct: bool | None
     status: str
+    """How they ended: "ok", or the status of the first one that failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one question."""
+    """How one question was answered: both results, the verdicts and the scores."""
 
     question: Question
     sql: str
     predicted: Execution
     gold: Execution | None
-    """None where the question has no gold query."""
+    """None if the question has no gold query."""
     correct: Mapping[Match, bool] = field(default_factory=dict)
-    """By each mode; empty where the question cannot be judged."""
+    """The verdict in each mode; empty if the question cannot be judged."""
     scores: Mapping[str, bool | float] = field(default_factory=dict)
-    """Further metrics that are defined for it: right or wrong, or between 0 and 1."""
+    """Further metrics that are defined for this question: right or wrong, or between 0 and 1."""
     error_class: ErrorClass | None = None
-    """Why it is wrong; None where it is not."""
+    """Why the answer is wrong; None if it is not."""
     differences: tuple[ErrorClass, ...] = ()
-    """All parts in which a wrong answer differs from the gold query."""
+    """All parts in which a wrong answer differs from the gold query, coarse ones first."""
     constructs: tuple[str, ...] = ()
-    """What the gold query uses of SQL."""
-    groups: tuple[Group, ...] = ()
-    """The candidates that the prediction was chosen from, best group first."""
+    """The SQL constructs that the gold query uses."""
+    groups: tuple[VoteGroup, ...] = ()
+    """The candidates from which the prediction was chosen, best group first."""
     left_out: str | None = None
-    """Why it cannot be judged."""
+    """Why the question cannot be judged; None if it can."""
 
     @property
     def is_judged(self) -> bool:
@@ -66,11 +70,11 @@ class Evaluation:
 
     @property
     def left_out(self) -> Counter[str]:
-        """How many questions are in no denominator, by reason."""
+        """Number of questions that no denominator includes, by reason."""
         reasons = Counter(o.left_out for o in self.outcomes if o.left_out is not None)
         return reasons + Counter({"no database": len(self.missing)})
 
     @property
     def accuracy(self) -> Metric | None:
-        """Execution accuracy in the mode of the run; None where nothing could be judged."""
+        """Execution accuracy in the mode of the run; None if no question could be judged."""
         return share([outcome.correct[self.match] for outcome in self.judged])

@@ -1,4 +1,4 @@
-"""Which data a number was measured on: hashes that tell releases apart."""
+"""Hashes of the data behind a figure, to tell releases apart."""
 
 import hashlib
 from collections.abc import Sequence
@@ -22,16 +22,16 @@ def data_record(evaluation: Evaluation, predictions: Path) -> Record:
 
 
 def questions_hash(questions: Sequence[Question]) -> str:
-    """A hash of ids, texts, evidence and gold; the order and layout of the file do not matter."""
+    """A hash of ids, texts, evidence and gold. The order and layout of the file do not matter."""
     state = hashlib.sha256()
-    for question in sorted(questions, key=lambda one: one.id):
+    for question in sorted(questions, key=lambda question: question.id):
         parts = (question.id, question.db_id, question.text, question.evidence, question.gold_sql)
         state.update("\0".join(part or "" for part in parts).encode() + b"\n")
     return state.hexdigest()[:16]
 
 
 def databases_hash(questions: Sequence[Question]) -> str:
-    """A hash of the content of all databases in use."""
+    """A hash of the content of all databases of the questions."""
     state = hashlib.sha256()
     for database in sorted({question.database for question in questions}):
         state.update(f"{database.name}\0{fingerprint(database)}\n".encode())

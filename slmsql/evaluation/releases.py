@@ -1,7 +1,7 @@
-"""Which release of a benchmark a file is, told by its content.
+"""The release of a benchmark, recognised by the content of its questions.
 
-Scores on different releases cannot be compared, and a file's name says nothing: BIRD's dev has had
-several under one name.
+Scores on different releases cannot be compared, and file names do not tell them apart: several
+releases of BIRD dev have the same name.
 """
 
 from collections.abc import Sequence
@@ -14,9 +14,9 @@ from slmsql.questions.question import Question
 
 
 def release(questions: Sequence[Question]) -> str:
-    """The name of the release, or that it is an unknown one with its hash."""
-    known = yaml.safe_load(
+    """The name of the release ("unknown release" if we do not list it) and its hash."""
+    names = yaml.safe_load(
         files("slmsql.evaluation").joinpath("releases.yaml").read_text(encoding="utf-8")
     )
     digest = questions_hash(questions)
-    return f"{known.get(digest, 'unknown release')} ({digest})"
+    return f"{names.get(digest, 'unknown release')} ({digest})"

@@ -9,11 +9,11 @@ from slmsql.evaluation.outcome import Evaluation, Outcome
 from slmsql.execution import Execution
 from slmsql.files import Record
 
-# Difficulties of BIRD and Spider from easy to hard; any other name stands behind them.
+# The difficulties of BIRD and Spider from easy to hard; other names come after them.
 ORDER = ("easy", "simple", "medium", "moderate", "hard", "complex", "challenging", "extra")
 
-# An outcome may be in several groups of one grouping, and in none.
-GROUPINGS: dict[str, Callable[[Outcome], Iterable[str]]] = {
+# For each breakdown, the names under which an outcome counts: one, several or none.
+BREAKDOWNS: dict[str, Callable[[Outcome], Iterable[str]]] = {
     "difficulty": lambda outcome: [outcome.question.difficulty],
     "database": lambda outcome: [outcome.question.db_id],
     "construct": lambda outcome: outcome.constructs,
@@ -21,7 +21,7 @@ GROUPINGS: dict[str, Callable[[Outcome], Iterable[str]]] = {
 
 
 def as_record(evaluation: Evaluation) -> Record:
-    """The figures of a run; shares are in percent, intervals are 95 %."""
+    """The figures of a run, as in report.json: shares in percent, with 95 % intervals."""
     accuracy = evaluation.accuracy
     return {
         "execution_accuracy": accuracy and round(accuracy.value, 2),
@@ -33,15 +33,15 @@ def as_record(evaluation: Evaluation) -> Record:
         "left_out_because": dict(evaluation.left_out),
         "metrics": {name: metric.as_record() for name, metric in metrics(evaluation)},
         "by": {
-            name: {key: metric.as_record() for key, metric in grouped(evaluation, name)}
-            for name in GROUPINGS
+            name: {key: metric.as_record() for key, metric in breakdown(evaluation, name)}
+            for name in BREAKDOWNS
         },
         "errors": dict(errors(evaluation)),
     }
 
 
 def metrics(evaluation: Evaluation) -> Iterator[tuple[str, Metric]]:
-    """All metrics of a run that are defined for it."""
+    """All metrics that are defined for a run, by name."""
     judged = evaluation.judged
     for mode in judged[0].correct if judged else ():
         yield from _some(f"ex_{mode.value}", share([o.correct[mode] for o in judged]))
@@ -52,37 +52,36 @@ def metrics(evaluation: Evaluation) -> Iterator[tuple[str, Metric]]:
 
 
 def errors(evaluation: Evaluation) -> list[tuple[str, int]]:
-    """How many wrong answers each class has, the largest first."""
+    """The number of wrong answers in each error class, the largest first."""
     classes = Counter(o.error_class.value for o in evaluation.judged if o.error_class)
     return classes.most_common()
 
 
-def grouped(evaluation: Evaluation, grouping: str) -> Iterator[tuple[str, Metric]]:
-    """Execution accuracy by one property of the questions; none where they do not have it."""
-    of = GROUPINGS[grouping]
-    members: dict[str, list[bool]] = {}
+def breakdown(evaluation: Evaluation, by: str) -> Iterator[tuple[str, Metric]]:
+    """Execution accuracy by a property of the questions: a key of `BREAKDOWNS`."""
+    verdicts: dict[str, list[bool]] = {}
     for outcome in evaluation.judged:
-        for name in of(outcome):
-            members.setdefault(name, []).append(outcome.correct[evaluation.match])
-    members.pop("", None)
-    for name in sorted(members, key=_rank):
-        yield from _some(name, share(members[name]))
+        for name in BREAKDOWNS[by](outcome):
+            verdicts.setdefault(name, []).append(outcome.correct[evaluation.match])
+    verdicts.pop("", None)  # questions without the property
+    for name in sorted(verdicts, key=_rank):
+        yield from _some(name, share(verdicts[name]))
 
 
 def as_table(evaluation: Evaluation) -> str:
-    """The figures of a run for a terminal."""
+    """The figures of a run as text for a terminal."""
     accuracy = evaluation.accuracy
     lines = [_line(f"EX ({evaluation.match.value})", accuracy)] if accuracy else []
-    for name, metric in grouped(evaluation, "difficulty"):
+    for name, metric in breakdown(evaluation, "difficulty"):
         lines.append(_line(f"  {name}", metric))
     for name, metric in metrics(evaluation):
         if name != f"ex_{evaluation.match.value}":
             lines.append(_line(name, metric))
     if not accuracy:
         lines.append("EX: not defined, no question could be judged")
-    found = errors(evaluation)
-    if found:
-        lines.append("wrong: " + ", ".join(f"{count} {name}" for name, count in found))
+    classes = errors(evaluation)
+    if classes:
+        lines.append("wrong: " + ", ".join(f"{count} {name}" for name, count in classes))
     for reason, count in evaluation.left_out.items():
         lines.append(f"left out: {count} ({reason})")
     return "\n".join(lines)
@@ -122,7 +121,7 @@ def _result(execution: Execution) -> Record:
 
 
 def _shown(value: object) -> str | int | float | None:
-    """JSON has no bytes, no infinity, and readers of it no long integers."""
+    """A value as JSON can hold it: no bytes, no infinity, no integers that readers would round."""
     if isinstance(value, str | None):
         return value
     if isinstance(value, int) and abs(value) < 2**53:

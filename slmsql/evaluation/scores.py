@@ -1,4 +1,4 @@
-"""The metrics beside EX, each a number for one answer."""
+"""The metrics besides EX: for each, the score of one answer."""
 
 import statistics
 
@@ -13,15 +13,15 @@ Scores = dict[str, bool | float]
 
 
 def query_scores(sql: str, gold: str, catalog: Catalog | None) -> Scores:
-    """What the texts of both queries tell."""
-    wanted = normalised(gold)
-    scores: Scores = {"exact_match": wanted is not None and normalised(sql) == wanted}
+    """Scores from the texts of both queries; with a catalog also Spider's exact-set match."""
+    gold_text = normalised(gold)
+    scores: Scores = {"exact_match": gold_text is not None and normalised(sql) == gold_text}
     same = same_sets(sql, gold, catalog) if catalog is not None else None
     return scores if same is None else {**scores, "exact_set_match": same}
 
 
 def result_scores(predicted: Execution, gold: Execution) -> Scores:
-    """What both whole results tell. An answer without a result scores 0."""
+    """Scores from both complete results. An answer without a result scores 0."""
     if not predicted.ok:
         return {"soft_f1": 0.0, "soft_f1_official": 0.0}
     return {
@@ -31,7 +31,7 @@ def result_scores(predicted: Execution, gold: Execution) -> Scores:
 
 
 def timing_scores(outcome: Outcome, repeats: int) -> Scores:
-    """R-VES and VES, which BIRD defines with its own EX; a wrong answer scores 0."""
+    """R-VES and VES. An answer that is wrong in mode `bird` scores 0, as BIRD defines it."""
     names = ("r_ves", "r_ves_official", "ves", "r_ves_steps")
     gold = outcome.gold
     if gold is None or not outcome.correct[Match.BIRD]:
@@ -39,12 +39,12 @@ def timing_scores(outcome: Outcome, repeats: int) -> Scores:
     ratios = efficiency.time_ratios(
         outcome.question.database, outcome.sql, outcome.question.gold_sql or "", repeats
     )
-    middle = statistics.median(ratios)
+    median = statistics.median(ratios)
     steps = efficiency.steps_ratio(outcome.predicted.steps, gold.steps)
     rewards = (
-        efficiency.r_ves(efficiency.reward(middle)),
+        efficiency.r_ves(efficiency.reward(median)),
         efficiency.r_ves(efficiency.official_reward(ratios)),
-        efficiency.ves(middle),
+        efficiency.ves(median),
         efficiency.r_ves(efficiency.reward(steps)),
     )
     return dict(zip(names, rewards, strict=True))

@@ -1,6 +1,8 @@
-"""How sure is a number? Intervals for one run, tests between two runs on the same questions.
+"""How certain is a figure? Intervals for one run, and tests between two runs on the same questions.
 
-Everything is deterministic: the same outcomes give the same figures everywhere.
+    share_interval(743, 972)  # the 95 % interval of 76.4 %
+
+Everything is deterministic: the same outcomes give the same figures on every machine.
 """
 
 import math
@@ -18,7 +20,7 @@ Z = 1.959963984540054  # the normal quantile of LEVEL
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Where the true value lies with 95 % confidence, in the unit of the value."""
+    """A 95 % confidence interval, in the unit of the value."""
 
     low: float
     high: float
@@ -32,19 +34,19 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two runs on the same questions, the second against the first."""
+    """Two runs on the same questions: the second compared with the first."""
 
     n: int
     gained: int
-    """Questions that only the second has right."""
+    """Number of questions that only the second run has right."""
     lost: int
-    """Questions that only the first has right."""
+    """Number of questions that only the first run has right."""
     difference: float
     """Second minus first, in percentage points."""
     interval: Interval
-    """95 % interval of the difference by paired bootstrap, in percentage points."""
+    """95 % interval of the difference, by paired bootstrap, in percentage points."""
     p_value: float
-    """Of McNemar's exact test, two-sided: how often chance alone gives as uneven a split."""
+    """Two-sided p-value of McNemar's exact test: how often chance gives so uneven a split."""
 
     @property
     def is_significant(self) -> bool:
@@ -54,15 +56,15 @@ class Comparison:
 def share_interval(count: int, n: int) -> Interval:
     """The bootstrap interval of a share, in percent.
 
-    Resampling n outcomes of 0 and 1 draws from a binomial distribution, so the percentiles are
-    computed from it instead of being sampled. Where none or all are right, resampling has no
-    spread and would claim certainty; Wilson's interval stands there.
+    Resampling n outcomes of 0 and 1 means drawing from a binomial distribution, so the percentiles
+    are computed from that distribution, not sampled. If none or all are right, resampling has no
+    spread and would claim certainty; then this is Wilson's interval.
 
     Raises:
-        ValueError: there is nothing to take a share of.
+        ValueError: n is 0, or count is not between 0 and n.
     """
     if n < 1 or not 0 <= count <= n:
-        raise ValueError(f"{count} of {n} is no share")
+        raise ValueError(f"{count} of {n} is not a share")
     if count in (0, n):
         return _wilson(count, n)
     low, high = _binomial_quantiles(n, count / n, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
@@ -70,28 +72,32 @@ def share_interval(count: int, n: int) -> Interval:
 
 
 def mean_interval(values: Sequence[float], resamples: int = RESAMPLES) -> Interval:
-    """The percentile bootstrap interval of a mean, in the unit of the values."""
+    """The percentile bootstrap interval of a mean, in the unit of the values.
+
+    Raises:
+        ValueError: there are no values.
+    """
     if not values:
         raise ValueError("no values")
     if min(values) == max(values):
         return Interval(values[0], values[0])
     n = len(values)
-    drawn = _resampled(n, resamples)
-    return _percentiles(sorted(sum(map(values.__getitem__, one)) / n for one in drawn))
+    means = (sum(map(values.__getitem__, sample)) / n for sample in _resampled(n, resamples))
+    return _percentiles(sorted(means))
 
 
 @lru_cache(maxsize=2)
 def _resampled(n: int, resamples: int) -> list[Sequence[int]]:
-    """Places drawn with replacement, the same for every mean of n values: metrics stay paired."""
-    chance = random.Random(SEED)
-    return [array("i", chance.choices(range(n), k=n)) for _ in range(resamples)]
+    """Samples of n positions, with replacement; the same for all metrics over n values."""
+    generator = random.Random(SEED)
+    return [array("i", generator.choices(range(n), k=n)) for _ in range(resamples)]
 
 
 def compare(first: Sequence[bool], second: Sequence[bool]) -> Comparison:
-    """Compare two runs, outcome by outcome in the same order.
+    """Compare two runs, given the outcomes of the same questions in the same order.
 
     Raises:
-        ValueError: the runs do not have the same number of outcomes, or none.
+        ValueError: the runs have different numbers of outcomes, or none.
     """
     if len(first) != len(second) or not first:
         raise ValueError(f"{len(first)} and {len(second)} outcomes cannot be paired")
@@ -111,20 +117,24 @@ def compare(first: Sequence[bool], second: Sequence[bool]) -> Comparison:
 def paired_interval(gained: int, lost: int, n: int, resamples: int = 20 * RESAMPLES) -> Interval:
     """The bootstrap interval of a paired difference, in percentage points.
 
-    Resampled questions are gained, lost or neither: counts of a multinomial distribution. Drawing
-    those counts is the same as drawing questions, and does not depend on n.
+    Each resampled question is gained, lost or unchanged, so the counts follow a multinomial
+    distribution. Drawing the counts is the same as drawing the questions, but takes no longer for
+    more questions.
     """
     if not gained and not lost:
         return Interval(0.0, 0.0)
-    chance = random.Random(SEED)
-    changed = (gained + lost) / n
-    share = gained / (gained + lost)
-    differences = sorted(_difference(chance, n, changed, share) for _ in range(resamples))
-    return _percentiles(differences)
+    generator = random.Random(SEED)
+    changed_share = (gained + lost) / n
+    gained_share = gained / (gained + lost)
+    differences: list[float] = []
+    for _ in range(resamples):
+        changed = _binomial(generator, n, changed_share)
+        differences.append(100 * (2 * _binomial(generator, changed, gained_share) - changed) / n)
+    return _percentiles(sorted(differences))
 
 
 def mcnemar(gained: int, lost: int) -> float:
-    """McNemar's exact test: the two-sided binomial test of a fair coin over what changed."""
+    """The p-value of McNemar's exact test: a two-sided binomial test over the changed questions."""
     changed = gained + lost
     if not changed:
         return 1.0
@@ -133,9 +143,17 @@ def mcnemar(gained: int, lost: int) -> float:
 
 
 def pass_at_k(right: int, samples: int, k: int) -> float:
-    """The chance that one of k samples is right, drawn from those at hand without replacement.
+    """The chance that at least one of k samples, drawn without replacement, is right.
 
     The unbiased estimator of arXiv 2107.03374.
+
+    Args:
+        right: number of samples that are right.
+        samples: number of samples.
+        k: number of samples to draw.
+
+    Raises:
+        ValueError: k is not between 1 and the number of samples.
     """
     if not 0 < k <= samples:
         raise ValueError(f"pass@{k} of {samples} samples is not defined")
@@ -143,7 +161,7 @@ def pass_at_k(right: int, samples: int, k: int) -> float:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The value below which a share of the values lies, by linear interpolation."""
+    """The value below which this share (0 to 1) of the values lies, by linear interpolation."""
     ordered = sorted(values)
     position = share * (len(ordered) - 1)
     low = math.floor(position)
@@ -174,24 +192,18 @@ def _binomial_quantiles(n: int, share: float, levels: Sequence[float]) -> list[i
     return quantiles + [n] * (len(levels) - len(quantiles))
 
 
-def _difference(chance: random.Random, n: int, changed: float, share: float) -> float:
-    many = _binomial(chance, n, changed)
-    gained = _binomial(chance, many, share)
-    return 100 * (2 * gained - many) / n
-
-
-def _binomial(chance: random.Random, n: int, share: float) -> int:
-    """One draw, by the gaps between successes: as many steps as there are successes."""
+def _binomial(generator: random.Random, n: int, share: float) -> int:
+    """One draw from a binomial distribution, by drawing the gaps between successes."""
     if share >= 1 or n == 0:
         return n if share >= 1 else 0
     if share <= 0:
         return 0
     if share > 0.5:
-        return n - _binomial(chance, n, 1 - share)
+        return n - _binomial(generator, n, 1 - share)
     log = math.log1p(-share)
     count, position = 0, 0
     while True:
-        position += 1 + int(math.log(1.0 - chance.random()) / log)
+        position += 1 + int(math.log(1.0 - generator.random()) / log)
         if position > n:
             return count
         count += 1

@@ -1,8 +1,11 @@
-"""Where SQL runs: the one room that opens databases.
+"""Runs SQL on SQLite databases, safely and with the same verdict on every machine.
 
-with Executor() as executor:
-    executor.run([Statement(database, sql)], preview=5)
-    executor.judge([Pair(database, predicted, gold)], match=Match.BIRD)
+    with Executor() as executor:
+        executor.run([Statement(database, sql)], preview=5)
+        executor.judge([Pair(database, predicted, gold)], match=Match.BIRD)
+
+In: databases and SQL from anyone, a model too. Out: executions (status, rows, error) and verdicts.
+No other room opens a database. Imports only `slmsql.errors`, `slmsql.sql` and `slmsql.match`.
 """
 
 from slmsql.execution.database import connect, create_database, fingerprint

@@ -1,4 +1,4 @@
-"""Database files: opened for reading, created, and named by their content."""
+"""Database files: opening them for reading, creating them, and hashing their content."""
 
 import hashlib
 import os
@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from slmsql.errors import InputError
 
-Identity = tuple[int, int, int, int]  # size, mtime, ctime in ns, inode: a change shows in one
+Identity = tuple[int, int, int, int]  # size, mtime and ctime in ns, inode
 
 HEADER = b"SQLite format 3\0"
 HOT_JOURNAL = bytes.fromhex("d9d505f920a163d7")
@@ -18,33 +18,38 @@ _fingerprints: dict[tuple[str, Identity], str] = {}
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Open a database for our own reading: immutable, text that is not UTF-8 made readable.
+    """Open a database for our own queries, immutable; bytes that are not UTF-8 are replaced.
 
-    It is not for SQL that somebody else wrote: that goes through `Executor`.
+    Never run SQL from others on it: that is what `Executor` is for.
 
     Raises:
         FileNotFoundError: there is no such file.
-        InputError: it is no database, or a writer left it unfinished.
+        InputError: the file is not a database, or has unfinished changes.
     """
-    check(path)
+    check_database(path)
     connection = open_immutable(path)
     connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
     return connection
 
 
 def open_immutable(path: Path) -> sqlite3.Connection:
-    """A connection on which nothing can be written, and which takes no locks."""
+    """A connection that cannot write and takes no locks."""
     return sqlite3.connect(
         f"file:{quote(os.fspath(path.absolute()))}?mode=ro&immutable=1",
         uri=True,
-        isolation_level=None,  # else Python begins transactions of its own
+        isolation_level=None,  # otherwise Python begins transactions itself
         check_same_thread=False,
         cached_statements=0,
     )
 
 
-def check(path: Path) -> Identity:
-    """Make sure that a file is a database at rest; returns what it is recognised by."""
+def check_database(path: Path) -> Identity:
+    """Check that a file is a database without unfinished changes; returns its identity.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        InputError: the file is not a database, or has unfinished changes.
+    """
     try:
         stat = os.stat(path)
         with open(path, "rb") as file:
@@ -58,14 +63,14 @@ def check(path: Path) -> Identity:
     if header != HEADER:
         raise InputError(
             f"{path} is no SQLite database ({stat.st_size} bytes, beginning with {header!r}); "
-            "was it downloaded whole?"
+            "is the download complete?"
         )
     _refuse_unfinished(path)
     return (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
 
 
 def _refuse_unfinished(path: Path) -> None:
-    """An immutable connection ignores these files and would read an old or torn state."""
+    """Refuse a database with a log: an immutable connection would read an old or broken state."""
     log, journal = Path(f"{path}-wal"), Path(f"{path}-journal")
     hot = log.exists() and log.stat().st_size > 0
     if not hot and journal.exists():
@@ -73,13 +78,13 @@ def _refuse_unfinished(path: Path) -> None:
     if hot:
         raise InputError(
             f"{path} has changes that are not in it yet ({log.name} or {journal.name}); close the "
-            f"program that writes it, or run: sqlite3 {path} 'PRAGMA wal_checkpoint(TRUNCATE)'"
+            f"program that writes to it, or run: sqlite3 {path} 'PRAGMA wal_checkpoint(TRUNCATE)'"
         )
 
 
 def fingerprint(path: Path) -> str:
-    """SHA-256 of a database file, remembered until the file changes."""
-    key = (os.fspath(path), check(path))
+    """SHA-256 of a database file; cached until the file changes."""
+    key = (os.fspath(path), check_database(path))
     if key not in _fingerprints:
         with open(path, "rb") as file:
             _fingerprints[key] = hashlib.file_digest(file, "sha256").hexdigest()
@@ -87,10 +92,10 @@ def fingerprint(path: Path) -> str:
 
 
 def create_database(path: Path, script: str) -> None:
-    """Write a database from trusted SQL: all of it or, if the script fails, nothing.
+    """Write a database from trusted SQL. If the script fails, nothing is written.
 
     Raises:
-        InputError: the script is not valid; a file that was there stays as it was.
+        InputError: the script is not valid; an existing file stays as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -110,6 +115,6 @@ def _run_script(path: str, script: str) -> None:
     try:
         connection.execute("PRAGMA journal_mode = OFF")
         connection.execute("PRAGMA synchronous = OFF")
-        connection.executescript(f"{script}\n;VACUUM;")  # VACUUM: even an empty one has a page
+        connection.executescript(f"{script}\n;VACUUM;")  # VACUUM: an empty database gets a page too
     finally:
         connection.close()

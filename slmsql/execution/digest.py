@@ -1,4 +1,4 @@
-"""A short name for a set of rows, the same wherever `bird` calls two sets equal."""
+"""A hash of a set of rows: equal exactly if match mode `bird` calls the sets equal."""
 
 import hashlib
 from collections.abc import Hashable, Set
@@ -7,8 +7,8 @@ Row = tuple[Hashable, ...]
 
 
 def digest(rows: Set[Row]) -> str:
-    """16 bytes in hex; 1 and 1.0 are one value, text and blobs are not."""
-    # ascii() tells the types apart, escapes line ends and gives each float its own digits.
+    """16 bytes in hex. 1 and 1.0 count as equal; text and blobs do not."""
+    # ascii() distinguishes the types, escapes line ends and writes all digits of a float.
     lines = sorted(
         [ascii(tuple(map(_whole, row)) if float in map(type, row) else row) for row in rows]
     )

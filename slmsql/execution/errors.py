@@ -1,4 +1,4 @@
-"""SQLite's messages, sorted into the classes that people and rewards ask for."""
+"""SQLite's error messages in classes: "no such column: x" is of the class "no such column"."""
 
 import re
 
@@ -42,7 +42,7 @@ PATTERNS = tuple((re.compile(pattern), kind) for pattern, kind in KINDS)
 
 
 def classify(message: str) -> tuple[Status, str]:
-    """Status and class of a message that SQLite or its Python module raised."""
+    """Status and class of an error message of SQLite or of Python's `sqlite3`."""
     if message == "interrupted":
         return Status.TIMEOUT, "steps"
     if "string or blob too big" in message:

@@ -8,29 +8,29 @@ from types import TracebackType
 from typing import TypeVar
 
 from slmsql.errors import InputError
-from slmsql.execution.database import check
-from slmsql.execution.job import Batch, Job, Place, Sql
-from slmsql.execution.memory import Memory
+from slmsql.execution.database import check_database
+from slmsql.execution.job import Batch, DatabaseState, Job, Sql
 from slmsql.execution.pool import Pool
 from slmsql.execution.process import INFRASTRUCTURE
+from slmsql.execution.recent import RecentAnswers
 from slmsql.execution.types import Execution, Limits, Pair, Statement, Verdict
 from slmsql.match import Match, as_executed
 
 T = TypeVar("T")
-CHUNK = 64  # statements or pairs in one request at most
+CHUNK = 64  # statements or pairs in one request, at most
 
 
 class Executor:
     """Runs statements in worker processes, each within its limits.
 
-    Long-lived: the workers keep databases open and results in memory. Calls from several threads
-    are fine; after a fork the child gets workers of its own.
+    An executor is meant to live long: its workers keep databases open and results in memory.
+    Several threads may call it at once. After a fork, the child gets workers of its own.
 
     Args:
-        workers: processes; by default one for each processor this process may use, shared with
-            the other ranks of a training on this machine.
+        workers: number of processes. By default one for each processor that this process may use,
+            divided by the number of training ranks on this machine.
         limits: what each statement may use.
-        cache: folder for gold results, shared by any number of processes and runs.
+        cache: folder for gold results, which any number of processes and runs may share.
     """
 
     def __init__(
@@ -41,9 +41,9 @@ class Executor:
         cache: Path | None = None,
     ) -> None:
         if workers is not None and workers < 1:
-            raise InputError(f"{workers} workers cannot run anything; expected 1 or more, or None")
+            raise InputError(f"workers must be 1 or more, or None; got {workers}")
         if cache is not None:
-            cache.mkdir(parents=True, exist_ok=True)  # an unusable folder shows here, not later
+            cache.mkdir(parents=True, exist_ok=True)  # an unusable folder fails now, not later
         self.workers = workers or _processors()
         self.limits = limits
         self.cache = cache
@@ -61,80 +61,79 @@ class Executor:
         self.close()
 
     def close(self) -> None:
-        """End the workers. Nothing runs afterwards."""
+        """End the workers. The executor cannot be used afterwards."""
         self._finalizer()
 
     def run(self, statements: Sequence[Statement], *, preview: int = 0) -> list[Execution]:
-        """Run statements, each distinct one once; the executions come in the same order.
+        """Run statements, each distinct one once.
 
         Args:
-            statements: any SQL, also none; a bad statement is an `Execution` with a status.
-            preview: how many rows to bring along.
+            statements: any SQL, or none. Bad SQL does not raise: its execution has a status.
+            preview: number of rows to return of each result.
+
+        Returns:
+            The executions, in the order of the statements.
 
         Raises:
-            FileNotFoundError, InputError: a database is missing or is none; nothing has run.
+            FileNotFoundError, InputError: a database is missing or is not one; nothing has run.
         """
-        places = _places(statement.database for statement in statements)
-        keys = [(places[str(s.database)], s.sql) for s in statements]
-        known = {key: self._memory.execution(*key, preview) for key in dict.fromkeys(keys)}
-        new = [key for key, execution in known.items() if execution is None]
+        states = _database_states(statement.database for statement in statements)
+        keys = [(states[str(s.database)], s.sql) for s in statements]
+        answers = {key: self._recent.execution(*key, preview) for key in dict.fromkeys(keys)}
+        new = [key for key, execution in answers.items() if execution is None]
         batch = Batch()
         jobs = [
-            Job(batch, place, part, preview=preview)
-            for place, sql in _by_database(new).items()
+            Job(batch, database, part, preview=preview)
+            for database, sql in _by_database(new).items()
             for part in _parts(sql, self._chunk(len(new)))
         ]
-        self._live().finish(batch, jobs)
-        for place, text in new:
-            self._memory.keep_execution(place, text, preview, batch.executions[place, text])
-        return [known[key] or batch.executions[key] for key in keys]
+        self._live_pool().finish(batch, jobs)
+        for database, text in new:
+            execution = batch.executions[database, text]
+            self._recent.add_execution(database, text, preview, execution)
+        return [answers[key] or batch.executions[key] for key in keys]
 
     def judge(self, pairs: Sequence[Pair], *, match: Match) -> list[Verdict]:
         """Decide for each pair whether the prediction has the result of the gold query.
 
+        Returns:
+            The verdicts, in the order of the pairs.
+
         Raises:
-            FileNotFoundError, InputError: a database is missing or is none; nothing has run.
+            FileNotFoundError, InputError: a database is missing or is not one; nothing has run.
         """
-        match = Match(match)  # a plain "spider" would be another object
-        places = _places(pair.database for pair in pairs)
+        match = Match(match)  # a caller may pass "spider" as a plain string
+        states = _database_states(pair.database for pair in pairs)
         run_as = _run_as((text for pair in pairs for text in (pair.predicted, pair.gold)), match)
-        keys = [(places[str(p.database)], run_as[p.predicted], run_as[p.gold]) for p in pairs]
-        known = {key: self._memory.verdict(*key, match) for key in dict.fromkeys(keys)}
-        new = [key for key, verdict in known.items() if verdict is None]
+        keys = [(states[str(p.database)], run_as[p.predicted], run_as[p.gold]) for p in pairs]
+        answers = {key: self._recent.verdict(*key, match) for key in dict.fromkeys(keys)}
+        new = [key for key, verdict in answers.items() if verdict is None]
         batch = Batch()
         jobs = [
-            _judging(batch, place, part, match)
-            for place, distinct in _by_gold(new).items()
+            _judging(batch, database, part, match)
+            for database, distinct in _by_gold(new).items()
             for part in _parts(distinct, self._chunk(len(new)))
         ]
-        self._live().finish(batch, jobs)
-        for (place, text), execution in batch.executions.items():
-            self._memory.keep_execution(place, text, 0, execution)
-        for place, predicted, gold in new:
-            known[place, predicted, gold] = self._settle(batch, place, predicted, gold, match)
-        return [verdict for verdict in map(known.get, keys) if verdict is not None]
-
-    def _settle(
-        self, batch: Batch, place: Place, predicted: Sql, gold: Sql, match: Match
-    ) -> Verdict:
-        mine, theirs = batch.executions[place, predicted], batch.executions[place, gold]
-        verdict = _verdict(batch.verdicts[place, predicted, gold], mine, theirs)
-        if not mine.volatile and not theirs.volatile and mine.kind != INFRASTRUCTURE:
-            self._memory.keep_verdict(place, predicted, gold, match, verdict)
-        return verdict
+        self._live_pool().finish(batch, jobs)
+        for (database, text), execution in batch.executions.items():
+            self._recent.add_execution(database, text, 0, execution)
+        for key in new:
+            answers[key] = verdict = _verdict(batch, *key)
+            self._recent.add_verdict(*key, match, verdict)
+        return [verdict for verdict in map(answers.get, keys) if verdict is not None]
 
     def _chunk(self, count: int) -> int:
         return max(1, min(CHUNK, count // (2 * self.workers) + 1))
 
     def _start(self) -> None:
         self._process = os.getpid()
-        self._memory = Memory()
+        self._recent = RecentAnswers()
         self._pool = Pool(self.workers, self.limits, self.cache)
-        # Also when nobody says close(): once nobody holds the executor, or at the very end.
+        # Ends the workers if nobody calls close(): when the executor is collected, or at exit.
         self._finalizer = weakref.finalize(self, self._pool.close)
 
-    def _live(self) -> Pool:
-        if self._process != os.getpid():  # forked: the workers are the parent's
+    def _live_pool(self) -> Pool:
+        if self._process != os.getpid():  # we are a forked child: the workers are the parent's
             self._pool.forsake()
             self._start()
         return self._pool
@@ -145,51 +144,60 @@ def _processors() -> int:
     return max(1, len(os.sched_getaffinity(0)) // max(1, ranks))
 
 
-def _places(databases: Iterable[Path]) -> dict[str, Place]:
+def _database_states(databases: Iterable[Path]) -> dict[str, DatabaseState]:
     return {
-        str(path): Place(os.path.abspath(path), check(path)) for path in dict.fromkeys(databases)
+        str(path): DatabaseState(os.path.abspath(path), check_database(path))
+        for path in dict.fromkeys(databases)
     }
 
 
 def _run_as(texts: Iterable[Sql], match: Match) -> dict[Sql, Sql]:
+    """By text: the statement that is run for it in this mode."""
     return {text: text and as_executed(text, match) for text in dict.fromkeys(texts)}
 
 
-def _by_database(keys: list[tuple[Place, Sql]]) -> dict[Place, list[Sql]]:
-    grouped: dict[Place, list[Sql]] = {}
-    for place, sql in keys:
-        grouped.setdefault(place, []).append(sql)
+def _by_database(keys: list[tuple[DatabaseState, Sql]]) -> dict[DatabaseState, list[Sql]]:
+    grouped: dict[DatabaseState, list[Sql]] = {}
+    for database, sql in keys:
+        grouped.setdefault(database, []).append(sql)
     return grouped
 
 
-def _by_gold(keys: list[tuple[Place, Sql, Sql]]) -> dict[Place, list[tuple[Sql, Sql]]]:
-    """The pairs of each database, those with the same gold together."""
-    grouped: dict[Place, dict[Sql, list[Sql]]] = {}
-    for place, predicted, gold in keys:
-        grouped.setdefault(place, {}).setdefault(gold, []).append(predicted)
+def _by_gold(
+    keys: list[tuple[DatabaseState, Sql, Sql]],
+) -> dict[DatabaseState, list[tuple[Sql, Sql]]]:
+    """The pairs of each database; those with the same gold query stand together."""
+    grouped: dict[DatabaseState, dict[Sql, list[Sql]]] = {}
+    for database, predicted, gold in keys:
+        grouped.setdefault(database, {}).setdefault(gold, []).append(predicted)
     return {
-        place: [(predicted, gold) for gold, many in golds.items() for predicted in many]
-        for place, golds in grouped.items()
+        database: [(predicted, gold) for gold, many in golds.items() for predicted in many]
+        for database, golds in grouped.items()
     }
 
 
-def _judging(batch: Batch, place: Place, pairs: list[tuple[Sql, Sql]], match: Match) -> Job:
+def _judging(
+    batch: Batch, database: DatabaseState, pairs: list[tuple[Sql, Sql]], match: Match
+) -> Job:
     sql = list(dict.fromkeys(text for pair in pairs for text in pair))
     position = {text: index for index, text in enumerate(sql)}
     positions = [(position[predicted], position[gold]) for predicted, gold in pairs]
-    return Job(batch, place, sql, positions, match)
+    return Job(batch, database, sql, positions, match)
 
 
 def _parts(items: list[T], size: int) -> list[list[T]]:
     return [items[start : start + size] for start in range(0, len(items), size)]
 
 
-def _verdict(correct: bool | None, mine: Execution, theirs: Execution) -> Verdict:
+def _verdict(batch: Batch, database: DatabaseState, predicted_sql: Sql, gold_sql: Sql) -> Verdict:
+    predicted = batch.executions[database, predicted_sql]
+    gold = batch.executions[database, gold_sql]
+    correct = batch.verdicts[database, predicted_sql, gold_sql]
     reason = None
-    if not theirs.ok:
-        correct, reason = None, f"the gold query did not run: {theirs.error}"
-    elif mine.kind == INFRASTRUCTURE:
-        correct, reason = None, f"the prediction could not be run: {mine.error}"
+    if not gold.ok:
+        correct, reason = None, f"the gold query did not run: {gold.error}"
+    elif predicted.kind == INFRASTRUCTURE:
+        correct, reason = None, f"the prediction could not be run: {predicted.error}"
     elif correct is None:
         reason = "the results are too large to be compared"
-    return Verdict(correct, mine, theirs, reason)
+    return Verdict(correct, predicted, gold, reason)

@@ -1,4 +1,4 @@
-"""Database files of our own making: written once, replaced as a whole, read with `connect`."""
+"""Index files: databases that we write once, replace as a whole and read with `connect`."""
 
 import os
 import sqlite3
@@ -9,9 +9,9 @@ from pathlib import Path
 
 
 def create_index(path: Path, fill: Callable[[sqlite3.Connection], None]) -> None:
-    """Write a database by calling `fill` with an empty one; nobody ever sees half of it.
+    """Write a database by calling `fill` with an empty one; no reader ever sees half of it.
 
-    Two processes that write the same index at once do no harm: the last one stays.
+    Two processes may write the same index at once: the last one to finish wins.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

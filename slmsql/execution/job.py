@@ -1,4 +1,4 @@
-"""Pieces of work for one worker: statements of one database, and the pairs to compare."""
+"""Work for one worker: statements to run on one database, and pairs of them to compare."""
 
 import threading
 from dataclasses import dataclass, field
@@ -12,8 +12,8 @@ from slmsql.match import Match
 Sql = str | None
 
 
-class Place(NamedTuple):
-    """A database in the state it has: a replaced file is another place."""
+class DatabaseState(NamedTuple):
+    """A database file as it is now; after the file is replaced, its state is another one."""
 
     path: str
     identity: Identity
@@ -21,35 +21,41 @@ class Place(NamedTuple):
 
 @dataclass(slots=True)
 class Batch:
-    """What one call waits for, filled in by the threads that talk to workers."""
+    """The answers that one call waits for. The threads that talk to workers fill it in."""
 
-    executions: dict[tuple[Place, Sql], Execution] = field(default_factory=dict)
-    verdicts: dict[tuple[Place, Sql, Sql], bool | None] = field(default_factory=dict)
+    executions: dict[tuple[DatabaseState, Sql], Execution] = field(default_factory=dict)
+    verdicts: dict[tuple[DatabaseState, Sql, Sql], bool | None] = field(default_factory=dict)
     waiting: int = 0
+    """Number of jobs that are not done yet."""
     failure: BaseException | None = None
     done: threading.Event = field(default_factory=threading.Event)
 
 
 @dataclass(slots=True)
 class Job:
-    """One request. `pairs` holds positions in `sql`: (predicted, gold)."""
+    """One request to a worker."""
 
     batch: Batch
-    place: Place
+    database: DatabaseState
     sql: list[Sql]
     pairs: list[tuple[int, int]] = field(default_factory=list)
+    """(predicted, gold), as positions in `sql`."""
     match: Match | None = None
     preview: int = 0
-    fresh: bool = False  # nothing else may have run in its process
-    again: bool = False  # tried before, and ended by something that was no statement
+    """Number of rows to return of each result."""
+    fresh: bool = False
+    """It needs a process that has run nothing else."""
+    again: bool = False
+    """It was tried before, and its worker died outside of any statement."""
     known: dict[int, list[Any]] = field(default_factory=dict)
+    """Status, error and kind of statements that ended a worker, by position in `sql`."""
 
     def request(self) -> bytes:
-        """The frame that asks for it."""
+        """The frame to send to the worker."""
         return encode(
             {
-                "database": self.place.path,
-                "identity": self.place.identity,
+                "database": self.database.path,
+                "identity": self.database.identity,
                 "sql": self.sql,
                 "pairs": self.pairs,
                 "match": self.match,
@@ -60,15 +66,16 @@ class Job:
         )
 
     def deliver(self, body: bytes) -> None:
-        """Put the answer where the call finds it."""
+        """Store the worker's answer in the batch."""
         reply = decode(body)
         for sql, fields in zip(self.sql, reply["executions"], strict=True):
-            self.batch.executions[self.place, sql] = _execution(fields)
-        for (first, second), verdict in zip(self.pairs, reply["verdicts"], strict=True):
-            self.batch.verdicts[self.place, self.sql[first], self.sql[second]] = verdict
+            self.batch.executions[self.database, sql] = _execution(fields)
+        for (predicted, gold), verdict in zip(self.pairs, reply["verdicts"], strict=True):
+            key = (self.database, self.sql[predicted], self.sql[gold])
+            self.batch.verdicts[key] = verdict
 
     def singles(self) -> list["Job"]:
-        """The same work in the smallest pieces, so that no statement spoils another."""
+        """The same work as one job per pair or statement, so that no statement affects another."""
         if self.pairs:
             return [self._part(list(dict.fromkeys(pair)), pair) for pair in self.pairs]
         return [self._part([index], None) for index in range(len(self.sql))]
@@ -76,7 +83,7 @@ class Job:
     def _part(self, indices: list[int], pair: tuple[int, int] | None) -> "Job":
         return Job(
             self.batch,
-            self.place,
+            self.database,
             [self.sql[index] for index in indices],
             [(indices.index(pair[0]), indices.index(pair[1]))] if pair else [],
             self.match,

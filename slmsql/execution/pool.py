@@ -1,4 +1,4 @@
-"""Worker processes and the threads that feed them, one each."""
+"""Worker processes, and one thread for each that sends it jobs."""
 
 import os
 import threading
@@ -8,19 +8,23 @@ from pathlib import Path
 from typing import Any
 
 from slmsql.execution.job import Batch, Job
-from slmsql.execution.process import NOWHERE, Died, Process
+from slmsql.execution.process import NO_STATEMENT, WorkerDeath, WorkerProcess
 from slmsql.execution.types import Limits, Status
 
 CLOSED = "the executor is closed"
 
 
 class Pool:
-    """Runs jobs. A worker prefers the database it had before, then one that nobody works on."""
+    """Runs jobs.
+
+    A worker prefers a job on the database it worked on last, then one on a database that no other
+    worker is using.
+    """
 
     def __init__(self, workers: int, limits: Limits, cache: Path | None) -> None:
         self.limits = limits
         self.owner = os.getpid()
-        self.processes = [Process(limits, cache) for _ in range(workers)]
+        self.processes = [WorkerProcess(limits, cache) for _ in range(workers)]
         self.threads: list[threading.Thread] = []
         self.change = threading.Condition()
         self.pending: dict[str, deque[Job]] = {}
@@ -28,21 +32,21 @@ class Pool:
         self.closed = False
 
     def finish(self, batch: Batch, jobs: Sequence[Job]) -> None:
-        """Do the jobs and wait for the last one."""
+        """Do the jobs and wait until all of them are done."""
         batch.waiting = len(jobs)
         if not jobs:
             return
         self._submit(jobs)
         try:
             batch.done.wait()
-        except BaseException:  # Ctrl-C: leave nothing behind for the workers to do
+        except BaseException:  # Ctrl-C: the workers must not go on with this batch
             self._withdraw(batch)
             raise
         if batch.failure is not None:
             raise batch.failure
 
     def close(self) -> None:
-        """End all workers at once and wait for the threads; a call under way raises."""
+        """End all workers at once and wait for the threads. Calls in progress raise."""
         if self.owner != os.getpid():
             return self.forsake()
         with self.change:
@@ -57,7 +61,7 @@ class Pool:
             thread.join()
 
     def forsake(self) -> None:
-        """In a forked child: let go of the parent's workers without touching them."""
+        """In a forked child: drop the parent's workers without ending them."""
         for process in self.processes:
             process.forsake()
 
@@ -72,7 +76,7 @@ class Pool:
 
     def _add(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
-            self.pending.setdefault(job.place.path, deque()).append(job)
+            self.pending.setdefault(job.database.path, deque()).append(job)
         self.change.notify_all()
 
     def _start_thread(self) -> None:
@@ -85,9 +89,9 @@ class Pool:
 
     def _withdraw(self, batch: Batch) -> None:
         with self.change:
-            kept = [job for jobs in self.pending.values() for job in jobs if job.batch is not batch]
+            pending = [job for jobs in self.pending.values() for job in jobs]
             self.pending.clear()
-            self._add(kept)
+            self._add([job for job in pending if job.batch is not batch])
 
     def _serve(self, number: int) -> None:
         process = self.processes[number]
@@ -122,41 +126,42 @@ class Pool:
             del self.pending[database]
         return job
 
-    def _do(self, process: Process, job: Job) -> None:
+    def _do(self, process: WorkerProcess, job: Job) -> None:
         try:
-            follow = self._attempt(process, job)
-        except Exception as failure:  # ours, not the statement's: it belongs to the caller
-            follow = []
+            remaining = self._attempt(process, job)
+        except Exception as failure:  # our fault, not the statement's: the caller gets it
+            remaining = []
             job.batch.failure = failure
         with self.change:
-            job.batch.waiting += len(follow) - 1
+            job.batch.waiting += len(remaining) - 1
             if self.closed:
                 _fail(job.batch, RuntimeError(CLOSED))
             elif job.batch.failure is None:
-                self._add(follow)
+                self._add(remaining)
             if job.batch.waiting == 0 or job.batch.failure is not None:
                 job.batch.done.set()
 
-    def _attempt(self, process: Process, job: Job) -> list[Job]:
-        """Do a job; returns what remains of it when a statement ended the worker."""
+    def _attempt(self, process: WorkerProcess, job: Job) -> list[Job]:
+        """Do a job. Returns the jobs that remain to be done if a statement ended the worker."""
         try:
             if job.fresh:
                 process.refresh()
             job.deliver(process.ask(job.request()))
-        except Died as death:
-            return self._after(death, job)
+        except WorkerDeath as death:
+            return self._retry(death, job)
         return []
 
-    def _after(self, death: Died, job: Job) -> list[Job]:
-        """The parts of a job that a statement has ended together with its worker.
+    def _retry(self, death: WorkerDeath, job: Job) -> list[Job]:
+        """The jobs to do after a statement ended the worker of this one.
 
-        Processor time is the statement's own; everything else is tried once more in a process
-        that has seen nothing else, so that the verdict does not depend on what ran before.
+        A statement that used up its processor time gets its verdict now. After any other death the
+        statement runs again in a process that has run nothing else, so that its verdict does not
+        depend on what ran before.
         """
         blamed = death.position
-        if blamed == NOWHERE:
+        if blamed == NO_STATEMENT:
             if job.again:
-                raise RuntimeError(f"the worker process for SQL does not work: {death}")
+                raise RuntimeError(f"the worker process fails without running a statement: {death}")
             job.again = True
             return [job]
         if death.out_of_time:
@@ -164,10 +169,10 @@ class Pool:
             job.known[blamed] = _fields(Status.TIMEOUT, message, "seconds")
         elif job.fresh:
             job.known[blamed] = _fields(Status.ERROR, str(death), death.kind)
-        again = job.singles()
-        for part in again:
+        parts = job.singles()
+        for part in parts:
             part.fresh = not death.out_of_time and job.sql[blamed] in part.sql
-        return again
+        return parts
 
 
 def _fail(batch: Batch, failure: Exception) -> None:

@@ -1,4 +1,4 @@
-"""One worker process as its parent sees it: ask, get an answer or learn how it died."""
+"""A worker process as its parent sees it: send a request, get the answer or learn how it died."""
 
 import mmap
 import os
@@ -17,34 +17,34 @@ from slmsql.execution.types import Limits
 from slmsql.execution.wire import HEADER, encode
 
 ROOT = Path(__file__).parents[2]  # the folder of the package `slmsql`
-# Isolated and without site-packages: starts in a third of the time, and no file that lies in the
-# user's folder or environment is imported instead of ours.
+# The worker runs isolated and without site-packages (-I -S): it starts in a third of the time, and
+# no file in the user's folder or environment is imported instead of ours.
 START = "import sys; sys.path.insert(0, sys.argv.pop(1)); import runpy; " + (
     "runpy.run_module('slmsql.execution.worker', run_name='__main__')"
 )
 POSITION = struct.Struct("<I")
-# Seconds by the clock for each of `Limits.seconds`, and at least. Processor time bounds statements
-# under any load; this is for a worker that gets none: a stopped process, a file system that hangs.
+# Processor time limits a statement under any load. A worker that gets none (a stopped process, a
+# file system that hangs) is given up after WALL times `Limits.seconds` by the clock, but not before
+# WALL_AT_LEAST seconds.
 WALL, WALL_AT_LEAST = 20, 120
 
+INFRASTRUCTURE = "infrastructure"  # an `Execution.kind`: the machine failed, not the statement
+NO_STATEMENT = 0xFFFFFFFF  # the position of a worker that is not running a statement
 
-INFRASTRUCTURE = "infrastructure"  # `Execution.kind`: it says nothing about the statement
-NOWHERE = 0xFFFFFFFF  # the worker is not at a statement
 
-
-class Died(Exception):
-    """The worker is gone. `position` is the statement it was at."""
+class WorkerDeath(Exception):
+    """The worker process ended. `position` is the statement that it was running."""
 
     def __init__(self, position: int, code: int, *, stuck: bool) -> None:
         super().__init__(f"worker ended with code {code} at statement {position}")
         self.position = position
         self.out_of_time = code == -signal.SIGPROF
-        outside = stuck or code in (-signal.SIGKILL, -signal.SIGTERM)
-        self.kind = INFRASTRUCTURE if outside else "crash"
+        killed = stuck or code in (-signal.SIGKILL, -signal.SIGTERM)
+        self.kind = INFRASTRUCTURE if killed else "crash"
 
 
-class Process:
-    """A worker that is started when first asked and started anew after it died."""
+class WorkerProcess:
+    """A worker that starts with its first request, and starts again after it died."""
 
     def __init__(self, limits: Limits, cache: Path | None) -> None:
         self.limits = limits
@@ -54,10 +54,15 @@ class Process:
         self.used = False
 
     def ask(self, request: bytes) -> bytes:
-        """Send a frame and wait for the answer; raises `Died`."""
-        process = self._started()
+        """Send a frame and wait for the answer.
+
+        Raises:
+            WorkerDeath: the worker ended before it answered.
+        """
+        process = self._running()
         self.used = True
-        self._blame_nothing()
+        assert self.page is not None
+        POSITION.pack_into(self.page, 0, NO_STATEMENT)
         try:
             _send(process.stdin, request)
             return self._receive(process)
@@ -65,42 +70,38 @@ class Process:
             raise self._death(stuck=False) from None
 
     def refresh(self) -> None:
-        """Make sure the next statement is the first one of its process."""
+        """Make sure that the next statement is the first one of its process."""
         if self.used:
             self.close()
 
     def kill(self) -> None:
-        """From another thread: end the process; the one that waits for it gets `Died`."""
-        popen = self.popen
+        """End the process from another thread; the thread that waits for it gets `WorkerDeath`."""
+        popen = self.popen  # the other thread may set it to None meanwhile
         if popen is not None:
             popen.kill()
 
     def close(self) -> None:
-        """End the process, whatever it does."""
+        """End the process, whatever it is doing."""
         if self.popen is not None:
             self.popen.kill()
             self._reap()
 
     def forsake(self) -> None:
-        """Close our ends of the pipes only: the process belongs to somebody else."""
+        """Close our ends of the pipes only: the process belongs to the parent."""
         if self.popen is not None:
-            for pipe in (self.popen.stdin, self.popen.stdout):
-                if pipe is not None:
-                    pipe.close()
+            _close_pipes(self.popen)
             self.popen.returncode = 0  # nothing to wait for
 
     def _reap(self) -> int:
         assert self.popen is not None
-        for pipe in (self.popen.stdin, self.popen.stdout):
-            if pipe is not None:
-                pipe.close()
+        _close_pipes(self.popen)
         code = self.popen.wait()
         if self.page is not None:
             self.page.close()
         self.popen = self.page = None
         return code
 
-    def _started(self) -> subprocess.Popen[bytes]:
+    def _running(self) -> subprocess.Popen[bytes]:
         if self.popen is not None:
             return self.popen
         with tempfile.TemporaryFile() as shared:
@@ -138,31 +139,33 @@ class Process:
         return b"".join(parts)
 
     def _await(self, pipe: IO[bytes]) -> None:
-        """Wait for something to read; a worker that stands still for very long is killed."""
+        """Wait for something to read. A worker that makes no progress for very long is killed."""
         poll = select.poll()
         poll.register(pipe, select.POLLIN)
         position, since = self._position(), time.monotonic()
         while not poll.poll(1000):
-            if (now_at := self._position()) != position:
-                position, since = now_at, time.monotonic()
+            if (new_position := self._position()) != position:
+                position, since = new_position, time.monotonic()
             elif time.monotonic() - since > max(WALL_AT_LEAST, WALL * self.limits.seconds):
                 raise self._death(stuck=True)
-
-    def _blame_nothing(self) -> None:
-        assert self.page is not None
-        POSITION.pack_into(self.page, 0, NOWHERE)
 
     def _position(self) -> int:
         assert self.page is not None
         position: int = POSITION.unpack_from(self.page, 0)[0]
         return position
 
-    def _death(self, *, stuck: bool) -> Died:
+    def _death(self, *, stuck: bool) -> WorkerDeath:
         assert self.popen is not None
         position = self._position()
         if stuck:
             self.popen.kill()
-        return Died(position, self._reap(), stuck=stuck)
+        return WorkerDeath(position, self._reap(), stuck=stuck)
+
+
+def _close_pipes(popen: subprocess.Popen[bytes]) -> None:
+    for pipe in (popen.stdin, popen.stdout):
+        if pipe is not None:
+            pipe.close()
 
 
 def _send(pipe: IO[bytes] | None, data: bytes) -> None:

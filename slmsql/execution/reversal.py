@@ -1,8 +1,8 @@
-"""A database with its rows stored the other way round: what still gives the same result is sound.
+"""A copy of a database with all rows in reverse order, to find queries that depend on row order.
 
-SQLite takes rows in the order in which they are stored wherever a query leaves the order open: a
-LIMIT over ties, a bare column beside an aggregate, `group_concat`. A result that changes with the
-order of storage is an accident, and no prediction can be expected to repeat it.
+Where a query leaves the order open, SQLite uses the order in which rows are stored: for a LIMIT
+over ties, a bare column beside an aggregate, `group_concat`. A result that changes when the rows
+are reversed is an accident, and no prediction can be expected to repeat it.
 """
 
 import os
@@ -12,21 +12,21 @@ from pathlib import Path
 from urllib.parse import quote
 
 from slmsql.errors import InputError
-from slmsql.execution.database import check
+from slmsql.execution.database import check_database
 from slmsql.sql.quoting import quote_identifier
 
-Table = tuple[str, str]  # name and the statement that made it
+Table = tuple[str, str]  # name and CREATE statement
 
 
 def create_reversed_copy(source: Path, target: Path) -> None:
     """Write the tables and views of `source` to `target`, rows reversed, without keys and indexes.
 
-    Without keys because an INTEGER PRIMARY KEY would put the rows back into its order.
+    Keys are left out because an INTEGER PRIMARY KEY would restore the order of the rows.
 
     Raises:
-        InputError: a table cannot be copied (a virtual one whose module is missing, say).
+        InputError: a table cannot be copied, for instance a virtual one whose module is missing.
     """
-    check(source)
+    check_database(source)
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     os.close(handle)
@@ -48,34 +48,34 @@ def _fill(connection: sqlite3.Connection, source: Path) -> None:
     uri = f"file:{quote(str(source.absolute()))}?mode=ro&immutable=1"
     connection.execute("ATTACH ? AS source", (uri,))
     connection.execute("BEGIN")
-    for name, made_by in _made(connection, "table"):
+    for name, statement in _created(connection, "table"):
         if not name.startswith("sqlite_"):
-            _copy(connection, name, made_by)
-    for _, made_by in _made(connection, "view"):
-        connection.execute(made_by)
+            _copy(connection, name, statement)
+    for _, statement in _created(connection, "view"):
+        connection.execute(statement)
     connection.execute("COMMIT")
 
 
-def _made(connection: sqlite3.Connection, kind: str) -> list[Table]:
+def _created(connection: sqlite3.Connection, kind: str) -> list[Table]:
     query = "SELECT name, sql FROM source.sqlite_master WHERE type = ? ORDER BY rowid"
     return connection.execute(query, (kind,)).fetchall()
 
 
-def _copy(connection: sqlite3.Connection, name: str, made_by: str) -> None:
+def _copy(connection: sqlite3.Connection, name: str, statement: str) -> None:
     table = quote_identifier(name)
     columns = connection.execute(f"PRAGMA source.table_xinfo({table})").fetchall()
-    if "collate" in made_by.lower():  # collations are not listed: take the table as it was made
-        connection.execute(made_by)
+    if "collate" in statement.lower():  # collations are not listed: use the original statement
+        connection.execute(statement)
     else:
         declared = ", ".join(f"{quote_identifier(column[1])} {column[2]}" for column in columns)
         connection.execute(f"CREATE TABLE main.{table} ({declared})")
-    order = "1" if "without rowid" in " ".join(made_by.lower().split()) else _row_id(columns)
+    order = "1" if "without rowid" in " ".join(statement.lower().split()) else _row_id(columns)
     connection.execute(
         f"INSERT INTO main.{table} SELECT * FROM source.{table} ORDER BY {order} DESC"
     )
 
 
 def _row_id(columns: list[tuple[int, str]]) -> str:
-    """A name of the row number that no column hides."""
+    """A name for the row number that is not the name of a column."""
     names = {str(column[1]).lower() for column in columns}
     return next(name for name in ("rowid", "_rowid_", "oid", "1") if name not in names)

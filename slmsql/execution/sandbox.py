@@ -1,4 +1,4 @@
-"""One database, opened so that any SQL may be tried on it. Runs inside a worker process."""
+"""A database opened so that any SQL can be run on it safely. Used inside a worker process."""
 
 import contextlib
 import sqlite3
@@ -6,20 +6,21 @@ from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
-from slmsql.execution.authority import COMMANDS, Authority, is_volatile
+from slmsql.execution.authorizer import COMMANDS, Authorizer, is_volatile
 from slmsql.execution.database import open_immutable
 from slmsql.execution.digest import digest
 from slmsql.execution.errors import classify
 from slmsql.execution.types import Limits, Row, Status
+from slmsql.sql.quoting import quote_identifier
 from slmsql.sql.tokens import first_word
 
 STRIDE = 1000  # instructions between two calls of the progress handler
-CHUNK = 512  # values fetched at once, so that a result over the limit is noticed early
-VALUE = 16  # bytes counted for a value beside its text
+CHUNK = 512  # values to fetch at once, so that a result over the limit is noticed early
+VALUE = 16  # bytes counted for each value, besides its text
 
 
 class Result:
-    """What a statement gave, with all its rows: what comparisons need. It stays in the worker."""
+    """How a statement ended, with all its rows, for comparisons. It stays in the worker."""
 
     def __init__(
         self,
@@ -55,38 +56,44 @@ class Result:
 
 
 class Overflow(Exception):
-    """A result is over a limit; the argument is the name of the limit."""
+    """A result exceeds a limit; the argument is the name of the limit."""
 
 
 class Sandbox:
-    """A connection with an allow-list, a budget of instructions and bounds on sizes."""
+    """A connection with an allow-list, a budget of instructions and limits on sizes."""
 
     def __init__(self, path: Path, limits: Limits) -> None:
         self.limits = limits
-        self.authority = Authority()
+        self.authorizer = Authorizer()
         self.ticks = 0
         self.connection = open_immutable(path)
         self._read_schema()
-        self._bound()
+        self._set_limits()
 
     def close(self) -> None:
         self.connection.close()
 
     def execute(self, sql: str | None) -> Result:
-        """Run one statement. Never raises for bad SQL; `MemoryError` is the caller's."""
+        """Run one statement. Bad SQL does not raise.
+
+        Raises:
+            MemoryError: SQLite or Python ran out of memory.
+        """
+        if sql is None or not sql.strip():
+            return Result(Status.ERROR, "there is no SQL", "empty")
         refusal = _refusal(sql, self.limits)
-        if refusal is not None or sql is None:
-            return refusal or _EMPTY
-        self.authority.forget()
+        if refusal is not None:
+            return refusal
+        self.authorizer.reset()
         self.ticks = 0
         try:
             return self._run(sql)
         except Overflow as limit:
-            message = f"more than {_limit(self.limits, str(limit))} {limit} in the result"
+            message = f"more than {getattr(self.limits, str(limit))} {limit} in the result"
             return Result(Status.TOO_LARGE, message, str(limit), steps=self.steps)
         except (sqlite3.Error, sqlite3.Warning) as error:
             return self._failure(str(error))
-        except UnicodeError as error:  # a lone surrogate in it, or names that are not UTF-8
+        except UnicodeError as error:  # a lone surrogate in the SQL, or names that are not UTF-8
             return Result(Status.ERROR, f"not Unicode: {error}", "encoding")
 
     @property
@@ -94,16 +101,16 @@ class Sandbox:
         return self.ticks * STRIDE
 
     def _read_schema(self) -> None:
-        """Before anything is bounded or refused: reading the schema counts for no statement."""
+        """Load the schema before any limit is set, so that it is not charged to a statement."""
         self.connection.execute("PRAGMA temp_store = MEMORY")
         virtual = "SELECT name FROM sqlite_master WHERE sql LIKE 'CREATE VIRTUAL TABLE%'"
         names = [name for (name,) in self.connection.execute(virtual)]
-        # A virtual table declares itself when it is first used, which looks like CREATE TABLE.
+        # A virtual table declares itself at its first use, which looks like CREATE TABLE.
         for name in ("json_each", "json_tree", *names):
-            with contextlib.suppress(sqlite3.Error):  # without its module nobody can read it
-                self.connection.execute(f'SELECT * FROM "{name.replace(chr(34), chr(34) * 2)}"')
+            with contextlib.suppress(sqlite3.Error):  # its module may be missing
+                self.connection.execute(f"SELECT * FROM {quote_identifier(name)}")
 
-    def _bound(self) -> None:
+    def _set_limits(self) -> None:
         connection, limits = self.connection, self.limits
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, limits.cell_bytes)
         connection.setlimit(sqlite3.SQLITE_LIMIT_SQL_LENGTH, limits.sql_bytes)
@@ -111,7 +118,7 @@ class Sandbox:
         connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
         connection.setlimit(sqlite3.SQLITE_LIMIT_WORKER_THREADS, 0)
         connection.setlimit(sqlite3.SQLITE_LIMIT_VDBE_OP, 1_000_000)
-        connection.set_authorizer(self.authority)
+        connection.set_authorizer(self.authorizer)
         connection.set_progress_handler(self._tick(), STRIDE)
 
     def _tick(self) -> Callable[[], bool]:
@@ -129,7 +136,7 @@ class Sandbox:
         except sqlite3.OperationalError as error:
             if not str(error).startswith("Could not decode to UTF-8"):
                 raise
-        # Slower, and rare: text that is not UTF-8, kept apart byte for byte.
+        # Rare, and slower: text that is not UTF-8 is compared byte by byte.
         self.connection.text_factory = _surrogates
         self.ticks = 0
         try:
@@ -146,7 +153,9 @@ class Sandbox:
             rows, size = _rows(cursor, len(columns), self.limits)
         finally:
             cursor.close()
-        volatile = is_volatile(sql, self.authority.functions) if self.authority.functions else False
+        volatile = (
+            is_volatile(sql, self.authorizer.functions) if self.authorizer.functions else False
+        )
         return Result(
             Status.OK,
             columns=columns,
@@ -158,21 +167,16 @@ class Sandbox:
 
     def _failure(self, message: str) -> Result:
         status, kind = classify(message)
-        if self.authority.refused is not None:
-            status, kind = Status.REFUSED, self.authority.refused
+        if self.authorizer.refused is not None:
+            status, kind = Status.REFUSED, self.authorizer.refused
         elif status is Status.TIMEOUT:
             message = f"more than {self.limits.steps} steps"
-        volatile = is_volatile("", self.authority.functions)
+        volatile = is_volatile("", self.authorizer.functions)
         return Result(status, message, kind, steps=self.steps, volatile=volatile)
 
 
-_EMPTY = Result(Status.ERROR, "there is no SQL", "empty")
-
-
-def _refusal(sql: str | None, limits: Limits) -> Result | None:
-    """What can be said before SQLite sees the statement."""
-    if sql is None or not sql.strip():
-        return _EMPTY
+def _refusal(sql: str, limits: Limits) -> Result | None:
+    """The result of a statement that SQLite need not see; None if it may run."""
     if len(sql) > limits.sql_bytes:
         message = f"a statement of {len(sql)} characters, more than {limits.sql_bytes}"
         return Result(Status.REFUSED, message, "sql_bytes")
@@ -200,10 +204,6 @@ def _rows(cursor: sqlite3.Cursor, width: int, limits: Limits) -> tuple[list[Row]
             raise Overflow("bytes")
         if len(part) < chunk:
             return rows, size
-
-
-def _limit(limits: Limits, name: str) -> int:
-    return limits.rows if name == "rows" else limits.bytes
 
 
 def _surrogates(raw: bytes) -> str:

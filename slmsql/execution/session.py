@@ -1,4 +1,4 @@
-"""What a worker does with a request: run statements, compare pairs, remember gold results."""
+"""How a worker answers a request: it runs statements, compares pairs and caches gold results."""
 
 import mmap
 import os
@@ -8,25 +8,25 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from pathlib import Path
 
-from slmsql.execution.cache import Cache
 from slmsql.execution.database import fingerprint
+from slmsql.execution.gold_cache import GoldCache
 from slmsql.execution.sandbox import Result, Sandbox
 from slmsql.execution.types import Limits, Status
 from slmsql.execution.wire import EXIT_FRESH, Message, as_rows
 from slmsql.match import Match, orders_rows, same_result
 
 OPEN_DATABASES = 64
-REMEMBERED = 64 * 2**20  # bytes of gold results kept in a worker
-OVERHEAD = 500  # bytes counted for a result beside its rows
+GOLD_BYTES = 64 * 2**20  # bytes of gold results that a worker keeps in memory
+OVERHEAD = 500  # bytes counted for each result, besides its rows
 POSITION = struct.Struct("<I")
-# Ends that say more of the machine or the moment than of the statement are not kept.
+# Kinds of results that go to disk. The others depend on the machine or on the moment.
 LASTING = frozenset({None, "steps", "rows", "bytes", "cell_bytes"})
 
 
 class Session:
     """Open databases and gold results of one worker."""
 
-    def __init__(self, limits: Limits, cache: Cache | None, page: mmap.mmap) -> None:
+    def __init__(self, limits: Limits, cache: GoldCache | None, page: mmap.mmap) -> None:
         self.limits = limits
         self.cache = cache
         self.page = page
@@ -47,8 +47,12 @@ class Session:
     def run(self, path: str, identity: list[int], sql: str | None, *, final: bool) -> Result:
         """Run one statement within its processor time.
 
-        Memory may run out because of what ran before: only in a process that has seen nothing
-        else (`final`) is that the statement's own doing.
+        Args:
+            path: the database.
+            identity: the state of the database's file.
+            sql: the statement.
+            final: the process has run nothing else, so if memory runs out, the statement is to
+                blame; otherwise the process ends and the statement runs again in a new one.
         """
         signal.setitimer(signal.ITIMER_PROF, self.limits.seconds)
         try:
@@ -61,14 +65,17 @@ class Session:
             signal.setitimer(signal.ITIMER_PROF, 0)
 
     def run_gold(self, path: str, identity: list[int], sql: str, *, final: bool) -> Result:
-        """Run a gold query, or find what it gave before: here or in another process."""
-        place = (path, str(identity), sql)
-        if place in self.gold:
-            self.gold.move_to_end(place)
-            return self.gold[place]
+        """Run a gold query, or return its cached result from memory or disk."""
+        key = (path, str(identity), sql)
+        if key in self.gold:
+            self.gold.move_to_end(key)
+            return self.gold[key]
         result = self._from_disk(path, identity, sql, final=final)
         if not result.volatile:
-            self._remember(place, result)
+            self.gold[key] = result
+            self.gold_size += result.size + OVERHEAD
+            while self.gold_size > GOLD_BYTES:
+                self.gold_size -= self.gold.popitem(last=False)[1].size + OVERHEAD
         return result
 
     def _from_disk(self, path: str, identity: list[int], sql: str, *, final: bool) -> Result:
@@ -84,35 +91,29 @@ class Session:
             self.cache.write(key, _as_record(result))
         return result
 
-    def _fingerprint(self, cache: Cache, path: str, identity: list[int]) -> str:
+    def _fingerprint(self, cache: GoldCache, path: str, identity: list[int]) -> str:
         key = cache.key("fingerprint", path, str(identity))
-        known = cache.read(key)
-        if known is None:
-            known = fingerprint(Path(path))
-            cache.write(key, known)
-        return str(known)
-
-    def _remember(self, place: tuple[str, str, str], result: Result) -> None:
-        self.gold[place] = result
-        self.gold_size += result.size + OVERHEAD
-        while self.gold_size > REMEMBERED:
-            self.gold_size -= self.gold.popitem(last=False)[1].size + OVERHEAD
+        content = cache.read(key)
+        if content is None:
+            content = fingerprint(Path(path))
+            cache.write(key, content)
+        return str(content)
 
     def _sandbox(self, path: str, identity: list[int]) -> Sandbox:
-        known = self.sandboxes.pop(path, None)
-        if known is not None and known[0] != identity:  # the file was replaced
-            known[1].close()
-            known = None
-        if known is None:
-            known = (identity, Sandbox(Path(path), self.limits))
+        opened_as, sandbox = self.sandboxes.pop(path, (None, None))
+        if sandbox is not None and opened_as != identity:  # the file was replaced
+            sandbox.close()
+            sandbox = None
+        if sandbox is None:
+            sandbox = Sandbox(Path(path), self.limits)
             if len(self.sandboxes) >= OPEN_DATABASES:
                 self.sandboxes.popitem(last=False)[1][1].close()
-        self.sandboxes[path] = known
-        return known[1]
+        self.sandboxes[path] = (identity, sandbox)
+        return sandbox
 
 
 class _Task:
-    """One request: statements of one database, each run once."""
+    """One request: statements of one database, each of which runs once."""
 
     def __init__(self, session: Session, request: Message) -> None:
         self.session = session
@@ -129,14 +130,14 @@ class _Task:
             self.results[index] = self._run(index)
         return self.results[index]
 
-    def verdict(self, first: int, second: int) -> bool | None:
-        gold = self.result(second)
-        predicted = self.result(first)
+    def verdict(self, predicted_index: int, gold_index: int) -> bool | None:
+        gold = self.result(gold_index)
+        predicted = self.result(predicted_index)
         if not gold.ok:
             return None
         if not predicted.ok or self.match is None:
             return False
-        return predicted is gold or self._agree(predicted, gold, self.request["sql"][second])
+        return predicted is gold or self._agree(predicted, gold, self.request["sql"][gold_index])
 
     def _run(self, index: int) -> Result:
         POSITION.pack_into(self.session.page, 0, index)
@@ -168,7 +169,7 @@ class _Task:
 
 
 def _same_set(predicted: Result, gold: Result) -> bool:
-    """Equal sets have equal digests, so that most predictions need none of their own."""
+    """Whether the sets of rows are equal; if so, the gold's digest serves for both."""
     if predicted.row_set != gold.row_set:
         return False
     predicted.digest = gold.digest
@@ -182,7 +183,7 @@ def _fields(result: Result, preview: int) -> Message:
 
 
 def _readable(value: Hashable) -> Hashable:
-    """Bytes that are not UTF-8 were kept as surrogates, which nobody can print."""
+    """Text that can be printed: bytes that are not UTF-8, kept as surrogates, are replaced."""
     if type(value) is str and not value.isascii():
         return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return value

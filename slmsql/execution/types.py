@@ -1,4 +1,4 @@
-"""What goes into the executor and what comes out."""
+"""What goes into the executor, and what comes out."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -14,43 +14,43 @@ class Status(StrEnum):
     OK = "ok"
     """It ran; the result is complete."""
     ERROR = "error"
-    """It is no valid query on this database; `Execution.kind` says why."""
+    """It is not a valid query on this database; `Execution.kind` says why."""
     TIMEOUT = "timeout"
-    """It used up its steps, or its processor time within few of them."""
+    """It used up its steps or its processor time."""
     TOO_LARGE = "too_large"
-    """Its result, one of its values or the memory it needs is over the limit."""
+    """Its result, one of its values or its memory is over the limit."""
     REFUSED = "refused"
-    """It wants something else than to read tables: write, attach, pragma, schema tables ..."""
+    """It tries to do more than read tables: write, attach, pragma, schema tables and so on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one statement may use. They are part of the verdict, so everybody should use the same.
+    """What one statement may use. Use the same limits everywhere: verdicts depend on them.
 
-    `steps` alone decides in all ordinary cases: it counts what SQLite's virtual machine executes
-    and is therefore the same on every machine under every load.
+    In all ordinary cases `steps` decides. It counts instructions of SQLite's virtual machine, so it
+    is the same on every machine under every load.
     """
 
     steps: int = 500_000_000
     """Instructions of SQLite's virtual machine, counted in thousands."""
     seconds: float = 30.0
-    """Processor time of the worker, for what happens inside few instructions: a comparison of
-    huge texts, a plan that never gets done. The process is ended by the kernel."""
+    """Processor time of the worker, for what takes long within few instructions: comparing huge
+    texts, planning a huge join. The kernel ends the process."""
     rows: int = 500_000
-    """Rows of a result."""
+    """Number of rows of a result."""
     bytes: int = 64 * 2**20
-    """Size of a result: its text and blobs, and 16 for each value."""
+    """Size of a result: the lengths of its text and blobs, plus 16 for each value."""
     cell_bytes: int = 2 * 2**20
-    """Size of one text or blob, also of intermediate ones (`zeroblob`, `group_concat` ...)."""
+    """Size of one text or blob, intermediate values included (`zeroblob`, `group_concat` ...)."""
     memory: int = 512 * 2**20
-    """Bytes that SQLite may hold in a worker; the process as a whole may map four times that."""
+    """Bytes that SQLite may hold in a worker; the whole process may map four times that."""
     sql_bytes: int = 100_000
-    """Length of a statement."""
+    """Length of a statement, in characters."""
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One statement for one database."""
+    """One statement and the database to run it on."""
 
     database: Path
     sql: str | None
@@ -58,7 +58,7 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A prediction and the gold query that it is judged by."""
+    """A prediction and the gold query to judge it by."""
 
     database: Path
     predicted: str | None
@@ -67,24 +67,24 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """What became of a statement."""
+    """How a statement ended, with the first rows of its result."""
 
     status: Status
     error: str | None = None
-    """SQLite's or our message, None when ok."""
+    """SQLite's message or ours; None if ok."""
     kind: str | None = None
     """Class of the error: "syntax", "no such table", "no such column", "ambiguous", "function",
     "aggregate", "type", "columns", "empty" ..., or which limit: "steps", "seconds", "rows" ..."""
     columns: tuple[str, ...] = ()
     rows: tuple[Row, ...] = ()
-    """The first rows, as many as asked for: to show, never to compare."""
+    """The first rows, as many as were asked for: to show, never to compare."""
     row_count: int = 0
     digest: str | None = None
-    """Of the set of rows, with 1 equal to 1.0: what voting groups by. None unless ok."""
+    """Hash of the set of rows, with 1 equal to 1.0; voting groups by it. None unless ok."""
     steps: int = 0
     """Instructions of SQLite's virtual machine, rounded down to thousands."""
     volatile: bool = False
-    """It asks for random numbers or the time: run again, it may give something else."""
+    """It uses random numbers or the time, so another run may give another result."""
 
     @property
     def ok(self) -> bool:
@@ -96,7 +96,7 @@ class Verdict:
     """Whether a prediction has the result of the gold query."""
 
     correct: bool | None
-    """None when nothing can be said of the prediction: `reason` tells why."""
+    """None if the prediction cannot be judged; `reason` says why."""
     predicted: Execution
     gold: Execution
     reason: str | None = None

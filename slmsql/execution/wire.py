@@ -1,18 +1,18 @@
-"""What parent and worker say to each other: frames of JSON, four bytes of length before each."""
+"""Messages between parent and worker: frames of JSON, each after its length in four bytes."""
 
 import json
 import struct
 from typing import IO, Any
 
 HEADER = struct.Struct(">I")
-EXIT_FRESH = 75  # a worker's exit code: run this again in a new process, memory ran out
+EXIT_FRESH = 75  # a worker's exit code if memory ran out: run the statement in a new process
 
-# Values JSON does not have: a blob is {"b": hex}; infinities are written as Python writes them.
+# JSON, with two additions: a blob is {"b": hex}, and infinities are written as Python writes them.
 Message = Any
 
 
 def encode(message: Message) -> bytes:
-    """One frame."""
+    """The frame of a message."""
     body = json.dumps(message, separators=(",", ":"), default=blob).encode("ascii")
     return HEADER.pack(len(body)) + body
 
@@ -23,7 +23,7 @@ def decode(body: bytes) -> Message:
 
 
 def read_frame(file: IO[bytes]) -> bytes | None:
-    """The body of the next frame; None at the end, also in the middle of a frame."""
+    """The body of the next frame; None if the file ends before the frame does."""
     header = file.read(HEADER.size)
     if len(header) < HEADER.size:
         return None
@@ -33,10 +33,10 @@ def read_frame(file: IO[bytes]) -> bytes | None:
 
 
 def as_rows(rows: list[list[Any]]) -> list[tuple[Any, ...]]:
-    """Rows as they were before `encode`."""
+    """Decoded rows as they were before `encode`: tuples, with blobs as bytes."""
     return [tuple(bytes.fromhex(v["b"]) if type(v) is dict else v for v in row) for row in rows]
 
 
 def blob(value: bytes) -> dict[str, str]:
-    """A blob as JSON can hold it."""
+    """A blob in a form that JSON has."""
     return {"b": value.hex()}

@@ -1,8 +1,9 @@
-"""The process in which statements run. Standard library only; knows nothing of who asks.
+"""The process in which statements run. It imports only the standard library and our own modules.
 
-It is ended by the kernel when a statement uses up its processor time, ends itself when memory
-runs out, and may be killed at any moment: it holds nothing that somebody else needs. Where it was
-stands in a shared page, so that its parent knows which statement to blame.
+The kernel ends it when a statement uses up its processor time. It ends itself when memory runs out.
+It may be killed at any moment, because it holds nothing that another process needs. It writes the
+number of the statement it is running to a page shared with its parent, so that the parent knows
+which statement to blame.
 """
 
 import gc
@@ -15,20 +16,26 @@ import sys
 import time
 from pathlib import Path
 
-from slmsql.execution.cache import Cache
+from slmsql.execution.gold_cache import GoldCache
 from slmsql.execution.session import Session
 from slmsql.execution.types import Limits
 from slmsql.execution.wire import decode, encode, read_frame
 
 
 def main(limits: Limits, cache: str, shared: int) -> None:
-    """Answer frames on standard input until it ends."""
-    _become_a_worker(limits)
-    gc.set_threshold(100_000)  # rows are many objects and no cycles
-    sys.setrecursionlimit(10_000)  # the search for a column order goes one deeper per column
+    """Answer the frames on standard input until it closes.
+
+    Args:
+        limits: what each statement may use.
+        cache: folder of gold results; empty for none.
+        shared: file descriptor of the page shared with the parent.
+    """
+    _prepare_process(limits)
+    gc.set_threshold(100_000)  # rows are many objects without cycles
+    sys.setrecursionlimit(10_000)  # the search for a column order recurses once per column
     session = Session(
         limits,
-        Cache(Path(cache), limits) if cache else None,
+        GoldCache(Path(cache), limits) if cache else None,
         mmap.mmap(shared, mmap.PAGESIZE),
     )
     requests = os.fdopen(0, "rb")
@@ -38,7 +45,7 @@ def main(limits: Limits, cache: str, shared: int) -> None:
 
 
 def _write(reply: bytes) -> bool:
-    """Send a reply; False when nobody is there to read it."""
+    """Send a reply; False if the parent has closed the pipe."""
     try:
         while reply:
             reply = reply[os.write(1, reply) :]
@@ -47,10 +54,10 @@ def _write(reply: bytes) -> bool:
     return True
 
 
-def _become_a_worker(limits: Limits) -> None:
-    os.environ["TZ"] = "UTC"  # 'localtime' gives the same on every machine
+def _prepare_process(limits: Limits) -> None:
+    os.environ["TZ"] = "UTC"  # 'localtime' is the same on every machine
     time.tzset()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent to handle
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGPROF})
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

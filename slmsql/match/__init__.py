@@ -1,4 +1,6 @@
-"""When do two results agree? Three modes, one for each question that is asked of a result.
+"""Do two results agree? `same_result(predicted_rows, gold_rows, Match.BIRD)` says so.
+
+In: two complete results, as rows. Out: True or False, by one of three rules. Imports `slmsql.sql`.
 
 | | bird | spider | strict |
 |---|---|---|---|
@@ -10,9 +12,9 @@
 | `1`, `'1'` | different | different | different |
 | both empty | equal | equal | equal if as many columns |
 
-`bird` decides as BIRD's evaluator, `spider` as Spider's test-suite evaluator in its default
-setting (DISTINCT left out of both queries, values not plugged in). `docs/judge.md` has the whole
-table and where ours differs on purpose.
+`bird` decides as BIRD's evaluator does, `spider` as Spider's test-suite evaluator does with its
+default settings (DISTINCT removed from both queries, values not plugged in). `docs/judge.md` has
+the complete table and lists where we differ on purpose.
 """
 
 from collections import Counter
@@ -29,7 +31,7 @@ Rows = Sequence[tuple[Hashable, ...]]
 
 
 class Match(StrEnum):
-    """The rule by which a predicted result counts as the gold result."""
+    """The rule that decides whether a predicted result agrees with the gold result."""
 
     BIRD = "bird"
     SPIDER = "spider"
@@ -37,7 +39,7 @@ class Match(StrEnum):
 
 
 def as_executed(sql: str, match: Match) -> str:
-    """The statement that is run for this mode: `spider` leaves DISTINCT out."""
+    """The statement to run in this mode: `spider` removes DISTINCT."""
     return for_spider(sql) if match is Match.SPIDER else sql
 
 
@@ -52,11 +54,12 @@ def same_result(
     """Whether two complete results agree.
 
     Args:
-        predicted: the rows of the prediction.
-        gold: the rows of the gold query.
+        predicted: all rows of the prediction's result.
+        gold: all rows of the gold query's result.
         match: the rule.
-        ordered: whether the gold query asks for an order (`orders_rows`); `bird` does not care.
-        widths: how many columns both have, for `strict`, which tells empty results apart.
+        ordered: whether the gold query sorts its rows (`orders_rows`); `bird` ignores it.
+        widths: the number of columns of predicted and gold. Only `strict` uses it, to compare
+            empty results.
     """
     if match is Match.BIRD:
         return set(predicted) == set(gold)
@@ -68,21 +71,9 @@ def same_result(
         return True
     if len(predicted[0]) != len(gold[0]):
         return False
-    return (
-        _spider(predicted, gold, ordered)
-        if match is Match.SPIDER
-        else _strict(predicted, gold, ordered)
-    )
-
-
-def _spider(predicted: Rows, gold: Rows, ordered: bool) -> bool:
+    if match is Match.STRICT:
+        predicted, gold = with_near_numbers_merged(predicted, gold)
+        return list(predicted) == list(gold) if ordered else Counter(predicted) == Counter(gold)
     if ordered:
         return same_bag_of_columns(predicted, gold)
     return Counter(predicted) == Counter(gold) or same_bag_in_some_column_order(predicted, gold)
-
-
-def _strict(predicted: Rows, gold: Rows, ordered: bool) -> bool:
-    predicted, gold = with_near_numbers_merged(predicted, gold)
-    if ordered:
-        return list(predicted) == list(gold)
-    return Counter(predicted) == Counter(gold)

@@ -1,8 +1,10 @@
-"""Two tables whose columns may stand in another order: is there a permutation that fits?
+"""Do two tables agree if their columns may be reordered?
 
-The test-suite evaluator tries all permutations (and samples rows at random to try fewer). Here a
-column may only take the place of one with the same values beside the same kind of rows, which
-leaves one choice nearly always; what is left is searched with a check after each column.
+`[(1, "a"), (2, "b")]` and `[("a", 1), ("b", 2)]` do. The test-suite evaluator tries all
+permutations of the columns, and samples rows at random to try fewer. We first compute a signature
+of each column: its values, each with the bag of values in its row. Only columns with equal
+signatures can correspond, which nearly always leaves one choice. We search among the remaining
+choices and compare the rows after each column.
 """
 
 from collections import Counter
@@ -11,33 +13,35 @@ from collections.abc import Hashable, Sequence
 Row = tuple[Hashable, ...]
 Rows = Sequence[Row]
 
-# Cells compared before the search gives up and says "different". Only tables built to resist,
-# of many columns with equal values, come near; the bound keeps the verdict the same everywhere.
+# After comparing this many cells the search gives up and calls the tables different. Only
+# adversarial tables with many columns of equal values come near. A count of cells, unlike a time
+# limit, gives the same verdict on every machine.
 MAXIMUM_CELLS = 5_000_000
 
 
 def same_bag_of_columns(predicted: Rows, gold: Rows) -> bool:
-    """Rows in the same order, columns in any: then each column is one value, and order is free."""
+    """Whether the tables agree with rows in the same order and columns in any order."""
     return Counter(zip(*predicted, strict=True)) == Counter(zip(*gold, strict=True))
 
 
 def same_bag_in_some_column_order(predicted: Rows, gold: Rows) -> bool:
-    """Rows in any order with their multiplicity, columns in any order. Neither may be empty."""
-    mine = _signatures(predicted)
-    theirs = _signatures(gold)
-    if Counter(mine) != Counter(theirs):
+    """Whether the tables agree as bags of rows with columns in any order. Neither may be empty."""
+    predicted_signatures = _signatures(predicted)
+    gold_signatures = _signatures(gold)
+    if Counter(predicted_signatures) != Counter(gold_signatures):
         return False
     choices = [
-        [index for index, signature in enumerate(mine) if signature == wanted] for wanted in theirs
+        [index for index, signature in enumerate(predicted_signatures) if signature == wanted]
+        for wanted in gold_signatures
     ]
     return _Search(predicted, gold, choices).succeeds()
 
 
 def _signatures(rows: Rows) -> list[Hashable]:
-    """For each column the bag of (value, which values stand in its row); the same for equals."""
-    kinds = [hash(frozenset(Counter(row).items())) for row in rows]
+    """For each column the bag of (value, hash of the bag of values in its row)."""
+    row_hashes = [hash(frozenset(Counter(row).items())) for row in rows]
     return [
-        frozenset(Counter(zip(column, kinds, strict=True)).items())
+        frozenset(Counter(zip(column, row_hashes, strict=True)).items())
         for column in zip(*rows, strict=True)
     ]
 
@@ -63,7 +67,7 @@ class _Search:
         tried: list[Row] = []
         for candidate in self.choices[self.order[len(chosen)]]:
             column = self.predicted[candidate]
-            # Equal columns are interchangeable: trying one of them is enough.
+            # Equal columns are interchangeable, so one of them is enough.
             if candidate in chosen or column in tried:
                 continue
             tried.append(column)
@@ -72,9 +76,10 @@ class _Search:
         return False
 
     def _agrees(self, chosen: list[int]) -> bool:
-        """Whether the columns chosen so far, taken together, hold the same bag of rows."""
+        """Whether the columns chosen so far, taken together, have the same bag of rows."""
         self.cells += 2 * len(chosen) * len(self.gold[0])
         if self.cells > MAXIMUM_CELLS and len(chosen) < len(self.order):
             return False
-        mine = Counter(zip(*(self.predicted[i] for i in chosen), strict=True))
-        return mine == Counter(zip(*(self.gold[i] for i in self.order[: len(chosen)]), strict=True))
+        predicted = (self.predicted[index] for index in chosen)
+        gold = (self.gold[index] for index in self.order[: len(chosen)])
+        return Counter(zip(*predicted, strict=True)) == Counter(zip(*gold, strict=True))

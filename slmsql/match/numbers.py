@@ -1,4 +1,4 @@
-"""Numbers that differ only by the order in which they were added up."""
+"""Numbers that differ only by rounding: `0.1 + 0.2` and `0.3` count as equal in mode `strict`."""
 
 import math
 from collections.abc import Hashable, Sequence
@@ -10,11 +10,11 @@ Rows = Sequence[Row]
 
 
 def with_near_numbers_merged(predicted: Rows, gold: Rows) -> tuple[Rows, Rows]:
-    """Both results, numbers within `TOLERANCE` of each other replaced by one of them.
+    """Both results, with numbers within `TOLERANCE` of each other replaced by one of them.
 
-    Per column, values of both results are sorted and neighbours linked, so that equality stays
-    transitive and bags can be compared exactly afterwards. Two whole numbers are never linked:
-    neighbouring ids above a thousand million are different ids.
+    In each column, the numbers of both results are sorted, and a number takes the value of its
+    predecessor if the two are near. So equality stays transitive, and the results can be compared
+    exactly afterwards. Two integers are never near: 1000000000001 and 1000000000002 may be ids.
     """
     columns = list(zip(*predicted, *gold, strict=True))
     if not any(type(value) is float for column in columns for value in column):
@@ -30,8 +30,8 @@ def _merged(column: Row) -> Row:
     representative: dict[Hashable, Hashable] = {}
     previous: float | None = None
     for number in numbers:
-        linked = previous is not None and _near(previous, number)
-        representative[number] = representative[previous] if linked else number
+        is_near = previous is not None and _near(previous, number)
+        representative[number] = representative[previous] if is_near else number
         previous = number
     return tuple(
         representative[value] if isinstance(value, int | float) else value for value in column

@@ -1,4 +1,4 @@
-"""Which gold queries can be trusted: what fails, hangs on ties or chance, or stands twice.
+"""Finds gold queries not to be trusted: they fail, depend on ties or chance, or are duplicates.
 
 audited = audit(questions, executor, largest_copy=500)
 clean = clean_questions(audited, Match.BIRD)
@@ -23,11 +23,11 @@ from slmsql.execution import (
 from slmsql.match import Match, orders_rows, same_result
 from slmsql.questions.question import Question, with_databases
 
-WHOLE = 10**9  # rows of a preview: all that the limits let through
+ALL_ROWS = 10**9  # a preview of all rows that the limits allow
 
 
 class Finding(StrEnum):
-    """Why a question is no good as it stands."""
+    """A reason not to train or evaluate on a question as it is."""
 
     NO_DATABASE = "no database"
     NO_GOLD = "no gold SQL"
@@ -51,8 +51,8 @@ BY_STATUS = {
 
 
 @dataclass(slots=True)
-class Audited:
-    """A question and what was found."""
+class AuditedQuestion:
+    """A question, its findings and the execution of its gold query."""
 
     question: Question
     findings: list[Finding] = field(default_factory=list)
@@ -74,121 +74,137 @@ class Audited:
 
 def audit(
     questions: Sequence[Question], executor: Executor, *, largest_copy: int = 500
-) -> list[Audited]:
-    """Every question with its findings, in their order.
+) -> list[AuditedQuestion]:
+    """Audit the gold query of each question.
 
-    Ties are found by running the query on a copy of its database with all rows reversed.
+    A query depends on ties if it gives another result on a copy of its database with all rows in
+    reverse order.
 
     Args:
-        largest_copy: databases with more megabytes are not copied, so not searched for ties.
+        questions: with or without databases and gold queries.
+        executor: runs the SQL.
+        largest_copy: largest size in megabytes of a database to copy; queries on larger databases
+            are not checked for ties.
+
+    Returns:
+        All questions with their findings, in the order of `questions`.
 
     Raises:
-        InputError: none of the databases is there.
+        InputError: no question has a database.
     """
-    audited = [Audited(question) for question in questions]
+    audited = [AuditedQuestion(question) for question in questions]
     runnable = _with_database_and_gold(audited)
     _say(f"running {len(runnable)} gold queries")
     _run(executor, runnable)
-    _find_ties(executor, [one for one in runnable if _ran(one)], largest_copy)
+    _find_ties(executor, [question for question in runnable if _is_steady(question)], largest_copy)
     _find_duplicates(audited)
     return audited
 
 
-def clean_questions(audited: Sequence[Audited], match: Match) -> list[Question]:
-    """Those without a finding; the order of ties is none where results are compared as sets."""
+def clean_questions(audited: Sequence[AuditedQuestion], match: Match) -> list[Question]:
+    """The questions without findings. Mode `bird` ignores the order of rows, so also of ties."""
     harmless = {Finding.TIE_ORDER} if match is Match.BIRD else set()
-    return [one.question for one in audited if not set(one.findings) - harmless]
+    return [entry.question for entry in audited if not set(entry.findings) - harmless]
 
 
-def _with_database_and_gold(audited: Sequence[Audited]) -> list[Audited]:
-    _, missing = with_databases(one.question for one in audited)
-    absent = {question.id for question in missing}
-    for one in audited:
-        if one.question.id in absent:
-            one.findings.append(Finding.NO_DATABASE)
-        if one.question.gold_sql is None:
-            one.findings.append(Finding.NO_GOLD)
-    if len(absent) == len(audited):
-        raise InputError(f"no database of any question is there, {missing[0].database} for one")
-    return [one for one in audited if not one.findings]
+def _with_database_and_gold(audited: Sequence[AuditedQuestion]) -> list[AuditedQuestion]:
+    _, missing = with_databases(entry.question for entry in audited)
+    missing_ids = {question.id for question in missing}
+    for entry in audited:
+        if entry.question.id in missing_ids:
+            entry.findings.append(Finding.NO_DATABASE)
+        if entry.question.gold_sql is None:
+            entry.findings.append(Finding.NO_GOLD)
+    if len(missing_ids) == len(audited):
+        raise InputError(
+            f"none of the questions has a database; expected for instance {missing[0].database}"
+        )
+    return [entry for entry in audited if not entry.findings]
 
 
-def _run(executor: Executor, audited: Sequence[Audited]) -> None:
-    executions = executor.run([_statement(one) for one in audited])
-    for one, execution in zip(audited, executions, strict=True):
-        one.execution = execution
+def _run(executor: Executor, audited: Sequence[AuditedQuestion]) -> None:
+    executions = executor.run([_statement(entry) for entry in audited])
+    for entry, execution in zip(audited, executions, strict=True):
+        entry.execution = execution
         if not execution.ok:
-            one.findings.append(BY_STATUS[execution.status])
-            one.detail = execution.error or ""
+            entry.findings.append(BY_STATUS[execution.status])
+            entry.detail = execution.error or ""
         elif execution.row_count == 0:
-            one.findings.append(Finding.EMPTY)
+            entry.findings.append(Finding.EMPTY)
         if execution.volatile:
-            one.findings.append(Finding.VOLATILE)
+            entry.findings.append(Finding.VOLATILE)
 
 
-def _ran(one: Audited) -> bool:
-    return one.execution is not None and one.execution.ok and not one.execution.volatile
+def _is_steady(entry: AuditedQuestion) -> bool:
+    """Whether the gold query ran and would give the same result again."""
+    execution = entry.execution
+    return execution is not None and execution.ok and not execution.volatile
 
 
-def _statement(one: Audited, database: Path | None = None) -> Statement:
-    return Statement(database or one.question.database, one.question.gold_sql)
+def _statement(entry: AuditedQuestion, database: Path | None = None) -> Statement:
+    return Statement(database or entry.question.database, entry.question.gold_sql)
 
 
-def _find_ties(executor: Executor, audited: list[Audited], largest: int) -> None:
-    by_database: dict[Path, list[Audited]] = {}
-    for one in audited:
-        by_database.setdefault(one.question.database, []).append(one)
-    for position, (database, many) in enumerate(by_database.items(), start=1):
+def _find_ties(executor: Executor, audited: list[AuditedQuestion], largest: int) -> None:
+    by_database: dict[Path, list[AuditedQuestion]] = {}
+    for entry in audited:
+        by_database.setdefault(entry.question.database, []).append(entry)
+    for position, (database, entries) in enumerate(by_database.items(), start=1):
         if position % 20 == 0 or position == len(by_database):
             _say(f"ties: {position} of {len(by_database)} databases")
         if database.stat().st_size > largest * 10**6:
-            _say(f"ties: {database.name} is larger than {largest} MB, left out")
+            _say(f"ties: {database.name} is larger than {largest} MB, skipped")
             continue
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder) / database.name
             try:
                 create_reversed_copy(database, copy)
             except InputError as error:
-                _say(f"ties: {error}, left out")
+                _say(f"ties: {error}, skipped")
                 continue
-            _compare_with(executor, copy, many)
+            _compare_with(executor, copy, entries)
 
 
-def _compare_with(executor: Executor, copy: Path, audited: list[Audited]) -> None:
-    """Compare in the worker where sets of rows decide, here where order or rounding does."""
-    again = executor.run([_statement(one, copy) for one in audited])
+def _compare_with(executor: Executor, copy: Path, audited: list[AuditedQuestion]) -> None:
+    """Add findings for queries whose results on the reversed copy differ.
+
+    Equal digests settle most queries without fetching rows. Rows are fetched and compared if the
+    digests differ (it may be rounding) or if the query sorts.
+    """
+    on_copy = executor.run([_statement(entry, copy) for entry in audited])
     doubtful = [
-        one
-        for one, other in zip(audited, again, strict=True)
-        if one.execution is not None
-        and other.ok
-        and (other.digest != one.execution.digest or orders_rows(one.question.gold_sql or ""))
+        entry
+        for entry, reversed_ in zip(audited, on_copy, strict=True)
+        if entry.execution is not None
+        and reversed_.ok
+        and (
+            reversed_.digest != entry.execution.digest or orders_rows(entry.question.gold_sql or "")
+        )
     ]
-    here = executor.run([_statement(one) for one in doubtful], preview=WHOLE)
-    there = executor.run([_statement(one, copy) for one in doubtful], preview=WHOLE)
-    for one, mine, other in zip(doubtful, here, there, strict=True):
-        if not same_result(mine.rows, other.rows, Match.STRICT):
-            one.findings.append(Finding.TIES)
-        elif orders_rows(one.question.gold_sql or "") and not same_result(
-            mine.rows, other.rows, Match.STRICT, ordered=True
-        ):
-            one.findings.append(Finding.TIE_ORDER)
+    results = executor.run([_statement(entry) for entry in doubtful], preview=ALL_ROWS)
+    on_copy = executor.run([_statement(entry, copy) for entry in doubtful], preview=ALL_ROWS)
+    for entry, result, reversed_ in zip(doubtful, results, on_copy, strict=True):
+        sorts = orders_rows(entry.question.gold_sql or "")
+        if not same_result(result.rows, reversed_.rows, Match.STRICT):
+            entry.findings.append(Finding.TIES)
+        elif sorts and not same_result(result.rows, reversed_.rows, Match.STRICT, ordered=True):
+            entry.findings.append(Finding.TIE_ORDER)
 
 
-def _find_duplicates(audited: Sequence[Audited]) -> None:
-    """The same question, with the same evidence, on the same database a second time."""
-    seen: dict[tuple[str, ...], str] = {}
-    for one in audited:
-        question = one.question
+def _find_duplicates(audited: Sequence[AuditedQuestion]) -> None:
+    """Find questions that repeat an earlier one: same text and evidence, same database."""
+    first_ids: dict[tuple[str, ...], str] = {}
+    for entry in audited:
+        question = entry.question
         words = " ".join(f"{question.text} {question.evidence}".lower().split())
-        first = seen.setdefault((question.db_id, words), question.id)
-        if first != question.id:
-            one.findings.append(Finding.DUPLICATE)
-            one.detail = one.detail or f"of {first}"
+        first_id = first_ids.setdefault((question.db_id, words), question.id)
+        if first_id != question.id:
+            entry.findings.append(Finding.DUPLICATE)
+            entry.detail = entry.detail or f"of {first_id}"
 
 
 def not_correct_by_themselves(executor: Executor, clean: Sequence[Question]) -> list[str]:
-    """Questions whose gold query is not right as a prediction, with the mode and the reason."""
+    """Questions whose gold query, judged as a prediction, is wrong; with mode and reason."""
     pairs = [Pair(q.database, q.gold_sql, q.gold_sql) for q in clean]
     wrong: list[str] = []
     for match in Match:

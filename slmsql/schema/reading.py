@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlite3 import Connection
 
 from slmsql.execution import connect
-from slmsql.execution.database import Identity, check
+from slmsql.execution.database import Identity, check_database
 from slmsql.schema.comments import column_comments
 from slmsql.schema.model import Column, ForeignKey, Schema, Table, Value
 from slmsql.sql.quoting import quote_identifier
@@ -35,12 +35,12 @@ def read_schema(database: Path, *, sample_values: int = 2, brief: bool = False) 
         FileNotFoundError: the file is missing.
         InputError: the file is not a SQLite database.
     """
-    return _read(database, check(database), sample_values, brief)
+    return _read(database, check_database(database), sample_values, brief)
 
 
 def schema_text(database: Path, *, sample_values: int = 2) -> str:
     """`read_schema(database).text()`, cached for as many databases as SynSQL has."""
-    return _schema_text(database, check(database), sample_values)
+    return _schema_text(database, check_database(database), sample_values)
 
 
 @lru_cache(maxsize=20_000)  # about 5 KB each

@@ -1,8 +1,14 @@
-"""Spider's own view of a query: its exact-set match and its four levels of difficulty.
+"""Spider's exact-set match and its four levels of difficulty.
+
+    same_sets("SELECT age, name FROM singer", "SELECT name, age FROM singer", catalog)  # True
+    hardness("SELECT name FROM singer", catalog)  # "easy"
+
+In: queries and the names in their database. Out: matches and levels. Imports `slmsql.sql`,
+`slmsql.execution` and `slmsql.questions`.
 
 Both are defined by a small grammar (Yu et al., 2018): one FROM clause of joins, no column aliases,
-no outer joins, no parentheses around conditions. A prediction that this grammar cannot read counts
-as no match, however right it is; that is the metric, and the reason to report it beside EX only.
+no outer joins, no parentheses around conditions. A prediction outside this grammar does not match,
+even if its result is right. Therefore report exact-set match only together with EX.
 """
 
 from slmsql.spider.catalog import Catalog, read_catalog, read_foreign_keys

@@ -1,4 +1,4 @@
-"""Tables, columns and foreign keys, as far as reading queries needs them."""
+"""Tables, columns and foreign keys of a database, as Spider's grammar needs them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,11 +12,11 @@ from slmsql.files import read_json
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """Names in lower case, as Spider compares them."""
+    """The names in a database, in lower case, as Spider compares them."""
 
     columns: Mapping[str, tuple[str, ...]]
     same: Mapping[str, str] = field(default_factory=dict)
-    """`table.column` that is tied to others by foreign keys, to the first of them."""
+    """Columns (`table.column`) linked by foreign keys, each mapped to the first of them."""
 
 
 def read_catalog(database: Path, same: Mapping[str, str] | None = None) -> Catalog:
@@ -37,10 +37,10 @@ def read_catalog(database: Path, same: Mapping[str, str] | None = None) -> Catal
 
 
 def read_foreign_keys(tables: Path) -> dict[str, dict[str, str]]:
-    """By database of Spider's `tables.json`: columns tied by foreign keys, to their first one.
+    """`Catalog.same` for each database of Spider's `tables.json`, by its id.
 
     Raises:
-        InputError: the file is not in that form.
+        InputError: the file does not have the form of Spider's `tables.json`.
     """
     entries = read_json(tables)
     try:
@@ -54,12 +54,12 @@ def _same(entry: dict[str, Any]) -> dict[str, str]:
         f"{entry['table_names_original'][table].lower()}.{column.lower()}" if table >= 0 else "*"
         for table, column in entry["column_names_original"]
     ]
-    # The evaluator joins a key to the first set that it touches and never merges two sets.
-    groups: list[set[int]] = []
+    # The evaluator adds a key to the first set that shares a column, and never merges two sets.
+    linked: list[set[int]] = []
     for pair in entry["foreign_keys"]:
-        group = next((group for group in groups if group & set(pair)), None)
-        if group is None:
-            group = set()
-            groups.append(group)
-        group.update(pair)
-    return {names[index]: names[min(group)] for group in groups for index in group}
+        columns = next((columns for columns in linked if columns & set(pair)), None)
+        if columns is None:
+            columns = set()
+            linked.append(columns)
+        columns.update(pair)
+    return {names[index]: names[min(columns)] for columns in linked for index in columns}

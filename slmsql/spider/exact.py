@@ -1,93 +1,115 @@
-"""Exact-set match: the same parts in each clause, constants and most order aside."""
+"""Exact-set match: the same parts in each clause. Constants and, mostly, order do not matter."""
 
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
 from slmsql.spider.catalog import Catalog
-from slmsql.spider.grammar import Column, Condition, Conditions, NotInGrammar, Query, Value
-from slmsql.spider.grammar import read_query as _read
+from slmsql.spider.grammar import (
+    Column,
+    Condition,
+    Conditions,
+    NotInGrammar,
+    Query,
+    Value,
+    read_query,
+)
 
 
 def same_sets(predicted: str, gold: str, catalog: Catalog) -> bool | None:
-    """Whether two queries are the same to Spider's evaluator; None if it cannot read the gold."""
+    """Whether Spider's evaluator calls two queries the same; None if it cannot read the gold."""
     try:
-        wanted = _read(gold, catalog)
+        gold_query = read_query(gold, catalog)
     except NotInGrammar:
         return None
     try:
-        found = _read(predicted, catalog)
+        predicted_query = read_query(predicted, catalog)
     except NotInGrammar:
         return False
-    return _same(_merged(found, catalog), _merged(wanted, catalog))
+    return _same(
+        _Merger(predicted_query, catalog).query(predicted_query),
+        _Merger(gold_query, catalog).query(gold_query),
+    )
 
 
-def _merged(query: Query, catalog: Catalog) -> Query:
-    """Columns tied by foreign keys become one, DISTINCT is dropped; subqueries stay as they are."""
-    tables = {table for table in query.tables if isinstance(table, str)}
+class _Merger:
+    """Replaces columns linked by foreign keys by the first of them and removes DISTINCT.
 
-    def column(one: Column) -> Column:
-        tied = one.name.partition(".")[0] in tables
-        return Column(one.aggregate, catalog.same.get(one.name, one.name) if tied else one.name)
+    As in the evaluator, this applies to the tables of the outermost query, and subqueries stay as
+    they are.
+    """
 
-    def value(one: Value) -> Value:
-        return Value(one.operator, column(one.first), one.second and column(one.second))
+    def __init__(self, query: Query, catalog: Catalog) -> None:
+        self.tables = {table for table in query.tables if isinstance(table, str)}
+        self.catalog = catalog
 
-    def conditions(many: Conditions) -> Conditions:
-        parts = tuple(replace(part, value=value(part.value)) for part in many.parts)
-        return Conditions(parts, many.connectors)
-
-    def query_(one: Query) -> Query:
+    def query(self, query: Query) -> Query:
         return replace(
-            one,
+            query,
             distinct=False,
-            select=tuple((aggregate, value(chosen)) for aggregate, chosen in one.select),
-            joins=conditions(one.joins),
-            where=conditions(one.where),
-            group=tuple(map(column, one.group)),
-            having=conditions(one.having),
-            order=tuple(map(value, one.order)),
-            compound=one.compound and (one.compound[0], query_(one.compound[1])),
+            select=tuple((aggregate, self.value(value)) for aggregate, value in query.select),
+            joins=self.conditions(query.joins),
+            where=self.conditions(query.where),
+            group=tuple(map(self.column, query.group)),
+            having=self.conditions(query.having),
+            order=tuple(map(self.value, query.order)),
+            compound=query.compound and (query.compound[0], self.query(query.compound[1])),
         )
 
-    return query_(query)
+    def conditions(self, conditions: Conditions) -> Conditions:
+        parts = tuple(replace(part, value=self.value(part.value)) for part in conditions.parts)
+        return Conditions(parts, conditions.connectors)
+
+    def value(self, value: Value) -> Value:
+        second = value.second and self.column(value.second)
+        return Value(value.operator, self.column(value.first), second)
+
+    def column(self, column: Column) -> Column:
+        name = column.name
+        if name.partition(".")[0] in self.tables:
+            name = self.catalog.same.get(name, name)
+        return Column(column.aggregate, name)
 
 
-def _same(mine: Query, theirs: Query) -> bool:
+def _same(predicted: Query, gold: Query) -> bool:
     return (
-        Counter(mine.select) == Counter(theirs.select)
-        and Counter(mine.where.parts) == Counter(theirs.where.parts)
-        and set(mine.where.connectors) == set(theirs.where.connectors)
-        and _same_groups(mine, theirs)
-        and _same_order(mine, theirs)
-        and _keywords(mine) == _keywords(theirs)
-        and _same_compound(mine, theirs)
-        and Counter(mine.tables) == Counter(theirs.tables)
+        Counter(predicted.select) == Counter(gold.select)
+        and Counter(predicted.where.parts) == Counter(gold.where.parts)
+        and set(predicted.where.connectors) == set(gold.where.connectors)
+        and _same_groups(predicted, gold)
+        and _same_order(predicted, gold)
+        and _keywords(predicted) == _keywords(gold)
+        and _same_compound(predicted, gold)
+        and Counter(predicted.tables) == Counter(gold.tables)
     )
 
 
-def _same_groups(mine: Query, theirs: Query) -> bool:
-    """HAVING counts only where there is a GROUP BY."""
-    if not mine.group and not theirs.group:
+def _same_groups(predicted: Query, gold: Query) -> bool:
+    """HAVING matters only if there is a GROUP BY."""
+    if not predicted.group and not gold.group:
         return True
-    names = [[one.name for one in query.group] for query in (mine, theirs)]
-    return names[0] == names[1] and mine.having == theirs.having
+    predicted_names = [column.name for column in predicted.group]
+    gold_names = [column.name for column in gold.group]
+    return predicted_names == gold_names and predicted.having == gold.having
 
 
-def _same_order(mine: Query, theirs: Query) -> bool:
-    if not mine.order and not theirs.order:
+def _same_order(predicted: Query, gold: Query) -> bool:
+    """Direction and LIMIT matter only if there is an ORDER BY."""
+    if not predicted.order and not gold.order:
         return True
-    return (mine.order, mine.direction, mine.limit) == (
-        theirs.order,
-        theirs.direction,
-        theirs.limit,
+    return (
+        predicted.order == gold.order
+        and predicted.direction == gold.direction
+        and predicted.limit == gold.limit
     )
 
 
-def _same_compound(mine: Query, theirs: Query) -> bool:
-    if mine.compound is None or theirs.compound is None:
-        return mine.compound is theirs.compound
-    return mine.compound[0] == theirs.compound[0] and _same(mine.compound[1], theirs.compound[1])
+def _same_compound(predicted: Query, gold: Query) -> bool:
+    if predicted.compound is None or gold.compound is None:
+        return predicted.compound is gold.compound
+    predicted_operator, predicted_query = predicted.compound
+    gold_operator, gold_query = gold.compound
+    return predicted_operator == gold_operator and _same(predicted_query, gold_query)
 
 
 def _keywords(query: Query) -> set[str]:

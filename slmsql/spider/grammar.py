@@ -1,7 +1,7 @@
-"""Queries in Spider's grammar, read by descent.
+"""A recursive-descent parser of Spider's grammar.
 
-It follows the grammar of the evaluator, its limits included, because the metric is defined by
-them; unlike it, it does not care about spaces around `=` and other marks.
+It accepts what the parser of Spider's evaluator accepts, limits included, because they define the
+metric. Unlike that parser, it does not need spaces around `=` and other marks.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ COMPOUNDS = ("intersect", "union", "except")
 
 
 class NotInGrammar(Exception):
-    """Spider's grammar has no such query."""
+    """The text is not a query of Spider's grammar."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A column, or two with an operator between them."""
+    """A column, or two columns with an operator between them."""
 
     operator: str
     first: Column
@@ -46,7 +46,7 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A comparison. Constants are left out; a subquery stays."""
+    """A comparison, without its constants but with its subqueries."""
 
     negated: bool
     operator: str
@@ -56,7 +56,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """Conditions in order, with the AND and OR between them."""
+    """Conditions in order, and the ANDs and ORs between them."""
 
     parts: tuple[Condition, ...] = ()
     connectors: tuple[str, ...] = ()
@@ -64,7 +64,7 @@ class Conditions:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One SELECT, and what a set operation adds to it."""
+    """A SELECT, and the query that a set operation combines it with."""
 
     distinct: bool
     select: tuple[tuple[str, Value], ...]
@@ -80,24 +80,24 @@ class Query:
 
 
 def read_query(sql: str, catalog: Catalog) -> Query:
-    """Read a query.
+    """Parse a query.
 
     Raises:
-        NotInGrammar: it is not SQL, or SQL beyond Spider's grammar.
+        NotInGrammar: the text is not SQL, or is SQL outside Spider's grammar.
     """
     words = _words(sql)
     aliases = {words[i + 1]: words[i - 1] for i in range(1, len(words) - 1) if words[i] == "as"}
     if clash := aliases.keys() & catalog.columns.keys():
-        raise NotInGrammar(f"an alias has the name of a table: {sorted(clash)}")
+        raise NotInGrammar(f"aliases with the name of a table: {sorted(clash)}")
     aliases.update({name: name for name in catalog.columns})
     try:
         return _Reader(words, aliases, catalog).query()
     except (IndexError, RecursionError) as error:
-        raise NotInGrammar("it ends too early or is too deep") from error
+        raise NotInGrammar("the query ends too early or is nested too deeply") from error
 
 
 def _words(sql: str) -> list[str]:
-    """Words in lower case; `t.column` and `>=` are one word; strings keep their quote."""
+    """The words in lower case; `t.column` and `>=` are one word, and strings keep their quotes."""
     words: list[str] = []
     for kind, text in meaningful(sql):
         text = text.lower() if kind == "word" else text
@@ -119,7 +119,7 @@ def _is_text(word: str) -> bool:
 
 
 class _Reader:
-    """A place in the words, moving forward."""
+    """A position in the words of a query; each method reads one part and moves past it."""
 
     def __init__(self, words: Sequence[str], aliases: dict[str, str], catalog: Catalog) -> None:
         self.words = words
@@ -129,11 +129,11 @@ class _Reader:
 
     @property
     def word(self) -> str:
-        """The next word; empty behind the last one."""
+        """The next word; empty after the last one."""
         return self.words[self.at] if self.at < len(self.words) else ""
 
     def skip(self, word: str) -> bool:
-        """Move behind a word if it comes next."""
+        """Move past a word if it comes next; returns whether it did."""
         if self.word != word or not word:
             return False
         self.at += 1
@@ -240,20 +240,20 @@ class _Reader:
         return Condition(negated, operator, value, (first, second))
 
     def operand(self, names: Sequence[str]) -> Query | None:
-        """The right side of a comparison: a subquery, or anything that is left out."""
+        """The right side of a comparison: a subquery; None for a constant or a column."""
         start = self.at
         block = self.skip("(")
-        found = None
+        subquery = None
         if self.word == "select":
-            found = self.query()
+            subquery = self.query()
         elif not self.constant():
             self.column_operand(start, names)
         if block:
             self.expect(")")
-        return found
+        return subquery
 
     def constant(self) -> bool:
-        """Move behind a text or a number."""
+        """Move past a text or a number; returns whether one came next."""
         signed = self.at + (self.word in ("-", "+"))
         word = self.words[signed]
         if not (_is_text(word) or word[0].isdigit() or (word[0] == "." and word[1:].isdigit())):
@@ -262,7 +262,7 @@ class _Reader:
         return True
 
     def column_operand(self, start: int, names: Sequence[str]) -> None:
-        """A column on the right side. The evaluator reads on to the next AND, beyond an OR."""
+        """A column on the right side. Like the evaluator, this skips an OR up to the next AND."""
         end = self.at
         stop = CLAUSES | AFTER_TABLE | {",", ")", "and"}
         while end < len(self.words) and self.words[end] not in stop:

@@ -1,11 +1,11 @@
-"""Spider's four levels: easy, medium, hard, extra."""
+"""Spider's four levels of difficulty: easy, medium, hard, extra."""
 
 from slmsql.spider.catalog import Catalog
 from slmsql.spider.grammar import NotInGrammar, Query, read_query
 
 
 def hardness(sql: str, catalog: Catalog) -> str:
-    """The level of a gold query; empty if it is beyond Spider's grammar."""
+    """The level of a gold query; empty if it is outside Spider's grammar."""
     try:
         query = read_query(sql, catalog)
     except NotInGrammar:
@@ -14,7 +14,7 @@ def hardness(sql: str, catalog: Catalog) -> str:
 
 
 def _level(clauses: int, subqueries: int, others: int) -> str:
-    """The thresholds of the evaluator."""
+    """The level by the thresholds of Spider's evaluator."""
     if subqueries == 0:
         if clauses <= 1 and others == 0:
             return "easy"
@@ -28,35 +28,36 @@ def _level(clauses: int, subqueries: int, others: int) -> str:
 
 
 def _clauses(query: Query) -> int:
-    """WHERE, GROUP BY, ORDER BY, LIMIT, each join, each OR and each LIKE."""
-    conditions = (query.joins, query.where, query.having)
+    """Number of WHERE, GROUP BY, ORDER BY, LIMIT, joins, ORs and LIKEs."""
+    clauses = (query.joins, query.where, query.having)
     present = (query.where.parts, query.group, query.order, query.limit)
     return (
         sum(map(bool, present))
         + max(0, len(query.tables) - 1)
-        + sum(one.connectors.count("or") for one in conditions)
-        + sum(part.operator == "like" for one in conditions for part in one.parts)
+        + sum(conditions.connectors.count("or") for conditions in clauses)
+        + sum(part.operator == "like" for conditions in clauses for part in conditions.parts)
     )
 
 
 def _subqueries(query: Query) -> int:
-    conditions = (query.joins, query.where, query.having)
-    inner = (found for one in conditions for part in one.parts for found in part.subqueries)
-    return sum(found is not None for found in inner) + (query.compound is not None)
+    """Number of subqueries in conditions and of set operations, at the outermost level."""
+    parts = (*query.joins.parts, *query.where.parts, *query.having.parts)
+    inner = (subquery for part in parts for subquery in part.subqueries)
+    return sum(subquery is not None for subquery in inner) + (query.compound is not None)
 
 
 def _others(query: Query) -> int:
-    """More than one of: aggregates, selected columns, conditions, grouped columns.
+    """How many of these occur more than once: aggregates, selected columns, conditions, groupings.
 
-    The evaluator's count of aggregates also takes each NOT of WHERE and HAVING and each connector
-    of HAVING for one; so it is done here.
+    As in the evaluator, each NOT of WHERE and HAVING and each connector of HAVING counts as an
+    aggregate.
     """
-    sorted_by = [one for value in query.order for one in (value.first, value.second) if one]
+    sort_keys = [key for value in query.order for key in (value.first, value.second) if key]
     aggregates = (
         sum(bool(aggregate) for aggregate, _ in query.select)
         + sum(part.negated for part in (*query.where.parts, *query.having.parts))
         + len(query.having.connectors)
-        + sum(bool(column.aggregate) for column in (*query.group, *sorted_by))
+        + sum(bool(column.aggregate) for column in (*query.group, *sort_keys))
     )
-    many = (aggregates, len(query.select), len(query.where.parts), len(query.group))
-    return sum(count > 1 for count in many)
+    counts = (aggregates, len(query.select), len(query.where.parts), len(query.group))
+    return sum(count > 1 for count in counts)

@@ -1,4 +1,4 @@
-"""Spider's levels of difficulty for questions that come without one."""
+"""Adds Spider's levels of difficulty to questions that lack one."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -14,21 +14,22 @@ class Catalogs:
 
     def __init__(self, foreign_keys: dict[str, dict[str, str]] | None = None) -> None:
         self.foreign_keys = foreign_keys or {}
-        self._known: dict[Path, Catalog] = {}
+        self._catalogs: dict[Path, Catalog] = {}
 
     def of(self, question: Question) -> Catalog:
         """The catalog of a question's database."""
-        if question.database not in self._known:
+        if question.database not in self._catalogs:
             same = self.foreign_keys.get(question.db_id)
-            self._known[question.database] = read_catalog(question.database, same)
-        return self._known[question.database]
+            self._catalogs[question.database] = read_catalog(question.database, same)
+        return self._catalogs[question.database]
 
 
 def with_levels(questions: Iterable[Question], catalogs: Catalogs) -> list[Question]:
-    """Spider's questions with their level; others, and those without a database, as they are."""
-    return [
-        replace(one, difficulty=hardness(one.gold_sql or "", catalogs.of(one)))
-        if one.source == "spider" and not one.difficulty and one.database.is_file()
-        else one
-        for one in questions
-    ]
+    """The questions; those of Spider that lack a difficulty get it, if their database exists."""
+    return [_with_level(question, catalogs) for question in questions]
+
+
+def _with_level(question: Question, catalogs: Catalogs) -> Question:
+    if question.source != "spider" or question.difficulty or not question.database.is_file():
+        return question
+    return replace(question, difficulty=hardness(question.gold_sql or "", catalogs.of(question)))

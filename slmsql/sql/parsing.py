@@ -45,9 +45,11 @@ def guarded(sql: str, work: Callable[..., T], *arguments: object) -> T | None:
 
 
 def parse_query(sql: str, *, dialect: str = "sqlite") -> exp.Expr | None:
-    """The tree of the first statement, which the caller may change; None if it cannot be parsed."""
-    trees = parse_statements(sql, dialect=dialect)
-    return trees[0] if trees else None
+    """The tree of a query, which the caller may change; None if it cannot be parsed.
+
+    Several statements give one tree: a block of all of them.
+    """
+    return guarded(sql, _parse_one, sql, dialect)
 
 
 def parse_statements(sql: str, *, dialect: str = "sqlite") -> list[exp.Expr] | None:
@@ -86,14 +88,19 @@ def _parse(sql: str, dialect: str) -> list[exp.Expr]:
     return [tree for tree in sqlglot.parse(sql, read=dialect) if isinstance(tree, exp.Expr)]
 
 
+def _parse_one(sql: str, dialect: str) -> exp.Expr | None:
+    tree = sqlglot.parse_one(sql, read=dialect)
+    return tree if isinstance(tree, exp.Expr) else None
+
+
 def _parse_with_literals(sql: str) -> exp.Expr | None:
-    trees = _parse(sql, "sqlite")
-    if not trees:
+    tree = _parse_one(sql, "sqlite")
+    if tree is None:
         return None
-    for column in list(trees[0].find_all(exp.Column)):
+    for column in list(tree.find_all(exp.Column)):
         if _is_quoted_text(column):
             column.replace(exp.Literal.string(column.name))
-    return trees[0]
+    return tree
 
 
 def _spelling(tree: exp.Expr) -> str:

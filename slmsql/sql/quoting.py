@@ -1,10 +1,10 @@
-"""Names in SQL text: quoted always, or only where SQLite needs it."""
+"""Quoting of names in SQL: always, or only if SQLite needs it (`name`, `"first name"`)."""
 
 import re
 
 PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-# Names that SQLite would read as keywords where we use them bare. The list is short on purpose:
-# quoting a name too many does no harm.
+# Names that SQLite reads as keywords if they are not quoted. Some are keywords only in places where
+# we do not use names; quoting them does no harm.
 KEYWORDS = """
     add all alter and as asc between by case check collate column commit create cross current_date
     current_time current_timestamp default delete desc distinct drop else end escape except exists
@@ -17,11 +17,11 @@ RESERVED = frozenset(KEYWORDS.split())
 
 
 def quote_identifier(name: str) -> str:
-    """The name in double quotes, safe whatever it contains."""
+    """The name in double quotes, whatever characters it contains."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def quote_if_needed(name: str) -> str:
-    """The name as a person would write it: bare if SQLite takes it bare, else in double quotes."""
+    """The name as a person would write it: in double quotes only if SQLite needs them."""
     is_plain = PLAIN.fullmatch(name) is not None and name.lower() not in RESERVED
     return name if is_plain else quote_identifier(name)

@@ -1,7 +1,8 @@
-"""SQL as SQLite's tokenizer sees it: enough to ask about a statement without parsing it.
+"""SQL as SQLite's tokenizer sees it, to answer questions about a statement without parsing it.
 
-Regular expressions over whole statements are what goes wrong in other evaluators: they change
-literals, miss `ORDER  BY` with two spaces, or find it in a subquery.
+`orders_rows("SELECT a FROM t ORDER BY a")` is True; with the ORDER BY in a subquery it is False.
+Other evaluators use regular expressions over whole statements. These change literals, miss
+`ORDER  BY` with two spaces, or find it in a subquery.
 """
 
 import re
@@ -20,11 +21,11 @@ TOKEN = re.compile(
 )
 CURRENT_YEAR = ["YEAR", "(", "CURDATE", "(", ")", ")"]
 
-Token = tuple[str, str]  # what it is (a group of TOKEN), how it is written
+Token = tuple[str, str]  # kind (a group of TOKEN) and text
 
 
 def tokens(sql: str) -> Iterator[Token]:
-    """All tokens; joined, their texts are the statement again."""
+    """All tokens; their texts, joined, give the statement."""
     for match in TOKEN.finditer(sql):
         yield match.lastgroup or "mark", match.group()
 
@@ -35,7 +36,7 @@ def meaningful(sql: str) -> list[Token]:
 
 
 def first_word(sql: str) -> str:
-    """The first keyword in capitals; empty where the statement does not begin with a word."""
+    """The first word in capitals; empty if the statement does not begin with a word."""
     for kind, text in tokens(sql):
         if kind != "space":
             return text.upper() if kind == "word" else ""
@@ -43,7 +44,7 @@ def first_word(sql: str) -> str:
 
 
 def orders_rows(sql: str) -> bool:
-    """Whether the query sorts its rows at top level: not in a subquery, a window or a literal."""
+    """Whether the query has ORDER BY at top level: not in a subquery, a window or a literal."""
     if "order" not in sql.lower():
         return False
     depth = 0
@@ -59,37 +60,33 @@ def orders_rows(sql: str) -> bool:
 def for_spider(sql: str) -> str:
     """The statement as the test-suite evaluator runs it by default.
 
-    It leaves every DISTINCT out, joins `> =`, `< =` and `! =`, and reads `YEAR(CURDATE())` as
-    2020. Ours does so outside literals and quoted names only.
+    It removes every DISTINCT, joins `> =`, `< =` and `! =`, and replaces `YEAR(CURDATE())` by 2020.
+    Unlike the evaluator, we leave literals and quoted names as they are.
     """
     lower = sql.lower()
     if "distinct" in lower or " =" in sql:
-        sql = "".join(_joined([t for t in tokens(sql) if t[1].lower() != "distinct"]))
-    return _this_year(sql) if "curdate" in lower else sql
+        texts = [text for _, text in tokens(sql) if text.lower() != "distinct"]
+        sql = "".join(_with_comparisons_joined(texts))
+    return _with_fixed_year(sql) if "curdate" in lower else sql
 
 
-def _joined(parts: list[Token]) -> Iterator[str]:
-    skip = False
-    for index, (_, text) in enumerate(parts):
-        if skip:
-            skip = False
-        elif text == " " and index and parts[index - 1][1] in {">", "<", "!"}:
-            skip = False
-            if index + 1 == len(parts) or parts[index + 1][1] != "=":
-                yield text
-        else:
+def _with_comparisons_joined(texts: list[str]) -> Iterator[str]:
+    """The texts without the spaces inside `> =`, `< =` and `! =`."""
+    for before, text, after in zip(["", *texts], texts, [*texts[1:], ""], strict=False):
+        if not (text == " " and before in (">", "<", "!") and after == "="):
             yield text
 
 
-def _this_year(sql: str) -> str:
+def _with_fixed_year(sql: str) -> str:
+    """The statement with 2020 in place of each `YEAR(CURDATE())`."""
     parts = list(tokens(sql))
-    places = [index for index, part in enumerate(parts) if part[0] != "space"]
-    texts = [parts[index][1] for index in places]
+    positions = [index for index, part in enumerate(parts) if part[0] != "space"]
+    texts = [parts[index][1] for index in positions]
     start = 0
-    while start < len(places):
+    while start < len(positions):
         if [text.upper() for text in texts[start : start + 6]] == CURRENT_YEAR:
-            for index in range(places[start], places[start + 5] + 1):
-                parts[index] = ("number", "2020" if index == places[start] else "")
+            for index in range(positions[start], positions[start + 5] + 1):
+                parts[index] = ("number", "2020" if index == positions[start] else "")
             start += 5
         start += 1
     return "".join(text for _, text in parts)

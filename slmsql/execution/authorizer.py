@@ -1,15 +1,16 @@
-"""What a statement may do: an allow-list, asked by SQLite while it compiles the statement.
+"""What a statement may do: an allow-list that SQLite asks while it compiles the statement.
 
-A read-only connection is not enough: ATTACH creates files, temporary tables shadow real ones, and
-PRAGMA changes what LIKE means for everything that runs afterwards.
+`SELECT name FROM singer` may run; `PRAGMA case_sensitive_like = on` may not. A read-only connection
+would not be enough: ATTACH creates files, temporary tables hide real ones, and PRAGMA changes what
+LIKE means for all later statements.
 """
 
 import sqlite3
 
 from slmsql.sql.tokens import meaningful
 
-# Everything SQLite documents for queries. Left out on purpose: load_extension, fts3_tokenizer
-# (a pointer into the process), sqlite_log, rtreecheck and optimize (run SQL of their own).
+# All functions that SQLite documents for queries, except load_extension, fts3_tokenizer (it returns
+# a pointer into the process), sqlite_log, rtreecheck and optimize (they run SQL of their own).
 DOCUMENTED = """
     abs changes char coalesce concat concat_ws format glob hex ifnull iif if instr
     last_insert_rowid length like likelihood likely lower ltrim match max min nullif
@@ -30,8 +31,9 @@ DOCUMENTED = """
     subtype bm25 highlight matchinfo offsets snippet rtreedepth rtreenode
 """
 FUNCTIONS = frozenset(DOCUMENTED.split())
-# Tables that exist in every database without being part of it.
+# Tables that SQLite offers in every database although they are not part of it.
 INTERNAL = frozenset({"dbstat", "bytecode", "tables_used"})
+# Why a statement is refused: by SQLite's code of the action, and by the statement's first word.
 CODES: dict[int, str] = {
     sqlite3.SQLITE_INSERT: "write",
     sqlite3.SQLITE_UPDATE: "write",
@@ -50,20 +52,25 @@ COMMANDS: dict[str, str] = {
     "PRAGMA": "pragma",
     "EXPLAIN": "explain",
 }
+# What makes a result volatile. A function of DATES reads the clock if it has no more arguments than
+# given here.
 CLOCKS = {"current_date", "current_time", "current_timestamp"}
 DATES = {"date": 0, "time": 0, "datetime": 0, "julianday": 0, "unixepoch": 0, "strftime": 1}
 STATE = {"random", "randomblob", "changes", "total_changes", "last_insert_rowid"}
 
 
-class Authority:
-    """Authorizer of one connection; remembers why it refused and what functions were used."""
+class Authorizer:
+    """The authorizer of one connection.
+
+    It records why it refused the current statement and which functions the statement uses.
+    """
 
     def __init__(self) -> None:
         self.refused: str | None = None
         self.functions: set[str] = set()
 
-    def forget(self) -> None:
-        """Before each statement."""
+    def reset(self) -> None:
+        """Start a new statement."""
         self.refused = None
         self.functions.clear()
 
@@ -85,23 +92,24 @@ class Authority:
                 return sqlite3.SQLITE_OK
             self.refused = "forbidden function"
             return sqlite3.SQLITE_DENY
-        if code == sqlite3.SQLITE_PRAGMA and first == "data_version":  # FTS5 asks itself
+        if code == sqlite3.SQLITE_PRAGMA and first == "data_version":  # FTS5 uses it itself
             return sqlite3.SQLITE_OK
-        # A virtual table that declares itself asks to insert into the schema.
+        # A virtual table that declares itself inserts into the schema.
         internal = (first or "").startswith("sqlite_")
         self.refused = "schema table" if internal else CODES.get(code, "schema change")
         return sqlite3.SQLITE_DENY
 
 
 def is_volatile(sql: str, functions: set[str]) -> bool:
-    """Whether a statement that uses these functions may give something else when run again."""
+    """Whether a statement that uses these functions may give another result when run again."""
     if functions & STATE or functions & CLOCKS:
         return True
     dates = functions & DATES.keys()
     if not dates:
         return False
     parts = [text.lower() for _, text in meaningful(sql)]
-    if "'now'" in parts or '"now"' in parts or not dates <= set(parts):  # the last: in a view
+    in_a_view = not dates <= set(parts)
+    if "'now'" in parts or '"now"' in parts or in_a_view:
         return True
     return any(
         part in dates and _arguments(parts[index + 1 :]) <= DATES[part]
@@ -110,7 +118,7 @@ def is_volatile(sql: str, functions: set[str]) -> bool:
 
 
 def _arguments(parts: list[str]) -> int:
-    """How many arguments a call has, given what follows the name; many where it is no call."""
+    """Number of arguments of a call, from the tokens after its name; large if it is not a call."""
     if not parts or parts[0] != "(":
         return 99
     if parts[1:2] == [")"]:
