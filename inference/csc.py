@@ -8,10 +8,6 @@ own, whose command line is printed, so that the first model's memory is free bef
 loaded. Without --merge_model the generator revises. Finished stages are not run again.
 """
 
-import ctypes
-import shlex
-import signal
-import subprocess
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,12 +16,10 @@ from inference import generate, revise, vote
 from inference.options import PlanOptions, QuestionOptions, RevisionOptions, VoteOptions
 from inference.sampling.loading import check_sampler, sampler_when_needed
 from inference.sampling.options import SamplerOptions, SamplingOptions
+from slmsql.cli import programs
 from slmsql.cli.config import parse, words_of
 from slmsql.cli.options import PromptOptions
 from slmsql.errors import run_program
-
-FOLDER = Path(__file__).parent
-PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 
 @dataclass(kw_only=True)
@@ -128,9 +122,9 @@ def run(options: Options) -> None:
             revise.run(second_stage, get_sampler)
         return
     check_sampler(second_sampler)  # before hours of sampling
-    run_stage("generate.py", generation)
+    run_stage("inference/generate.py", generation)
     vote.main(options.first_vote())
-    run_stage("revise.py", second_stage)
+    run_stage("inference/revise.py", second_stage)
 
 
 def run_stage(program: str, options: generate.Options | revise.Options) -> None:
@@ -139,15 +133,8 @@ def run_stage(program: str, options: generate.Options | revise.Options) -> None:
     Raises:
         SystemExit: it failed; it has printed why.
     """
-    command = [sys.executable, str(FOLDER / program), *words_of(options)]
-    print(shlex.join(command), flush=True)
-    if code := subprocess.run(command, check=False, preexec_fn=_end_with_parent).returncode:
-        sys.exit(code)
-
-
-def _end_with_parent() -> None:
-    """Kill the stage when this program is killed: it would lock the output for the next run."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if status := programs.run(["python", program, *words_of(options)]):
+        sys.exit(status)
 
 
 def _model(options: SamplerOptions) -> tuple[str, str]:
