@@ -1,4 +1,4 @@
-"""JSON Lines and JSON between programs: read with positions, written atomically, hashed."""
+"""JSON and JSON Lines between programs: errors have a position, writes are atomic."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ def read_jsonl(path: Path) -> Iterator[Record]:
     """Yield the objects of a JSON Lines file; blank lines are skipped.
 
     Raises:
-        InputError: a line is not UTF-8, not JSON or not an object; the message has file and line.
+        InputError: a line is not UTF-8, not JSON or not an object; the message names file and line.
     """
     with open(path, "rb") as file:
         for number, line in enumerate(file, start=1):
@@ -27,7 +27,11 @@ def read_jsonl(path: Path) -> Iterator[Record]:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file; a malformed one raises `InputError` with its position."""
+    """Read a JSON file.
+
+    Raises:
+        InputError: the file is not UTF-8 or not JSON; the message has the position.
+    """
     try:
         return json.loads(path.read_bytes().decode("utf-8-sig"))
     except UnicodeDecodeError as error:
@@ -39,7 +43,7 @@ def read_json(path: Path) -> Any:
 
 
 def write_jsonl(path: Path, records: Iterable[Mapping[str, Any]]) -> int:
-    """Write records atomically; returns how many."""
+    """Write records as JSON Lines, atomically. Returns the number of records."""
     count = 0
     with replacing(path) as file:
         for record in records:
@@ -62,14 +66,14 @@ def write_text(path: Path, text: str) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[str]]:
-    """Open a file that takes the place of `path` only when all of it was written."""
+    """Open a temporary file that replaces `path` once the `with` block ends without an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        # A lone surrogate (a model can emit one) must not lose the whole file.
+        # A model can emit a lone surrogate, which UTF-8 cannot encode: escape it.
         with open(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
             yield file
-        os.chmod(temporary, 0o644)  # mkstemp gives 0600, which a colleague cannot read
+        os.chmod(temporary, 0o644)  # mkstemp's 0600 would hide the file from others
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)
@@ -77,12 +81,12 @@ def replacing(path: Path) -> Iterator[IO[str]]:
 
 
 def json_line(record: Mapping[str, Any]) -> str:
-    """One record as one line, keys in the order given."""
+    """A record as one line of JSON Lines, keys in the order given."""
     return json.dumps(record, ensure_ascii=False) + "\n"
 
 
 def file_hash(path: Path) -> str:
-    """SHA-256 of a file's content, the first 16 hex digits: enough to name a release of data."""
+    """The first 16 hex digits of a file's SHA-256: enough to tell releases of data apart."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 

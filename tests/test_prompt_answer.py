@@ -1,8 +1,26 @@
 """A completion is read as it was written; the format is one rule."""
 
-import pytest
+import sys
+import time
 
-from slmsql.prompt.answer import parse
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slmsql.prompt.answer import CLOSING, parse
+
+PIECES = (
+    *("<think>", "</think>", "<answer>", "</answer>", "```", "```sql", "``` ", "`", "<", "</"),
+    *(";", ";\n", " ;", "--", "--;", "-- ;\n", "; --\n", "\n", "\t", "\r\n", "\u2028", "\u3000"),
+    *("'", '"', "/*", "*/", "(", "[", "a", "SELECT 1;", "é", "\0", "\ud800"),
+)
+AROUND = (
+    ("", ""),
+    ("SELECT 1", ""),
+    ("-- ", ""),
+    ("```", ""),
+    ("<think>a</think><answer>", "</answer>"),
+)
 
 
 def think(answer: str, thought: str = "join both") -> str:
@@ -95,6 +113,35 @@ def test_a_badly_formed_completion_still_gives_its_sql(completion, sql):
     assert parse(completion).sql == sql
 
 
-def test_a_hostile_completion_is_read_in_time():
-    for text in ("<think>" * 20_000, "```sql" * 20_000, "<answer>" * 20_000, ";" * 100_000):
-        parse(text + " SELECT 1")
+def without_final_semicolons(sql):
+    """The rule in its simplest form: semicolons go one by one, but not out of a comment."""
+    sql = sql.strip()
+    while sql.endswith(";") and "--" not in sql.rpartition("\n")[2]:
+        sql = sql[:-1].rstrip()
+    return sql or None
+
+
+@given(st.lists(st.sampled_from([p for p in PIECES if "`" not in p and "<" not in p])).map("".join))
+def test_final_semicolons_are_removed_by_the_rule(sql):
+    assert parse(sql).sql == without_final_semicolons(sql)
+    assert parse(f"<answer>{sql}</answer>").sql == without_final_semicolons(sql)
+
+
+def test_all_white_space_counts_as_such():
+    spaces = {chr(code) for code in range(sys.maxunicode + 1) if chr(code).isspace()}
+    assert set(CLOSING) == spaces | {";"}
+
+
+def seconds(completion):
+    start = time.thread_time()
+    parse(completion)
+    return time.thread_time() - start
+
+
+@pytest.mark.parametrize("piece", PIECES, ids=repr)
+def test_a_million_characters_of_any_shape_are_read_in_linear_time(piece):
+    """100,000 semicolons alone once took 4 s. The best of five tries counts."""
+    for chars in (50_000, 1_000_000):
+        for before, after in AROUND:
+            completion = before + piece * (chars // len(piece)) + after
+            assert any(seconds(completion) < 0.05 for _ in range(5)), (chars, before)

@@ -1,6 +1,7 @@
 """SynSQL records: read as a stream, filtered, brought into the think layout."""
 
 import json
+import time
 
 import pytest
 
@@ -111,6 +112,16 @@ def test_databases_are_made_from_ddl_where_there_are_none(tmp_path):
     created, broken = create_missing(file, tmp_path / "databases")
     assert (created, list(broken)) == (2, ["broken"])
     assert create_missing(file, tmp_path / "databases")[0] == 0
+
+
+def test_a_missing_semicolon_is_looked_for_in_linear_time(tmp_path):
+    file = tmp_path / "tables.json"
+    file.write_text(
+        json.dumps([{"db_id": "d", "ddl": "CREATE TABLE t (a)" + "\n" * 300_000 + "x"}])
+    )
+    start = time.perf_counter()
+    list(read_ddl(file))
+    assert time.perf_counter() - start < 1.0
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,11 @@
 """Values found for a question."""
 
+import time
+import unicodedata
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from slmsql.execution import create_database
 from slmsql.prompt.build import PromptSettings, build_prompt
@@ -8,7 +13,7 @@ from slmsql.questions.question import Question
 from slmsql.schema.literals import TextLiteral, text_literals
 from slmsql.schema.reading import read_schema
 from slmsql.values.finding import find_values
-from slmsql.words import words
+from slmsql.words import WORD, words
 
 CITIES = (
     "NorthCarolina",
@@ -68,6 +73,15 @@ def test_no_question_is_too_odd_to_search_for(places, tmp_path, question):
     found(question, places, tmp_path)
 
 
+def test_a_question_of_a_million_characters_is_searched_in_time(places, tmp_path):
+    """A single word of 40,000 letters once took 6 s and 1.5 GB."""
+    found("", places, tmp_path)
+    for piece in ("x", "xy ", "\u0315\u0300", "Russia ", "é"):
+        start = time.perf_counter()
+        found(piece * (1_000_000 // len(piece)), places, tmp_path)
+        assert time.perf_counter() - start < 5.0  # 0.5 s on an idle machine
+
+
 def test_an_index_is_built_once_and_anew_when_the_database_changes(places, tmp_path):
     found("x", places, tmp_path)
     [first] = (tmp_path / "cache").iterdir()
@@ -112,6 +126,21 @@ def test_words_are_compared_without_accents_plurals_and_possessives():
     ]  # fmt: skip
 
 
+@given(st.text())
+def test_accents_go_as_in_the_compatibility_decomposition(text):
+    letters = unicodedata.normalize("NFKD", text.lower())
+    plain = "".join(letter for letter in letters if not unicodedata.combining(letter))
+    assert "".join(words(text)) == "".join(words(" ".join(WORD.findall(plain))))
+
+
+@pytest.mark.parametrize("piece", ["\u0315\u0300", "\u0f73", "é", "x", "a ", "'s", "cities "])
+def test_the_words_of_a_million_characters_are_found_in_linear_time(piece):
+    """Accents in a row once took 5 s for 80,000 characters."""
+    start = time.perf_counter()
+    words(piece * (1_000_000 // len(piece)))
+    assert time.perf_counter() - start < 2.0  # 0.15 s on an idle machine
+
+
 @pytest.mark.parametrize(
     ("sql", "expected"),
     [
@@ -132,3 +161,16 @@ def test_words_are_compared_without_accents_plurals_and_possessives():
 )  # fmt: skip
 def test_literals_are_told_their_columns(singers, sql, expected):
     assert text_literals(sql, read_schema(singers)) == [TextLiteral(*one) for one in expected]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "WITH RECURSIVE c AS (SELECT name FROM c) SELECT 1 FROM c WHERE name = 'x'",
+        "SELECT " + "'a' = " * 5_000 + "name FROM singer",
+    ],
+)
+def test_hostile_queries_have_no_literals_and_end_in_time(singers, sql):
+    start = time.perf_counter()
+    assert text_literals(sql, read_schema(singers)) == []
+    assert time.perf_counter() - start < 10.0  # twice the limit of 2 s at most

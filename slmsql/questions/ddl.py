@@ -11,7 +11,8 @@ from slmsql.execution import create_database
 from slmsql.sql.tokens import meaningful
 
 HARMLESS = ("CREATE", "INSERT", "UPDATE", "DELETE", "ALTER")
-# The end of a statement whose semicolon is missing: `)`, a line break and the next CREATE.
+# The end of a statement whose semicolon is missing: `)`, a line break and the next CREATE. The
+# lookahead and the possessive `\s++` keep the time linear in long white space.
 MISSING_SEMICOLON = re.compile(r"\)(?=[^\S\n]*\n)\s++(?=CREATE\s)", re.IGNORECASE)
 
 

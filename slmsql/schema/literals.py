@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sqlglot import exp
-from sqlglot.errors import SqlglotError
 from sqlglot.optimizer.scope import Scope, traverse_scope
 
 from slmsql.schema.model import Schema
-from slmsql.sql.parsing import parse_query
+from slmsql.sql.parsing import guarded, parse_query
 
 COMPARISONS = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Like, exp.Is, exp.Glob)
 
@@ -28,16 +27,15 @@ class TextLiteral:
 def text_literals(sql: str, schema: Schema) -> list[TextLiteral]:
     """The text literals whose column is certain, each once, in the order of the query.
 
-    A query that cannot be parsed has none.
+    A query that cannot be parsed, or whose names cannot be resolved in time, has none.
     """
     tree = parse_query(sql)
-    if tree is None:
-        return []
-    try:
-        scopes = traverse_scope(tree)
-    except (SqlglotError, RecursionError):  # names that cannot be resolved
-        return []
+    return [] if tree is None else guarded(sql, _literals_of_tree, tree, schema) or []
+
+
+def _literals_of_tree(tree: exp.Expr, schema: Schema) -> list[TextLiteral]:
     finder = _LiteralFinder(schema)
+    scopes = traverse_scope(tree)
     return list(dict.fromkeys(literal for scope in scopes for literal in finder.literals(scope)))
 
 

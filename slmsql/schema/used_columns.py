@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from sqlglot import exp
 
 from slmsql.schema.model import Schema, Table
-from slmsql.sql.parsing import parse_query
+from slmsql.sql.parsing import guarded, parse_query
 
 WORD = re.compile(r"\w+")
 
@@ -28,8 +28,8 @@ class UsedNames:
 def used_schema(schema: Schema, queries: Sequence[str]) -> Schema:
     """The tables that any of the queries uses, each with the columns used and its keys.
 
-    A query that cannot be parsed counts as using every name in its text. If the queries use no
-    table of the schema, the whole schema is returned.
+    A query that cannot be parsed in time counts as using every name in its text. If the queries use
+    no table of the schema, the whole schema is returned.
     """
     names_by_query = [_used_names(query, schema) for query in queries]
     used = UsedNames(
@@ -66,8 +66,11 @@ def _used_part(table: Table, used: UsedNames, referenced: Set[tuple[str, str]]) 
 
 def _used_names(query: str, schema: Schema) -> UsedNames:
     tree = parse_query(query)
-    if tree is None:
-        return _mentioned_names(query, schema)
+    names = None if tree is None else guarded(query, _names_of_tree, tree)
+    return _mentioned_names(query, schema) if names is None else names
+
+
+def _names_of_tree(tree: exp.Expr) -> UsedNames:
     tables = {table.name.lower() for table in tree.find_all(exp.Table)}
     columns = {column.name.lower() for column in tree.find_all(exp.Column)}
     columns |= {
