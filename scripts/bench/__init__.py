@@ -1,1 +1,1 @@
-"""Measurements: how fast, how exact, how much better. Each prints what it measured on what."""
+"""Measurements of speed, of quality and of agreement with the official evaluators."""

@@ -87,6 +87,8 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Split:
+    """Exercises for SFT, for GRPO, and the two kinds of held-out questions."""
+
     demonstrations: list[Item] = field(default_factory=list)
     audited: list[Item] = field(default_factory=list)
     new_values: list[Item] = field(default_factory=list)
