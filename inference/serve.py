@@ -9,6 +9,7 @@ bearer token.
 
 import asyncio
 import importlib.util
+import os
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -53,7 +54,7 @@ def _serve(service: Service, databases: dict[str, Path], uploads: Path, options:
     from fastapi import FastAPI
 
     from inference.server.admission import Admission
-    from inference.server.routes import Site, build_app, server_key
+    from inference.server.routes import Site, build_app
 
     admission = Admission(
         concurrent=options.concurrent, waiting=options.waiting, seconds=options.answer_seconds
@@ -66,7 +67,8 @@ def _serve(service: Service, databases: dict[str, Path], uploads: Path, options:
         await asyncio.to_thread(admission.close)
         await asyncio.to_thread(service.close)
 
-    site = Site(service, databases, uploads, admission, server_key(options.server_key_env))
+    key = os.environ.get(options.server_key_env, "")
+    site = Site(service, databases, uploads, admission, key)
     uvicorn.run(
         build_app(site, lifespan),
         host=options.host,

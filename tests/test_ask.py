@@ -44,14 +44,14 @@ def test_questions_are_answered_one_after_another(model, singers):
 
 
 @pytest.mark.parametrize("name", ["nowhere.sqlite", "README.md"])
-def test_a_wrong_file_is_one_clear_line_before_any_model_is_loaded(model, name):
+def test_a_wrong_file_is_one_line_before_any_model_is_loaded(model, name):
     done = ask(model, ROOT / name, "--question", "x")
     assert done.returncode == 2
     assert name in done.stderr
     assert done.stderr.count("\n") == 1
 
 
-def test_a_model_that_is_away_is_one_clear_line(singers):
+def test_an_unreachable_model_is_one_line(singers):
     away = Server(always="broken")
     done = ask(away, singers, "--question", "x", "--retries", "0")
     assert done.returncode == 2
@@ -59,7 +59,7 @@ def test_a_model_that_is_away_is_one_clear_line(singers):
     away.shutdown()
 
 
-def test_a_table_fits_the_terminal_and_cannot_command_it(singers):
+def test_a_table_fits_the_terminal_and_has_no_control_characters(singers):
     sql = "SELECT id, char(27) || '[31m' || name AS name, NULL AS n FROM singer ORDER BY id"
     with Executor(workers=1) as executor:
         (execution,) = executor.run([Statement(singers, sql)], preview=10)
@@ -82,7 +82,7 @@ def test_a_table_fits_the_terminal_and_cannot_command_it(singers):
         ("\ud800", "?"),
     ],
 )
-def test_values_become_what_json_holds(value, shown):
+def test_values_become_json(value, shown):
     assert cell(value) == shown
 
 

@@ -48,7 +48,7 @@ def test_predictions_and_our_own_candidates_vote_together(tmp_path, questions, s
     assert [one.sql for one in found[2].candidates] == ["SELECT 1", "SELECT 2"]
 
 
-def test_shards_are_given_together(tmp_path, questions, singers):
+def test_all_shards_of_a_run_are_read(tmp_path, questions, singers):
     files = []
     for number, question in enumerate(questions):
         files.append(tmp_path / f"shard{number}.jsonl")
@@ -95,7 +95,7 @@ def test_a_malformed_record_is_named_with_its_line(tmp_path, questions, line, me
     assert "c.jsonl:2" in str(error.value)
 
 
-def test_a_record_comes_back_as_it_was(singers):
+def test_a_record_is_read_as_it_was_written(singers):
     sql = "SELECT 'a;b' -- kept\nFROM singer"
     candidates = (
         Candidate(sql, "<answer>…", Status.OK, digest="d", row_count=0, logprob=-0.5),
@@ -106,7 +106,7 @@ def test_a_record_comes_back_as_it_was(singers):
     assert read_record(json.loads(json.dumps(found.as_record())), "here") == found
 
 
-def test_candidates_run_once_and_keep_what_they_had(singers):
+def test_candidates_run_once_and_keep_their_other_fields(singers):
     before = Candidate("SELECT 1", status=Status.OK, digest="known")
     new = [Candidate("SELECT count(*) FROM singer"), Candidate("SELECT nowhere"), Candidate(None)]
     found = CandidateSet("q", "singers", singers, (before, *new))
@@ -118,7 +118,7 @@ def test_candidates_run_once_and_keep_what_they_had(singers):
     assert ran[3].error == "there is no SQL"
 
 
-def test_questions_without_a_database_are_told_apart(singers, tmp_path):
+def test_questions_without_a_database_are_split_off(singers, tmp_path):
     there = CandidateSet("q0", "singers", singers, ())
     gone = CandidateSet("q1", "gone", tmp_path / "gone.sqlite", ())
     assert with_databases([there, gone]) == ([there], [gone])

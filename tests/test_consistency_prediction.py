@@ -41,7 +41,7 @@ def test_a_tab_inside_the_sql_is_not_taken_for_a_database(tmp_path):
     assert read_predictions(tmp_path / "pred.sql", QUESTIONS)["spider_dev_1"] == "SELECT\t'a b'"
 
 
-def test_no_sql_is_an_empty_prediction(tmp_path):
+def test_a_record_without_sql_is_an_empty_prediction(tmp_path):
     write_jsonl(tmp_path / "p.jsonl", [{"id": "a", "sql": None}])
     assert read_predictions(tmp_path / "p.jsonl", []) == {"a": ""}
 
@@ -62,7 +62,7 @@ def test_malformed_predictions_are_refused(tmp_path, records, message):
         read_predictions(tmp_path / "p.jsonl", QUESTIONS)
 
 
-def test_another_number_of_lines_than_questions_is_refused(tmp_path):
+def test_a_wrong_number_of_lines_is_refused(tmp_path):
     (tmp_path / "pred.sql").write_text("SELECT 1\n")
     with pytest.raises(InputError, match="1 lines for 2 questions"):
         read_predictions(tmp_path / "pred.sql", QUESTIONS)

@@ -39,12 +39,12 @@ def test_two_groups_are_revised_even_if_they_tie():
     assert needs_revision(group_by_result(candidates("aabb")), RevisionSettings())
 
 
-def test_nothing_is_revised_where_all_agree_or_nothing_ran():
+def test_nothing_is_revised_if_all_agree_or_nothing_ran():
     for letters in ("aaa", "axx", "xxx", "a"):
         assert not needs_revision(group_by_result(candidates(letters)), RevisionSettings())
 
 
-def test_a_clear_majority_can_be_left_as_it_is():
+def test_with_a_consensus_a_clear_majority_is_not_revised():
     groups = group_by_result(candidates("aaaab"))
     assert not needs_revision(groups, RevisionSettings(consensus=0.8))
     assert needs_revision(groups, RevisionSettings(consensus=0.9))
@@ -72,13 +72,13 @@ def test_the_schema_is_that_of_the_drafts(singers, executor):
     assert "age" not in text
 
 
-def test_votes_are_shown_if_asked_for(singers, executor):
+def test_show_votes_shows_the_votes(singers, executor):
     queries = ["SELECT 1", "SELECT 2"]
     assert "candidates agree" not in prompt(singers, executor, queries)
     assert "(1 candidates agree)" in prompt(singers, executor, queries, show_votes=True)
 
 
-def test_as_many_drafts_are_shown_as_asked_for(singers, executor):
+def test_the_number_of_drafts_is_an_option(singers, executor):
     queries = ["SELECT 1", "SELECT 2", "SELECT 3", "SELECT 4"]
     assert "SELECT 3" not in prompt(singers, executor, queries)
     assert "SELECT 3" in prompt(singers, executor, queries, drafts=3)
@@ -100,12 +100,12 @@ def test_the_first_vote_breaks_a_tie_of_the_revisions():
     assert settled("aaab", "bcbc", first_vote_weight=0).sql == "SELECT 'b'"
 
 
-def test_the_first_vote_counts_as_much_as_it_is_told_to():
+def test_the_weight_of_the_first_vote_is_an_option():
     assert settled("aaaab", "bbbaa", first_vote_weight=0).sql == "SELECT 'b'"
     assert settled("aaaab", "bbbaa", first_vote_weight=1).sql == "SELECT 'a'"
 
 
-def test_a_merge_model_that_scatters_changes_nothing():
+def test_revisions_that_disagree_change_nothing():
     assert settled("aaab", "cdefghij").sql == "SELECT 'a'"
     assert settled("aaab", "bxxxxxxx").sql == "SELECT 'a'"
 
@@ -115,7 +115,7 @@ def test_a_result_that_no_draft_had_can_win():
 
 
 @pytest.mark.parametrize("second", ["xxxx", ""])
-def test_where_no_revision_runs_the_first_vote_stands(second):
+def test_if_no_revision_runs_the_first_vote_stands(second):
     """Upstream gives one of the revisions that do not run, drawn at random."""
     prediction = settled("aab", second)
     assert (prediction.sql, prediction.decided_by) == ("SELECT 'a'", DecidedBy.FALLBACK)

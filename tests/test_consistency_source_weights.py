@@ -1,4 +1,4 @@
-"""How far sources are trusted, and the room that better choosing would have."""
+"""Weights of sources, and the upper bounds of a vote."""
 
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def test_two_trusted_sources_win_over_three_others():
     assert vote(doubtful, rules).sql == "x"
 
 
-def test_the_headroom_is_measured_where_gold_runs(singers):
+def test_upper_bounds_are_measured_where_gold_runs(singers):
     def found(identity, *numbers):
         candidates = tuple(
             Candidate(f"SELECT {n}", status=Status.OK, digest=str(n), row_count=1) for n in numbers

@@ -63,7 +63,7 @@ def test_equal_groups_are_decided_by_first_appearance():
     assert chosen(candidates("baab")).sql == "SELECT 'b'"
 
 
-def test_a_group_is_spoken_for_by_its_first_member():
+def test_the_sql_of_a_group_is_that_of_its_first_member():
     assert chosen([ran("a", number=1), ran("b"), ran("a", number=2)]).sql == "SELECT 'a1'"
 
 
@@ -75,7 +75,7 @@ def test_candidates_that_ran_and_agree_are_unanimous_whatever_failed():
     assert chosen(candidates("xaxa")).decided_by is DecidedBy.UNANIMOUS
 
 
-def test_where_nothing_runs_the_first_candidate_with_sql_is_given():
+def test_if_nothing_runs_the_first_candidate_with_sql_is_returned():
     """Upstream draws one at random, without a seed."""
     no_sql = Candidate(None, status=Status.ERROR, error="there is no SQL")
     prediction = chosen([no_sql, failed("SELECT first"), failed("SELECT second")])
@@ -97,7 +97,7 @@ def test_empty_results_vote_like_others():
     assert chosen(candidates("eea")).sql == "SELECT 'e'"
 
 
-def test_empty_results_can_be_told_not_to_vote():
+def test_empty_votes_false_ignores_empty_results():
     assert chosen(candidates("eea"), VotingRules(empty_votes=False)).sql == "SELECT 'a'"
 
 
@@ -105,7 +105,7 @@ def test_an_empty_result_without_a_vote_still_beats_what_does_not_run():
     assert chosen(candidates("xxe"), VotingRules(empty_votes=False)).sql == "SELECT 'e'"
 
 
-def test_votes_can_count_their_probability():
+def test_votes_can_be_weighted_by_probability():
     found = [ran("a", logprob=-2.0), ran("a", logprob=-2.0), ran("b", logprob=-0.1)]
     assert chosen(found).sql == "SELECT 'a'"
     assert chosen(found, VotingRules(weight=VoteWeight.LOGPROB)).sql == "SELECT 'b'"
@@ -128,7 +128,7 @@ def test_confidence_is_that_of_the_beta_rule():
     assert confidence(group_by_result(candidates("aaaab"))) == pytest.approx(1 - 7 / 64)
 
 
-def test_errors_make_a_vote_neither_surer_nor_less_sure():
+def test_errors_do_not_change_the_confidence():
     surest = confidence(group_by_result(candidates("aaa")))
     assert confidence(group_by_result(candidates("axaxxa"))) == surest
 
@@ -145,11 +145,11 @@ def test_errors_make_a_vote_neither_surer_nor_less_sure():
         ("ab", 0, True),
     ],
 )
-def test_without_a_threshold_only_a_lead_that_cannot_be_reached_decides(seen, remaining, decided):
+def test_without_a_threshold_only_an_unbeatable_lead_decides(seen, remaining, decided):
     assert is_decided(group_by_result(candidates(seen)), remaining, 1.0) is decided
 
 
-def test_with_a_threshold_a_sure_lead_decides():
+def test_with_a_threshold_a_confident_lead_decides():
     assert is_decided(group_by_result(candidates("aaa")), 19, 0.9)
     assert not is_decided(group_by_result(candidates("aa")), 20, 0.9)
     assert not is_decided(group_by_result(candidates("aab")), 19, 0.9)

@@ -118,7 +118,7 @@ def test_each_model_is_loaded_once_by_a_program_of_its_own(resumed):
     assert started == [("generate", "generator"), ("revise", "merger")]
 
 
-def test_a_merge_model_that_knows_better_is_heard(resumed, folder):
+def test_a_better_merge_model_raises_accuracy(resumed, folder):
     figures = json.loads((folder / "figures.json").read_text())
     assert figures["n"] == 10
     assert figures["vote"] < figures["corrective"]

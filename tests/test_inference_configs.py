@@ -16,7 +16,7 @@ PROGRAMS = {
 
 
 @pytest.mark.parametrize("file", sorted(FOLDER.glob("*.yaml")), ids=lambda file: file.stem)
-def test_a_config_fills_its_programs_options(file):
+def test_a_config_fills_the_options_of_its_program(file):
     program = re.search(r"inference/(csc|ask)\.py", file.read_text())[1]
     options, needed = PROGRAMS[program]
     filled = parse(options, about=None, argv=["--config", str(file), *needed])

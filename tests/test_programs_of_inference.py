@@ -101,7 +101,7 @@ def test_one_command_generates_votes_and_revises(tmp_path, server, questions):
 
 
 @pytest.mark.slow
-def test_the_stages_one_by_one_give_what_the_one_command_gives(tmp_path, server, questions):
+def test_the_single_stages_give_the_same_as_csc(tmp_path, server, questions):
     run(*csc(server, questions, tmp_path / "run"))
     candidates, output = tmp_path / "c.jsonl", tmp_path / "p.jsonl"
     run("generate", *common(server, questions), "--n", 6, "--output", candidates)
@@ -172,7 +172,7 @@ def test_a_second_run_on_the_same_output_is_refused(tmp_path, server, questions)
     assert "candidates of 12 questions" in out
 
 
-def test_a_model_that_is_none_binds_the_output_to_nothing(tmp_path, server, questions):
+def test_a_missing_model_leaves_the_output_free(tmp_path, server, questions):
     output = tmp_path / "c.jsonl"
     words = ("--questions", questions, "--output", output)
     run("generate", "--model", "./nowhere", *words, code=2)
@@ -193,7 +193,7 @@ def test_the_report_says_what_a_question_costs(tmp_path, server, questions):
     assert usage["tokens"]["mean"] == 8
 
 
-def test_a_finished_run_asks_nothing(tmp_path, server, questions):
+def test_a_finished_run_sends_no_request(tmp_path, server, questions):
     words = csc(server, questions, tmp_path / "run")
     run(*words)
     asked = len(server.seen)
@@ -201,7 +201,7 @@ def test_a_finished_run_asks_nothing(tmp_path, server, questions):
     assert len(server.seen) == asked
 
 
-def test_another_configuration_refuses_to_mix(tmp_path, server, questions):
+def test_other_settings_are_refused(tmp_path, server, questions):
     run(*csc(server, questions, tmp_path / "run"))
     error = run(*csc(server, questions, tmp_path / "run", "--temperature", 0.5), code=2)
     assert "was begun with" in error
@@ -225,7 +225,7 @@ def test_two_shards_joined_equal_one_run(tmp_path, server, questions):
     assert outputs[0].read_text() == outputs[1].read_text()
 
 
-def test_adaptive_sampling_says_how_many_samples_each_question_took(tmp_path, server, questions):
+def test_adaptive_sampling_records_the_number_of_samples(tmp_path, server, questions):
     output = tmp_path / "c.jsonl"
     words = ("--n", 16, "--round_size", 4, "--confidence", 0.9, "--output", output)
     out = run("generate", *common(server, questions), *words)
@@ -243,7 +243,7 @@ def test_greedy_takes_one_candidate_and_needs_no_revision(tmp_path, server, ques
     assert "12 only" in out or "none" in out
 
 
-def test_a_subset_of_the_questions_is_revised_by_id(tmp_path, server, questions):
+def test_a_subset_of_the_questions_can_be_revised(tmp_path, server, questions):
     """Upstream finds a question by its position and so merges nothing, or another."""
     some = tmp_path / "some.jsonl"
     write_jsonl(some, [one for one in read_jsonl(questions) if one["id"] in ("q3", "q7")])
@@ -257,7 +257,7 @@ def test_a_subset_of_the_questions_is_revised_by_id(tmp_path, server, questions)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("values", ["true", "false"])
-def test_the_merge_model_is_trained_on_the_prompts_that_it_gets(
+def test_revision_prompts_equal_the_training_prompts(
     tmp_path, server, singers, values, monkeypatch
 ):
     monkeypatch.setenv("SLMSQL_CACHE", str(tmp_path / "cache"))
@@ -280,7 +280,7 @@ def test_the_merge_model_is_trained_on_the_prompts_that_it_gets(
     assert ("example: 'Cid'" in asked[0][-1]["content"]) is (values == "true")
 
 
-def test_a_server_that_stays_away_loses_no_question(tmp_path, server, questions):
+def test_an_unreachable_server_loses_no_question(tmp_path, server, questions):
     output = tmp_path / "c.jsonl"
     server.always = "broken"
     words = ("generate", *common(server, questions), "--retries", 1, "--output", output)
@@ -292,7 +292,7 @@ def test_a_server_that_stays_away_loses_no_question(tmp_path, server, questions)
     assert len(list(read_jsonl(output))) == 12
 
 
-def test_tokens_and_their_price_are_told(tmp_path, server, questions):
+def test_tokens_and_their_cost_are_printed(tmp_path, server, questions):
     prices = ("--price_in", 1e6, "--price_out", 1e6)
     out = run("generate", *common(server, questions), *prices, "--output", tmp_path / "c.jsonl")
     assert "108 prompt and 96 completion tokens, $204.00" in out
@@ -327,7 +327,7 @@ def test_a_mistake_is_one_line_and_nothing_is_written(tmp_path, server, question
         ("nobody/nothing", "nobody/nothing is no folder"),
     ],
 )
-def test_a_model_that_is_none_is_refused_at_once(tmp_path, questions, model, message):
+def test_a_missing_model_is_refused_at_once(tmp_path, questions, model, message):
     words = ("--model", model, "--questions", questions, "--output", tmp_path / "c.jsonl")
     start = time.monotonic()
     error = run("generate", *words, code=2)
@@ -336,9 +336,7 @@ def test_a_model_that_is_none_is_refused_at_once(tmp_path, questions, model, mes
     assert error.count("\n") == 1
 
 
-def test_a_merge_model_that_is_none_is_refused_before_anything_is_sampled(
-    tmp_path, server, questions
-):
+def test_a_missing_merge_model_is_refused_before_sampling(tmp_path, server, questions):
     words = ("--merge_model", "./nowhere", "--sampler", "transformers", "--output", tmp_path / "o")
     error = run("csc", "--model", ROOT, "--questions", questions, *words, code=2)
     assert "./nowhere is no model folder" in error
@@ -346,7 +344,7 @@ def test_a_merge_model_that_is_none_is_refused_before_anything_is_sampled(
 
 
 @pytest.mark.slow
-def test_the_vote_of_real_predictions_is_the_known_one(tmp_path, benchmarks):
+def test_the_vote_of_22_prediction_files_has_the_documented_accuracy(tmp_path, benchmarks):
     figures = tmp_path / "f.json"
     files = sorted((benchmarks / "predictions").glob("spider_dev__*.jsonl"))
     where = ("--benchmark", "spider", "--root", benchmarks / "spider", "--split", "dev")

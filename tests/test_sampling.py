@@ -63,11 +63,11 @@ def test_log_probabilities_are_those_of_a_random_model(local):
     assert complete(local).samples[0].logprob is None
 
 
-def test_a_completion_is_as_long_as_allowed(local):
+def test_a_completion_has_at_most_max_tokens(local):
     assert {sample.tokens for sample in complete(local, max_tokens=5).samples} <= set(range(1, 6))
 
 
-def test_a_stop_text_ends_a_completion_and_stays(local):
+def test_a_completion_ends_with_its_stop_text(local):
     letters = complete(local, max_tokens=40).samples[0].text
     stop = next(letter for letter in letters[3:] if letter.isascii() and letter.isalpha())
     for sample in complete(local, max_tokens=40, stop=(stop,)).samples:
@@ -75,7 +75,7 @@ def test_a_stop_text_ends_a_completion_and_stays(local):
         assert stop not in sample.text or sample.text.endswith(stop)
 
 
-def test_a_prompt_that_is_too_long_says_so(model):
+def test_a_prompt_that_is_too_long_is_an_error(model):
     sampler = TransformersSampler(SamplerOptions(model=str(model), max_model_len=10))
     done = complete(sampler)
     assert "the model takes 9" in done.error
@@ -96,7 +96,7 @@ def test_greedy_means_one_sample():
     assert SamplingOptions(n=8, temperature=0.0).n == 1
 
 
-def test_completions_end_with_the_answer_where_the_layout_has_one():
+def test_completions_stop_at_the_end_of_the_answer_if_the_layout_has_one():
     assert sampling_params(SamplingOptions(), "think").stop == ("</answer>",)
     assert sampling_params(SamplingOptions(), "strict").stop == ()
 

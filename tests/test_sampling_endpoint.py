@@ -60,18 +60,18 @@ def test_the_stop_text_is_put_back(serve):
     assert done.samples[0].text.endswith("SELECT 5\n</answer>")
 
 
-def test_a_completion_that_was_cut_off_stays_so(serve):
+def test_a_truncated_completion_gets_no_stop_text(serve):
     server = serve(lambda _: {"choices": [choice("<answer>SELECT na", "length")]})
     assert ask([server], request(n=1))["q"].samples[0].text == "<answer>SELECT na"
 
 
-def test_a_thought_in_a_field_of_its_own_is_joined(serve):
+def test_reasoning_content_is_put_back_into_the_completion(serve):
     answer = choice("<answer>SELECT 1", reasoning_content="hm")
     text = ask([serve(lambda _: {"choices": [answer]})], request(n=1))["q"].samples[0].text
     assert text == "<think>\nhm\n</think>\n<answer>SELECT 1</answer>"
 
 
-def test_a_server_that_gives_one_completion_a_call_is_asked_again(serve):
+def test_a_server_that_ignores_n_is_called_again(serve):
     one = lambda body: proper(body, count=1)  # noqa: E731
     server = serve(one, one, one)
     done = ask([server], request(n=3))["q"]
@@ -91,13 +91,13 @@ def test_log_probabilities_are_means_over_tokens(serve):
     "fault",
     ["overloaded", "broken", "garbage", "empty", "odd", "null", "hang_up", "half", "stall"],
 )
-def test_a_fault_is_survived(serve, fault):
+def test_a_request_is_retried_after_a_fault(serve, fault):
     done = ask([serve(fault)], request())["q"]
     assert done.error is None
     assert len(done.samples) == 2
 
 
-def test_what_stays_broken_comes_back_as_to_be_asked_again(serve):
+def test_a_request_that_keeps_failing_is_a_temporary_error(serve):
     server = serve(always="broken")
     done = ask([server], request())["q"]
     assert done.temporary
@@ -105,25 +105,25 @@ def test_what_stays_broken_comes_back_as_to_be_asked_again(serve):
     assert len(server.seen) == 4
 
 
-def test_a_refusal_for_good_is_not_repeated(serve):
+def test_a_final_refusal_is_not_retried(serve):
     server = serve(always="unknown_model")
     done = ask([server], request())["q"]
     assert len(server.seen) == 1
     assert done.temporary  # the question is not to blame
 
 
-def test_a_prompt_that_is_too_long_is_the_questions_own_failure(serve):
+def test_a_prompt_that_is_too_long_is_a_final_error(serve):
     done = ask([serve(always="too_long")], request())["q"]
     assert not done.temporary
     assert "context length" in done.error
 
 
-def test_a_server_that_is_not_there_is_replaced_by_one_that_is(serve):
+def test_a_missing_server_is_replaced_by_the_next(serve):
     done = ask(["http://127.0.0.1:9", serve()], *(request(f"q{n}") for n in range(6)))
     assert all(one.error is None for one in done.values())
 
 
-def test_a_server_that_dies_on_the_way_loses_no_question(serve):
+def test_a_server_that_dies_during_the_run_loses_no_question(serve):
     dying, living = serve(always="hang_up"), serve()
     done = ask([dying, living], *(request(f"q{n}") for n in range(40)), concurrency=8)
     assert all(one.error is None and len(one.samples) == 2 for one in done.values())
@@ -153,7 +153,7 @@ def test_the_key_comes_from_the_environment(serve, monkeypatch):
 
 
 @pytest.mark.parametrize("tail", ["", "/", "/v1", "/v1/chat/completions"])
-def test_addresses_are_taken_in_each_form(serve, tail):
+def test_endpoint_urls_are_accepted_in_each_form(serve, tail):
     server = serve()
     ask([server.url + tail], request())
     assert server.seen[0][0] == "/v1/chat/completions"

@@ -33,7 +33,7 @@ def test_records_are_on_disk_at_once_and_in_order_at_the_end(output):
     ]
 
 
-def test_the_same_command_goes_on_after_a_kill(output):
+def test_the_same_command_resumes_after_a_kill(output):
     Journal(output, SETTINGS).add({"id": "a", "sql": "SELECT 'ä'"})
     again = Journal(output, SETTINGS)
     assert again.records == {"a": {"id": "a", "sql": "SELECT 'ä'"}}
@@ -43,7 +43,7 @@ def test_the_same_command_goes_on_after_a_kill(output):
 
 
 @pytest.mark.parametrize("torn", [b'{"id": "b", "sq', b'{"id": "b"}', '{"id": "ä'.encode()[:-1]])
-def test_a_torn_last_line_is_cut_off(output, torn):
+def test_half_a_line_at_the_end_is_removed(output, torn):
     Journal(output, SETTINGS).add({"id": "a"})
     with open(output.with_name("candidates.jsonl.partial"), "ab") as file:
         file.write(torn)
@@ -54,7 +54,7 @@ def test_a_torn_last_line_is_cut_off(output, torn):
     assert list(Journal(output, SETTINGS).records) == ["a", "c"]
 
 
-def test_a_finished_output_is_known_as_such(output):
+def test_a_finished_output_is_complete(output):
     journal = Journal(output, SETTINGS)
     journal.add({"id": "a"})
     assert not journal.is_complete
@@ -64,20 +64,20 @@ def test_a_finished_output_is_known_as_such(output):
     assert list(Journal(output, SETTINGS).records) == ["a"]
 
 
-def test_another_configuration_refuses_to_mix(output):
+def test_other_settings_are_refused(output):
     Journal(output, SETTINGS).add({"id": "a"})
     with pytest.raises(InputError, match="begun with n 4, now it is 8; give another --output"):
         Journal(output, SETTINGS | {"n": 8})
 
 
-def test_a_configuration_that_got_nowhere_binds_nobody(output):
+def test_settings_of_a_run_without_records_are_replaced(output):
     Journal(output, SETTINGS).close()
     Journal(output, SETTINGS | {"n": 8}).add({"id": "a"})
     with pytest.raises(InputError, match="begun with n 8, now it is 4"):
         Journal(output, SETTINGS)
 
 
-def test_an_output_belongs_to_one_run_at_a_time(output):
+def test_a_second_run_on_an_output_is_refused(output):
     with Journal(output, SETTINGS) as journal:
         journal.add({"id": "a"})
         with pytest.raises(InputError, match="another run is writing"):
@@ -85,7 +85,7 @@ def test_an_output_belongs_to_one_run_at_a_time(output):
     assert list(Journal(output, SETTINGS).records) == ["a"]
 
 
-def test_the_kernel_lets_go_of_the_output_of_a_run_that_was_killed(output):
+def test_a_killed_run_releases_its_output(output):
     code = "import sys; from pathlib import Path; from inference.sampling.journal import Journal\n"
     code += "journal = Journal(Path(sys.argv[1]), {}); print('mine', flush=True); input()"
     command = [sys.executable, "-c", code, str(output)]
@@ -98,7 +98,7 @@ def test_the_kernel_lets_go_of_the_output_of_a_run_that_was_killed(output):
     assert Journal(output, {}).records == {}
 
 
-def test_records_that_came_after_a_finished_output_are_not_lost(output):
+def test_records_written_after_a_finished_output_are_kept(output):
     """A database that was missing is there now: the run goes on behind its own output."""
     with Journal(output, SETTINGS) as journal:
         journal.add({"id": "a"})
@@ -107,7 +107,7 @@ def test_records_that_came_after_a_finished_output_are_not_lost(output):
     assert list(Journal(output, SETTINGS).records) == ["a", "b"]
 
 
-def test_a_file_of_somebody_else_is_not_overwritten(output):
+def test_a_file_of_another_program_is_not_overwritten(output):
     output.parent.mkdir()
     output.write_text("mine\n")
     with pytest.raises(InputError, match="was not written by this program"):
@@ -115,7 +115,7 @@ def test_a_file_of_somebody_else_is_not_overwritten(output):
     assert output.read_text() == "mine\n"
 
 
-def test_text_that_is_not_unicode_does_not_lose_the_run(output):
+def test_lone_surrogates_do_not_break_the_journal(output):
     journal = Journal(output, SETTINGS)
     journal.add({"id": "a", "completion": "broken \ud800"})
     journal.finish(["a"])

@@ -65,26 +65,26 @@ def different(request):
     return [f"SELECT {start + n}" for n in range(request.n)]
 
 
-def test_all_candidates_are_drawn_at_once_unless_told_otherwise(drawn):
+def test_all_candidates_are_sampled_in_one_round_by_default(drawn):
     (one,), sampler = drawn(same, n=6)
     assert [request.n for request in sampler.requests] == [6]
     assert [candidate.status for candidate in one.candidates.candidates] == [Status.OK] * 6
     assert (one.prompt_tokens, one.tokens) == (10, 12)
 
 
-def test_a_question_stops_when_its_vote_is_sure(drawn):
+def test_a_question_stops_when_its_vote_is_decided(drawn):
     (one,), sampler = drawn(same, n=16, round_size=2, confidence=0.9)
     assert len(one.candidates.candidates) == 4  # 2 agree: 0.875, 4 agree: 0.97
     assert len(sampler.requests) == 2
 
 
-def test_a_question_costs_what_its_rounds_cost(drawn):
+def test_the_cost_of_a_question_is_that_of_its_rounds(drawn):
     (one,), _ = drawn(different, n=6, round_size=2)
     record = one.as_record()
     assert (record["prompt_tokens"], record["tokens"], record["seconds"]) == (30, 12, 1.5)
 
 
-def test_a_question_goes_on_while_its_vote_is_open(drawn):
+def test_a_question_continues_while_its_vote_is_undecided(drawn):
     (one,), _ = drawn(different, n=10, round_size=4, confidence=0.9)
     assert [candidate.sql for candidate in one.candidates.candidates] == [
         f"SELECT {n}" for n in range(10)
@@ -96,7 +96,7 @@ def test_failures_do_not_end_a_question(drawn):
     assert len(one.candidates.candidates) == 8
 
 
-def test_rounds_draw_what_one_round_would_have_drawn(drawn):
+def test_rounds_sample_what_a_single_round_would(drawn):
     """The seed of a candidate depends on its question and place alone."""
     _, whole = drawn(different, n=8)
     _, rounds = drawn(different, n=8, round_size=3)
@@ -108,12 +108,12 @@ def test_rounds_draw_what_one_round_would_have_drawn(drawn):
     assert seed_of(0, "q0") != seed_of(0, "q1") != seed_of(1, "q0")
 
 
-def test_every_question_comes_back_once(drawn):
+def test_every_question_is_returned_once(drawn):
     done, _ = drawn(different, questions=700, n=2)
     assert sorted(one.candidates.id for one in done) == sorted(f"q{n}" for n in range(700))
 
 
-def test_a_candidate_that_fails_is_shown_its_error_once(drawn):
+def test_a_candidate_that_fails_is_repaired_once(drawn):
     def script(request):
         if "repair" in request.key:
             return ["SELECT count(*) FROM singer"]
@@ -161,7 +161,7 @@ def test_a_sampler_that_gives_up_is_an_error_and_not_a_candidate(drawn):
     assert failed == {"q1": "server is gone"}
 
 
-def test_sql_keeps_its_lines_and_comments_on_the_way(drawn):
+def test_sql_keeps_its_lines_and_comments(drawn):
     text = "<think>\nx\n</think>\n<answer>\nSELECT 1 -- a; b\n, 2\n</answer>"
     (one,), _ = drawn(lambda request: [text], n=1)
     assert one.candidates.candidates[0].sql == "SELECT 1 -- a; b\n, 2"

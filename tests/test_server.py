@@ -151,7 +151,7 @@ def test_a_question_that_fails_says_why(client):
     assert ask(client, "nothing").json()["error"] == "there is no SQL"
 
 
-def test_values_that_json_lacks_are_readable(client):
+def test_values_that_json_cannot_hold_are_readable_text(client):
     assert ask(client, "odd").json()["rows"] == [
         ["blob of 2 bytes", None, "9007199254740993", "inf", "a\0b"]
     ]
@@ -167,7 +167,7 @@ def test_hostile_sql_leaves_the_file_unchanged_and_the_server_answering(client, 
     assert ask(client, "albums").status_code == 200
 
 
-def test_a_schema_as_text_is_asked_without_rows(client):
+def test_a_schema_sent_as_text_is_answered_without_rows(client):
     ddl = 'CREATE TABLE artist (id INT, nam TEXT); CREATE TABLE "my album" (x);'
     found = ask(client, "a broken one", database=None, ddl=ddl).json()
     assert (found["status"], found["row_count"]) == ("ok", 0)
@@ -218,7 +218,7 @@ def test_wrong_requests_are_refused(client, body, status):
     assert client.post("/api/ask", json={"database": "shop", **body}).status_code == status
 
 
-def test_an_unknown_database_is_answered_with_those_that_are_known(client):
+def test_an_unknown_database_gets_the_list_of_databases(client):
     assert "other, shop" in ask(client, "x", database="nowhere").json()["detail"]
 
 
@@ -233,7 +233,7 @@ def test_an_unknown_database_is_answered_with_those_that_are_known(client):
         "🎸" * 1000,
     ],
 )
-def test_hostile_questions_are_questions_like_others(client, question):
+def test_hostile_questions_are_answered_like_others(client, question):
     assert ask(client, question).json()["status"] == "ok"
 
 
@@ -279,7 +279,7 @@ def test_the_page_loads_nothing_from_elsewhere(client):
         assert "http" not in client.get(path).text.replace("http-equiv", "")
 
 
-def test_a_key_is_asked_for_where_one_is_set(model, databases):
+def test_the_key_is_required_if_one_is_set(model, databases):
     process, client = start(model, databases, SLMSQL_KEY="secret")
     assert ask(client, "albums").status_code == 401
     client.headers["Authorization"] = "Bearer wrong"
@@ -290,7 +290,7 @@ def test_a_key_is_asked_for_where_one_is_set(model, databases):
     stop(process)
 
 
-def test_more_than_may_wait_are_told_to_come_back(model, databases):
+def test_a_full_queue_is_status_503(model, databases):
     process, client = start(model, databases, "--concurrent", "1", "--waiting", "1")
     with ThreadPoolExecutor(6) as threads:
         codes = list(threads.map(lambda n: ask(client, f"slow {n}").status_code, range(6)))
@@ -299,14 +299,14 @@ def test_more_than_may_wait_are_told_to_come_back(model, databases):
     stop(process)
 
 
-def test_an_answer_that_takes_too_long_is_given_up(model, databases):
+def test_an_answer_over_the_time_limit_is_status_504(model, databases):
     process, client = start(model, databases, "--answer_seconds", "1")
     assert ask(client, "slow").status_code == 504
     wait_until(lambda: ask(client, "albums").status_code == 200)
     stop(process)
 
 
-def test_what_is_under_way_is_finished_at_the_end(model, databases):
+def test_questions_under_way_are_finished_at_shutdown(model, databases):
     process, client = start(model, databases)
     codes = []
     asking = threading.Thread(target=lambda: codes.append(ask(client, "slow").status_code))
@@ -317,7 +317,7 @@ def test_what_is_under_way_is_finished_at_the_end(model, databases):
     assert codes == [200]
 
 
-def test_a_model_that_is_away_is_a_bad_gateway(databases):
+def test_an_unreachable_model_is_status_502(databases):
     process, client = start(Server(always="broken"), databases)
     response = ask(client, "albums")
     assert response.status_code == 502
@@ -325,7 +325,7 @@ def test_a_model_that_is_away_is_a_bad_gateway(databases):
     stop(process)
 
 
-def test_a_folder_without_databases_is_one_clear_line(model, tmp_path):
+def test_a_folder_without_databases_is_one_line(model, tmp_path):
     words = ["--model", "m", "--endpoints", model.url, "--databases", str(tmp_path)]
     done = subprocess.run(
         [sys.executable, "inference/serve.py", *words],

@@ -57,7 +57,7 @@ def test_the_oldest_files_are_removed(tmp_path, monkeypatch):
         ("".join(f"CREATE TABLE t{n} (a);" for n in range(300)), "too large"),
     ],
 )
-def test_what_is_no_schema_is_refused(tmp_path, ddl, message):
+def test_text_without_a_schema_is_refused(tmp_path, ddl, message):
     with pytest.raises(InputError, match=message):
         database_from_ddl(ddl, tmp_path)
     assert list(tmp_path.iterdir()) == []

@@ -11,7 +11,7 @@ from slmsql.prompt.build import Layout, read_template
 class SamplerOptions:
     """Which model samples, and how it is served.
 
-    Apart from the model, no option here should change what a completion says.
+    Only the model, the adapter, dtype and quantization should change what a completion says.
     """
 
     model: str = field(

@@ -1,7 +1,6 @@
 """The server's routes: requests are bounded in size, replies are plain JSON."""
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -73,11 +72,6 @@ def build_app(site: Site, lifespan: Lifespan | None = None) -> FastAPI:
     _add_state(app, site)
     _add_api(app, site)
     return app
-
-
-def server_key(name: str) -> str:
-    """The value of this environment variable; empty if it is not set."""
-    return os.environ.get(name, "")
 
 
 async def _limit_body(

@@ -108,10 +108,10 @@ def second_vote(
         return Prediction(identity, leader.sql, leader.votes, first_total, DecidedBy.FALLBACK)
     scores = _scores(first, second, revised, revision_settings.first_vote_weight)
     best = max(scores, key=lambda digest: scores[digest])  # of equal scores the first vote's best
-    members = [vote[best] for vote in (second, first) if best in vote]
-    votes = sum(group.votes for group in members)
+    winners = [groups_of_vote[best] for groups_of_vote in (second, first) if best in groups_of_vote]
+    votes = sum(group.votes for group in winners)
     total = len(revised) + first_total
-    return Prediction(identity, members[0].sql, votes, total, DecidedBy.REVISED)
+    return Prediction(identity, winners[0].sql, votes, total, DecidedBy.REVISED)
 
 
 def repair_prompt(messages: Messages, failed: Candidate) -> Messages:
