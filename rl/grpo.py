@@ -4,51 +4,58 @@
         --config configs/rl/NAME.yaml --output_dir runs/NAME
 
 Rows are JSON Lines of `id, prompt, gold_sql, database` (scripts/prepare_rl.py). The same command
-goes on where a killed run stopped. Beside the checkpoints lie `rollouts/` (every completion with
-its rewards) and `run.json` (options, versions, data).
+again resumes from the last complete checkpoint. Beside the checkpoints are `rollouts/` (every
+completion with its rewards) and `run.json` (options, versions, data).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rewards import Judge, make_rewards
 from rewards.watch import make_alarms
-from rl.checkpoint import last_checkpoint, step_of
-from rl.groups import Resting, groups_of_update
-from rl.model import check_tokenizer, fitting
-from rl.options import Options, check, held_out
-from rl.record import check_databases, write_run
-from rl.rollouts import RolloutLog, groups_of, rewind
-from rl.rows import pass_rates, running
-from rl.training import ExecutionTraining, Setup
-from rl.validation import ExecutionValidation
+from rl.options import Options, check, validation_rows
+from rl.rollouts import RolloutLog, groups_by_step, rewind
+from rl.rows import pass_rates
+from rl.tokenizer import check_tokenizer, rows_within
+from rl.zero_variance import ZeroVarianceFilter, groups_per_update
 from slmsql.cli.config import parse_with_trainer
 from slmsql.errors import run_program
 from slmsql.execution import Executor
 from slmsql.files import Record
-from slmsql.training.shutdown import end_together
+from slmsql.training.checkpoints import output_folder, resume_from, step_of, train_from
+from slmsql.training.publish import finish
+from slmsql.training.rows import runnable_rows
+from slmsql.training.run_record import check_same_run, describe, write_record
+from slmsql.training.validation import Validation
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-    from trl import GRPOConfig, GRPOTrainer, ModelConfig
+    from trl import GRPOConfig, ModelConfig
+
+    from rl.trainer import ExecutionGRPOTrainer
 
 
-@dataclass
-class Run:
-    """A checked run: nothing of the model is loaded yet."""
+@dataclass(frozen=True)
+class GRPORun:
+    """A checked run, of whose model nothing is loaded yet."""
 
     options: Options
     training: "GRPOConfig"
     model: "ModelConfig"
     judge: Judge
+    record: Record
+    """What `run.json` will say."""
+    checkpoint: Path | None
+    """From which it resumes."""
     rows: list[Record]
-    validation: list[Record]
+    validation_rows: list[Record]
     pass_rates: dict[str, float]
+    is_published: bool
 
     @property
     def folder(self) -> Path:
-        return Path(self.training.output_dir)
+        return output_folder(self.training)
 
 
 def main() -> None:
@@ -58,35 +65,55 @@ def main() -> None:
     train(check_run(options, training, model))
 
 
-def check_run(options: Options, training: "GRPOConfig", model: "ModelConfig") -> Run:
-    """Everything that can be wrong, found before the model is loaded."""
+def check_run(options: Options, training: "GRPOConfig", model: "ModelConfig") -> GRPORun:
+    """Check everything that can be checked before the model is loaded.
+
+    Raises:
+        FileNotFoundError: a file or a database is missing.
+        InputError: with what else is wrong.
+    """
     from accelerate import PartialState
 
     rows = check(options, training, model)
-    folder = Path(training.output_dir)
-    judge = Judge(
-        workers=options.workers or None,
-        cache=Path(options.gold_cache or folder / "gold"),
-        fault_share=options.fault_share,
-    )
     files = {options.train_file: rows}
     if options.validation_file:
-        files[options.validation_file] = held_out(options, rows)
-    check_databases(folder / "run.json", {row["database"] for row in rows})
+        files[options.validation_file] = validation_rows(options.validation_file, options, rows)
+    record, checkpoint = _resume(options, training, model, rows)
+    judge = Judge(
+        workers=options.workers or None,
+        cache=options.gold_cache or output_folder(training) / "gold",
+        fault_share=options.fault_share,
+    )
     with (
         PartialState().local_main_process_first(),  # the others find gold results in the cache
         Executor(workers=judge.workers, cache=judge.cache) as executor,
     ):
-        checked = {file: running(rows, executor, options.match) for file, rows in files.items()}
-    for file, found in checked.items():
-        PartialState().print(f"{file}: {found.summary()}")
-    kept = [found.rows for found in checked.values()]
-    held = kept[1] if len(kept) > 1 else []
-    return Run(options, training, model, judge, kept[0], held, pass_rates(rows))
+        runnable = {
+            file: runnable_rows(rows, executor, options.match) for file, rows in files.items()
+        }
+    for file, file_rows in runnable.items():
+        PartialState().print(f"{file}: {file_rows.summary()}")
+    is_published, training.push_to_hub = training.push_to_hub, False  # once, at the end
+    return GRPORun(
+        options=options,
+        training=training,
+        model=model,
+        judge=judge,
+        record=record,
+        checkpoint=checkpoint,
+        rows=runnable[options.train_file].rows,
+        validation_rows=(runnable[options.validation_file].rows if options.validation_file else []),
+        pass_rates=pass_rates(rows),
+        is_published=is_published,
+    )
 
 
-def train(run: Run, **more: Any) -> None:
-    """Train, from the last checkpoint if there is one. `more` goes to TRL's trainer."""
+def train(run: GRPORun, **trainer_arguments: Any) -> None:
+    """Train, resuming from the run's checkpoint if there is one.
+
+    Args:
+        trainer_arguments: further arguments of TRL's trainer, such as `rollout_func`.
+    """
     from accelerate import PartialState
     from transformers import AutoTokenizer
 
@@ -94,98 +121,115 @@ def train(run: Run, **more: Any) -> None:
         run.model.model_name_or_path, revision=run.model.model_revision
     )
     check_tokenizer(tokenizer, think="format" in run.options.rewards)
-    _leave_out_long_prompts(run, tokenizer)
-    checkpoint = last_checkpoint(run.folder) if run.options.resume else None
+    run = _without_long_prompts(run, tokenizer)
     with PartialState().main_process_first():
         if PartialState().is_main_process:
-            _open_folder(run, checkpoint)
-    trainer = _trainer(run, tokenizer, **more)
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    trainer.save_model()
-    trainer.save_state()  # the log history, for plots
+            _open_folder(run)
+    trainer = _make_trainer(run, tokenizer, **trainer_arguments)
+    train_from(run.checkpoint, trainer)
     run.judge.close()
-    end_together(trainer.accelerator)
+    finish(trainer, run.record, method="grpo", rows=len(run.rows), is_published=run.is_published)
 
 
-def _leave_out_long_prompts(run: Run, tokenizer: "PreTrainedTokenizerBase") -> None:
+def _resume(
+    options: Options, training: "GRPOConfig", model: "ModelConfig", rows: list[Record]
+) -> tuple[Record, Path | None]:
+    """The record of the run, and the checkpoint that it resumes from."""
+    databases = {row["database"] for row in rows}
+    record = describe(options, training, model, data=options.train_file, databases=databases)
+    checkpoint = resume_from(training) if options.resume else None
+    if checkpoint:
+        check_same_run(record, output_folder(training))
+    return record, checkpoint
+
+
+def _without_long_prompts(run: GRPORun, tokenizer: "PreTrainedTokenizerBase") -> GRPORun:
     from accelerate import PartialState
 
-    if limit := run.options.max_prompt_length:
-        count = len(run.rows)
-        run.rows = fitting(run.rows, tokenizer, limit)
-        PartialState().print(f"left out: {count - len(run.rows)} prompts over {limit} tokens")
+    limit = run.options.max_prompt_length
+    if not limit:
+        return run
+    rows = rows_within(limit, run.rows, tokenizer)
+    PartialState().print(f"left out: {len(run.rows) - len(rows)} prompts over {limit} tokens")
+    return replace(run, rows=rows)
 
 
-def _open_folder(run: Run, checkpoint: Path | None) -> None:
-    moved = rewind(run.folder / "rollouts", step_of(checkpoint) if checkpoint else 0)
-    write_run(run.folder / "run.json", run.options, run.training, run.model, run.rows)
-    if checkpoint or moved:
-        print(f"going on from {checkpoint or 'the start'}; {moved} rollouts after it set aside")
+def _open_folder(run: GRPORun) -> None:
+    """Write `run.json` and set aside rollouts of steps that will be made again."""
+    moved = rewind(run.folder / "rollouts", step_of(run.checkpoint) if run.checkpoint else 0)
+    write_record({**run.record, "rows": len(run.rows)}, run.folder)
+    if run.checkpoint or moved:
+        start = run.checkpoint or "the start"
+        print(f"resuming from {start}; {moved} later rollouts moved to rollouts/abandoned")
 
 
-def _trainer(run: Run, tokenizer: "PreTrainedTokenizerBase", **more: Any) -> "GRPOTrainer":
+def _make_trainer(
+    run: GRPORun, tokenizer: "PreTrainedTokenizerBase", **trainer_arguments: Any
+) -> "ExecutionGRPOTrainer":
+    from accelerate import PartialState
     from datasets import Dataset
-    from trl import GRPOTrainer, get_peft_config, get_quantization_config
+    from trl import get_peft_config, get_quantization_config
 
-    class Trainer(ExecutionTraining, ExecutionValidation, GRPOTrainer):
-        """TRL's trainer with ours in front."""
+    from rl.trainer import ExecutionGRPOTrainer
 
-    _fill_model_arguments(run.training, run.model)
-    trainer = Trainer(
+    options, training = run.options, run.training
+    _set_model_arguments(training, run.model)
+    return ExecutionGRPOTrainer(
+        judge=run.judge,
+        match=options.match,
+        rows=run.rows,
+        reward_names=options.rewards,
+        rollouts=RolloutLog(run.folder / "rollouts", PartialState().process_index),
+        alarms=make_alarms(options.alarms),
+        zero_variance_filter=_make_filter(run) if options.skip_zero_variance else None,
+        validation=Validation(
+            rows=run.validation_rows,
+            match=options.match,
+            judge=run.judge.verdicts,
+            file=run.folder / "samples.jsonl",
+            samples=options.validation_samples,
+        ),
         model=run.model.model_name_or_path,
         processing_class=tokenizer,
         reward_funcs=make_rewards(
-            run.options.rewards,
-            match=run.options.match,
+            options.rewards,
+            match=options.match,
             judge=run.judge,
-            max_completion_length=run.training.max_completion_length,
+            max_completion_length=training.max_completion_length,
         ),
-        args=run.training,
+        args=training,
         train_dataset=Dataset.from_list(run.rows),
-        eval_dataset=Dataset.from_list(run.validation) if run.validation else None,
+        eval_dataset=Dataset.from_list(run.validation_rows) if run.validation_rows else None,
         peft_config=get_peft_config(run.model),
         quantization_config=get_quantization_config(run.model),
-        **more,
-    )
-    trainer.set_up(_setup(run, trainer.accelerator.process_index))
-    trainer.set_up_validation(run.validation, run.options.validation_samples)
-    return trainer
-
-
-def _setup(run: Run, rank: int) -> Setup:
-    folder, options = run.folder / "rollouts", run.options
-    return Setup(
-        judge=run.judge,
-        match=options.match,
-        reward_names=options.rewards,
-        rollouts=RolloutLog(folder, rank),
-        alarms=make_alarms(options.alarms),
-        rows=run.rows,
-        resting=_resting(run, folder) if options.skip_zero_variance else None,
+        **trainer_arguments,
     )
 
 
-def _resting(run: Run, folder: Path) -> Resting:
-    """What is known of the rows from before and from the rollouts, the same on every process."""
+def _make_filter(run: GRPORun) -> ZeroVarianceFilter:
+    """The filter with what pass rates and earlier rollouts tell, the same on every process."""
     from accelerate.utils import broadcast_object_list
 
-    groups = groups_of_update(run.training)
-    resting = Resting([row["id"] for row in run.rows], groups, run.training.seed)
-    resting.expect(run.pass_rates)
-    (known,) = broadcast_object_list([groups_of(folder)])
-    for step, varied in known:
-        resting.learn(step, list(varied), list(varied.values()))
-    return resting
+    row_filter = ZeroVarianceFilter(
+        ids=[row["id"] for row in run.rows],
+        groups=groups_per_update(run.training),
+        seed=run.training.seed,
+    )
+    row_filter.record_pass_rates(run.pass_rates)
+    (steps,) = broadcast_object_list([groups_by_step(run.folder / "rollouts")])
+    for step, variance in steps:
+        row_filter.record(step, list(variance), list(variance.values()))
+    return row_filter
 
 
-def _fill_model_arguments(training: "GRPOConfig", model: "ModelConfig") -> None:
-    """As TRL's own script: the model's options go where the trainer looks for them."""
-    given: dict[str, Any] = {
+def _set_model_arguments(training: "GRPOConfig", model: "ModelConfig") -> None:
+    """Put the model's options where the trainer looks for them, as TRL's own script does."""
+    training.model_init_kwargs = {
         "revision": model.model_revision,
         "attn_implementation": model.attn_implementation,
         "dtype": model.dtype,
+        **(training.model_init_kwargs or {}),
     }
-    training.model_init_kwargs = {**given, **(training.model_init_kwargs or {})}
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""From rows to token ids and labels: exactly what carries loss, and what is too long to be taught.
+"""From rows to token ids and labels: which tokens a row has, and which of them carry loss.
 
 The prompt is rendered by the model's chat template with its generation prompt, as at inference, and
-tokenised alone; the completion is the text as it is in the row, then the template's end token.
-Rendering both together, as trainers do, is not the same: Qwen3's template puts an empty thought
-before a plain answer and a blank line into one with a thought, others drop blank space or add a
-line end after the end token, and a token may merge across the border.
+tokenised alone. The completion is the row's text unchanged, followed by the template's end token.
+
+Trainers usually render both together, which gives other tokens. Qwen3's template puts an empty
+thought before a plain answer and a blank line into one with a thought; others strip white space or
+add a newline after the end token; and a token may span the end of the prompt.
 """
 
 from dataclasses import dataclass
@@ -16,13 +17,13 @@ from slmsql.files import Record
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-IGNORED = -100  # torch's cross entropy leaves such labels out
-PROBE = "the answer"
+IGNORED = -100  # torch's cross entropy skips this label
+PROBE = "the answer"  # rendered to see what a template puts around an answer
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What a template puts around an answer: blank space before it, the end of turn after it."""
+    """What a template puts around an answer: white space before it, the end of turn after it."""
 
     lead: str
     end: str
@@ -30,7 +31,11 @@ class Turn:
 
 @dataclass(frozen=True)
 class Encoder:
-    """Turns a row into `input_ids` and `labels`; labels of the prompt are `IGNORED`."""
+    """Turns a row into `input_ids` and `labels`.
+
+    Args:
+        completion_only: label the prompt `IGNORED`, so that only the completion carries loss.
+    """
 
     tokenizer: "PreTrainedTokenizerBase"
     turn: Turn
@@ -39,8 +44,8 @@ class Encoder:
     def __call__(self, row: Record) -> Record:
         prompt = self._ids(prompt_text(self.tokenizer, row["prompt"]))
         completion = self._ids(self.turn.lead + row["completion"] + self.turn.end)
-        ignored = [IGNORED] * len(prompt) if self.completion_only else prompt
-        return {"input_ids": prompt + completion, "labels": ignored + completion}
+        prompt_labels = [IGNORED] * len(prompt) if self.completion_only else prompt
+        return {"input_ids": prompt + completion, "labels": prompt_labels + completion}
 
     def _ids(self, text: str) -> list[int]:
         ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
@@ -48,12 +53,12 @@ class Encoder:
 
 
 def prompt_text(tokenizer: "PreTrainedTokenizerBase", messages: list[dict[str, str]]) -> str:
-    """The prompt as the model reads it, up to where its answer begins."""
+    """The prompt as the model reads it, up to the start of its answer."""
     return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
 
 
 def read_turn(tokenizer: "PreTrainedTokenizerBase") -> Turn:
-    """Find out how the chat template surrounds an answer, by rendering one.
+    """Render an answer to see what the chat template puts around it.
 
     Raises:
         InputError: there is no chat template, or neither it nor the tokenizer has an end token.
@@ -71,7 +76,7 @@ def read_turn(tokenizer: "PreTrainedTokenizerBase") -> Turn:
     end = after.rstrip() or str(tokenizer.eos_token or "")
     if not end:
         raise InputError("neither the chat template nor the tokenizer has an end token")
-    # Words of the template's own (Qwen3's empty thought) are not what a model is to generate.
+    # Text that the template adds (Qwen3's empty thought) is not for the model to generate.
     return Turn(lead if lead.isspace() else "", end)
 
 
@@ -84,5 +89,7 @@ def end_token(tokenizer: "PreTrainedTokenizerBase", turn: Turn) -> str:
     last = tokenizer(turn.end, add_special_tokens=False)["input_ids"][-1]
     token = str(tokenizer.convert_ids_to_tokens(last))
     if token not in tokenizer.get_added_vocab():
-        raise InputError(f"the chat template ends an answer with {turn.end!r}, which is no token")
+        raise InputError(
+            f"the chat template ends an answer with {turn.end!r}, which is not a token"
+        )
     return token

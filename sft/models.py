@@ -18,10 +18,10 @@ ADAPTER = "adapter_config.json"
 
 
 def check_model(model: "ModelConfig") -> "PretrainedConfig":
-    """Refuse a model that is none, without loading weights; returns its configuration.
+    """Check a model without loading its weights; returns its configuration.
 
     Raises:
-        InputError: no model was named, it is not there, or of a kind that transformers lacks.
+        InputError: no model was named, it does not exist, or transformers cannot load its kind.
     """
     from transformers import AutoConfig
 
@@ -31,14 +31,17 @@ def check_model(model: "ModelConfig") -> "PretrainedConfig":
         return AutoConfig.from_pretrained(name, revision=model.model_revision)
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise InputError(f"{name} has no configuration that can be read: {reason}") from error
+        raise InputError(f"{name} has a configuration that cannot be read: {reason}") from error
 
 
 def check_packing(config: "PretrainedConfig") -> None:
-    """Refuse to pack rows for a model that would let them see each other.
+    """Check that the rows of a pack cannot influence each other.
 
-    Attention is kept within a row by its positions; a convolution (LFM2) or a recurrent layer runs
-    on across the border, at least without kernels of its own.
+    Positions keep attention within a row. A convolution (LFM2) or a recurrent layer runs on from
+    one row into the next, at least without special kernels.
+
+    Raises:
+        InputError: the model has such layers.
     """
     if others := sorted(set(config.to_dict().get("layer_types") or []) - ATTENTION):
         raise InputError(
@@ -48,7 +51,7 @@ def check_packing(config: "PretrainedConfig") -> None:
 
 
 def base_of(name: str) -> str | None:
-    """The base model of an adapter folder; None where the folder is a whole model or a name."""
+    """The base model of an adapter folder; None for a whole model or a name on the hub."""
     file = Path(name) / ADAPTER
     if not file.is_file():
         return None
@@ -59,7 +62,7 @@ def base_of(name: str) -> str | None:
 
 
 def load_tokenizer(model: "ModelConfig", template: str | None) -> "PreTrainedTokenizerBase":
-    """The model's tokenizer, with another chat template (a file or a model folder) where given."""
+    """The model's tokenizer, with the chat template of a file or of another model if given."""
     from transformers import AutoTokenizer
 
     name = str(model.model_name_or_path)
@@ -73,21 +76,24 @@ def load_tokenizer(model: "ModelConfig", template: str | None) -> "PreTrainedTok
 
 
 def load_encoder(model: "ModelConfig", training: "SFTConfig") -> Encoder:
-    """The encoder of rows for this model; the trainer's options are told its end token."""
+    """The encoder of rows for this model; sets the end token in the trainer's options."""
     tokenizer = load_tokenizer(model, training.chat_template_path)
     turn = read_turn(tokenizer)
     training.eos_token = training.eos_token or end_token(tokenizer, turn)
-    training.chat_template_path = None  # already followed
+    training.chat_template_path = None  # the tokenizer has it now
     return Encoder(tokenizer, turn, training.completion_only_loss is not False)
 
 
 def load_model(
     model: "ModelConfig", training: "SFTConfig"
 ) -> tuple["PreTrainedModel", "PeftConfig | None"]:
-    """Load the weights, and the adapter to be made on them or None.
+    """Load the weights; also returns the configuration of a new adapter, if one is to be made.
 
-    An adapter folder is loaded on its base and trained on (Nemo's second phase); its rank and
-    targets are its own, so that `lora_*` options do not apply.
+    An adapter folder is loaded on its base model and trained further (Nemo's second phase). It
+    keeps its rank and targets: the `lora_*` options do not apply.
+
+    Raises:
+        InputError: the folder is an adapter, and --use_peft is not given.
     """
     from peft import PeftModel, prepare_model_for_kbit_training
     from transformers import AutoModelForCausalLM
@@ -114,18 +120,18 @@ def load_model(
 
 
 def _extra(training: "SFTConfig") -> dict[str, Any]:
-    """`model_init_kwargs` taken off the trainer's options: it warns where it loads nothing."""
+    """Take `model_init_kwargs` out of the trainer's options, as the trainer loads no model."""
     extra = training.model_init_kwargs or {}
     training.model_init_kwargs = None
     return dict(extra) if isinstance(extra, dict) else dict(json.loads(extra))
 
 
 def keep_precise(model: Any) -> None:
-    """Hold trained adapters in float32 and quantised weights as they are.
+    """Keep trained adapters in float32, and quantised weights as they were loaded.
 
-    The trainer makes adapters on 4-bit models bfloat16, which does not resolve their updates and
-    cannot go with fp16 loss scaling. On some CPUs bitsandbytes repacks weights for a bfloat16
-    kernel at the first evaluation, and trains on with those.
+    The trainer turns adapters on 4-bit models into bfloat16, which is too coarse for their updates
+    and does not work with fp16 loss scaling. On some CPUs bitsandbytes repacks weights for a
+    bfloat16 kernel at the first evaluation, and training would continue with those.
     """
     import torch
     from bitsandbytes.nn import Linear4bit

@@ -2,15 +2,15 @@
 
     python sft/train.py --config configs/sft/NAME.yaml --plan [--plan_gpu H100 --plan_gpus 8]
 
-Tokens and steps are counted on the real data with the real tokenizer and packing. Parameters are
-counted on the model built without memory. Memory is counted part by part for one device; time is
-arithmetic over `SHARE` of the GPU's peak, which is what such trainings commonly reach.
+Tokens and steps are counted on the real data with the real tokenizer and packing, parameters on the
+model built without memory. Memory is estimated part by part for one device. Time is the number of
+operations over `PEAK_SHARE` of the GPU's peak, which such trainings commonly reach.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -26,23 +26,44 @@ GPUS = {
     "A10": (125, 24),
     "T4": (65, 16),
 }
-SHARE = 0.35  # of the peak; --plan_share where yours is known
+PEAK_SHARE = 0.35  # of the peak; --plan_share where yours is known
 GB = 1e9
-TILE = (4096, 32_768)  # tokens and vocabulary of the logits that TRL's fused head holds at a time
-# Bytes of a hidden, inner, query and key element: with adapters or not, 16-bit arithmetic or not,
-# bytes of a weight. Adapters keep what their dropout let through.
-SAVED = {
-    (False, False, 4): (24, 16, 8, 8),
-    (False, True, 4): (26, 8, 4, 4),
-    (True, False, 4): (48, 20, 16, 8),
-    (True, True, 4): (38, 12, 10, 4),
-    (False, True, 2): (16, 8, 4, 4),
+LOGITS_TILE = (4096, 32_768)  # tokens and vocabulary that TRL's fused head computes at a time
+
+
+class Precision(NamedTuple):
+    """What decides how much of the forward pass is kept for the backward pass."""
+
+    adapters: bool
+    half: bool
+    """16-bit arithmetic."""
+    weight_bytes: int
+
+
+class SavedBytes(NamedTuple):
+    """Bytes that one token leaves in a layer, for each element of these widths."""
+
+    hidden: int
+    inner: int
+    """Of the feed-forward network."""
+    queries: int
+    keys: int
+
+
+# Measured on Llama by `python scripts/bench/saved_activations.py`, which prints this table.
+# Adapters also keep their inputs after dropout.
+SAVED_BYTES = {
+    Precision(adapters=False, half=False, weight_bytes=4): SavedBytes(24, 16, 8, 8),
+    Precision(adapters=False, half=True, weight_bytes=4): SavedBytes(26, 8, 4, 4),
+    Precision(adapters=True, half=False, weight_bytes=4): SavedBytes(48, 20, 16, 8),
+    Precision(adapters=True, half=True, weight_bytes=4): SavedBytes(38, 12, 10, 4),
+    Precision(adapters=False, half=True, weight_bytes=2): SavedBytes(16, 8, 4, 4),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """Counts of weights: all, those trained, those that a 4-bit model quantises."""
+    """Numbers of weights: all, the trained ones, and those that are quantised."""
 
     total: int
     trained: int
@@ -50,76 +71,83 @@ class Parameters:
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
-    """Bytes on one device at the worst moment of a step."""
+class MemoryEstimate:
+    """Bytes on one device at the peak of a step."""
 
     weights: float
     gradients: float
     optimizer: float
     activations: float
     accumulates: bool
+    """Whether gradients of an earlier batch are kept while the next one is computed."""
 
     @property
     def total(self) -> float:
-        """Gradients take the place of activations, unless those of an earlier batch are kept."""
+        """Without accumulation, gradients take the place of activations layer by layer."""
         parts = (self.gradients, self.activations)
         return self.weights + self.optimizer + (sum(parts) if self.accumulates else max(parts))
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """All that is known of a run before it starts; tokens are those of one epoch."""
+class TrainingPlan:
+    """All that is known of a run before it starts."""
 
     rows: int
     tokens: int
-    taught_tokens: int
-    longest_batch: int
+    """Of one epoch."""
+    loss_tokens: int
+    """Of one epoch: tokens that carry loss."""
+    largest_batch: int
+    """Tokens of a device's largest batch."""
     steps: int
     parameters: Parameters
-    memory: Memory
+    memory: MemoryEstimate
     flops: float
 
 
 def make_plan(
     lengths: Sequence[int],
-    taught_tokens: int,
+    loss_tokens: int,
     *,
     config: "PretrainedConfig",
     training: "SFTConfig",
     model: "ModelConfig",
     devices: int,
     zero: int,
-) -> Plan:
-    """Plan a run over rows of these lengths.
+) -> TrainingPlan:
+    """Plan a run.
 
     Args:
-        taught_tokens: how many tokens carry loss.
-        devices: how many share each step.
-        zero: DeepSpeed's stage, 0 without.
+        lengths: tokens of each row.
+        loss_tokens: number of tokens that carry loss.
+        devices: number of devices that share each step.
+        zero: DeepSpeed's ZeRO stage; 0 without DeepSpeed.
     """
     sizes = packed_sizes(lengths, training) if training.packing else list(lengths)
-    longest = max(sizes) * min(training.per_device_train_batch_size, len(sizes))
+    largest_batch = max(sizes) * min(training.per_device_train_batch_size, len(sizes))
     steps, epochs = steps_and_epochs(len(sizes), training, devices)
     parameters = count_parameters(config, model)
-    return Plan(
+    return TrainingPlan(
         rows=len(lengths),
         tokens=sum(lengths),
-        taught_tokens=taught_tokens,
-        longest_batch=longest,
+        loss_tokens=loss_tokens,
+        largest_batch=largest_batch,
         steps=steps,
         parameters=parameters,
-        memory=memory(config, parameters, longest, training, model, devices=devices, zero=zero),
+        memory=estimate_memory(
+            config, parameters, largest_batch, training, model, devices=devices, zero=zero
+        ),
         flops=sum(lengths) * epochs * flops_per_token(parameters, training),
     )
 
 
 def steps_and_epochs(count: int, training: "SFTConfig", devices: int) -> tuple[int, float]:
-    """Optimiser steps over `count` rows or packs, and how often they go over all of them."""
+    """Optimizer steps, and epochs over `count` rows or packs."""
     batches = ceil(count / (training.per_device_train_batch_size * devices))
-    in_epoch = ceil(batches / training.gradient_accumulation_steps)
+    steps_per_epoch = ceil(batches / training.gradient_accumulation_steps)
     if training.max_steps > 0:
-        return training.max_steps, training.max_steps / in_epoch
-    return ceil(training.num_train_epochs * in_epoch), training.num_train_epochs
+        return training.max_steps, training.max_steps / steps_per_epoch
+    return ceil(training.num_train_epochs * steps_per_epoch), training.num_train_epochs
 
 
 def packed_sizes(lengths: Sequence[int], training: "SFTConfig") -> list[int]:
@@ -133,7 +161,7 @@ def packed_sizes(lengths: Sequence[int], training: "SFTConfig") -> list[int]:
 
 
 def count_parameters(config: "PretrainedConfig", model: "ModelConfig") -> Parameters:
-    """Count on the model itself, built on torch's `meta` device, which holds no numbers."""
+    """Count on the model itself, built on torch's `meta` device, which allocates no memory."""
     import torch
     from peft import get_peft_model
     from transformers import AutoModelForCausalLM
@@ -148,13 +176,15 @@ def count_parameters(config: "PretrainedConfig", model: "ModelConfig") -> Parame
         )
         if adapter := get_peft_config(model):
             built = get_peft_model(built, adapter)
-    every = [(p.numel(), p.requires_grad) for p in built.parameters()]
-    trained = sum(count for count, is_trained in every if is_trained)
-    quantised = linear if model.load_in_4bit or model.load_in_8bit else 0
-    return Parameters(sum(count for count, _ in every), trained, quantised)
+    parameters = list(built.parameters())
+    return Parameters(
+        total=sum(parameter.numel() for parameter in parameters),
+        trained=sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
+        quantised=linear if model.load_in_4bit or model.load_in_8bit else 0,
+    )
 
 
-def memory(
+def estimate_memory(
     config: "PretrainedConfig",
     parameters: Parameters,
     tokens: int,
@@ -163,14 +193,20 @@ def memory(
     *,
     devices: int,
     zero: int,
-) -> Memory:
-    """Count the parts; ZeRO shares optimiser states and gradients (2), weights too (3)."""
+) -> MemoryEstimate:
+    """Estimate each part.
+
+    ZeRO divides optimizer states among the devices, from stage 2 gradients, at stage 3 weights.
+
+    Args:
+        tokens: of the largest batch of a device.
+    """
     width = _width(model)
     adapter = parameters.trained if model.use_peft else 0
     plain = parameters.total - parameters.quantised - adapter
     weights = plain * width + adapter * 4 + parameters.quantised * _quantised_bytes(model)
     trained_width = 4 if model.use_peft else width
-    return Memory(
+    return MemoryEstimate(
         weights=weights / (devices if zero == 3 else 1),
         gradients=parameters.trained * trained_width / (devices if zero >= 2 else 1),
         optimizer=parameters.trained * _optimizer_bytes(training) / (devices if zero else 1),
@@ -180,10 +216,10 @@ def memory(
 
 
 def flops_per_token(parameters: Parameters, training: "SFTConfig") -> float:
-    """Operations of a token: 2 a weight forward, 2 backward, 2 more where the weight is trained.
+    """Operations of a token: 2 for each weight forward, 2 backward, 2 more if it is trained.
 
-    Gradient checkpointing goes forward twice. Attention over the row itself is left out: below
-    8,000 tokens it is a few percent in the models at hand.
+    Gradient checkpointing computes the forward pass twice. The products of queries and keys are
+    left out: in rows of up to 8,000 tokens they are a few percent in the models at hand.
     """
     forward = 4 if training.gradient_checkpointing else 2
     return (forward + 2) * parameters.total + 2 * parameters.trained
@@ -192,7 +228,7 @@ def flops_per_token(parameters: Parameters, training: "SFTConfig") -> float:
 def _quantised_bytes(model: "ModelConfig") -> float:
     if model.load_in_8bit:
         return 1.0
-    # A scale for each 64 weights: float32, or one byte where it is quantised in turn.
+    # 64 weights share a scale: 4 bytes, or 1 byte if the scales are quantised, too.
     return 0.5 + (1 / 64 if model.use_bnb_nested_quant else 4 / 64)
 
 
@@ -212,33 +248,36 @@ def _activations(
     training: "SFTConfig",
     model: "ModelConfig",
 ) -> float:
-    """What the backward pass needs of the forward pass, and the head's tile of logits.
+    """Bytes that the backward pass needs of the forward pass, and the head's tile of logits.
 
-    With gradient checkpointing that is each layer's input, and all of the layer at work.
+    With gradient checkpointing these are the inputs of all layers and one layer's activations.
     """
     text: Any = config.get_text_config()
     is_half = training.bf16 or training.fp16
     layer = tokens * _layer_bytes(text, is_half, model)
-    kept = text.num_hidden_layers * layer
+    saved = text.num_hidden_layers * layer
     if training.gradient_checkpointing:
-        kept = text.num_hidden_layers * tokens * text.hidden_size * _width(model) + layer
-    tile = min(tokens, TILE[0]) * TILE[1] * (2 if is_half else 4)
-    copies = 2 * parameters.total if is_half and _width(model) == 4 else 0  # autocast's weights
-    return kept + tile + copies
+        saved = text.num_hidden_layers * tokens * text.hidden_size * _width(model) + layer
+    tile_tokens, tile_vocabulary = LOGITS_TILE
+    tile = min(tokens, tile_tokens) * tile_vocabulary * (2 if is_half else 4)
+    # Autocast keeps 16-bit copies of 32-bit weights.
+    copies = 2 * parameters.total if is_half and _width(model) == 4 else 0
+    return saved + tile + copies
 
 
 def _layer_bytes(text: Any, is_half: bool, model: "ModelConfig") -> float:
-    """Bytes a token leaves in a layer, counted on Llama with autograd's hooks for saved tensors."""
-    key = (model.use_peft, is_half, _width(model))
-    of_hidden, of_inner, of_queries, of_keys = SAVED.get(key, SAVED[model.use_peft, is_half, 4])
+    """Bytes that one token leaves in a layer for the backward pass."""
+    precision = Precision(model.use_peft, is_half, _width(model))
+    saved = SAVED_BYTES.get(precision, SAVED_BYTES[precision._replace(weight_bytes=4)])
     head = text.to_dict().get("head_dim") or text.hidden_size // text.num_attention_heads
     return float(
-        of_hidden * text.hidden_size
-        + of_inner * text.intermediate_size
-        + of_queries * head * text.num_attention_heads
-        + of_keys * head * text.num_key_value_heads
+        saved.hidden * text.hidden_size
+        + saved.inner * text.intermediate_size
+        + saved.queries * head * text.num_attention_heads
+        + saved.keys * head * text.num_key_value_heads
     )
 
 
 def _width(model: "ModelConfig") -> int:
+    """Bytes of a weight that is not quantised."""
     return 2 if model.dtype in ("bfloat16", "float16") else 4

@@ -1,20 +1,21 @@
-"""The plan of a run as a table, made from its real data and configuration."""
+"""Plan a run from its real data and configuration, and print the plan."""
 
 from typing import TYPE_CHECKING
 
 from sft.encoding import IGNORED
 from sft.examples import prepare_both
 from sft.models import check_model, load_encoder
-from sft.plan import GB, GPUS, Plan, make_plan
+from sft.options import Options
+from sft.plan import GB, GPUS, TrainingPlan, make_plan
 
 if TYPE_CHECKING:
     from trl import ModelConfig, SFTConfig
 
-    from sft.train import Options
+USABLE = 0.92  # of a GPU's memory; CUDA needs the rest
 
 
-def plan_of(options: "Options", training: "SFTConfig", model: "ModelConfig") -> Plan:
-    """Encode the data and plan; no weights are loaded."""
+def plan_of(options: Options, training: "SFTConfig", model: "ModelConfig") -> TrainingPlan:
+    """Encode the data and plan the run; no weights are loaded."""
     examples, _ = prepare_both(options, load_encoder(model, training), training)
     labels = list(examples["labels"])
     return make_plan(
@@ -28,27 +29,28 @@ def plan_of(options: "Options", training: "SFTConfig", model: "ModelConfig") -> 
     )
 
 
-def show_plan(options: "Options", training: "SFTConfig", model: "ModelConfig") -> None:
+def show_plan(options: Options, training: "SFTConfig", model: "ModelConfig") -> None:
     """Print the plan, and whether it fits the GPU."""
     plan = plan_of(options, training, model)
     for name, value in plan_lines(plan, options):
         print(f"{name:<28} {value}")
 
 
-def plan_lines(plan: Plan, options: "Options") -> list[tuple[str, str]]:
+def plan_lines(plan: TrainingPlan, options: Options) -> list[tuple[str, str]]:
+    """Names and values of the plan, one line each."""
     peak, size = GPUS[options.plan_gpu]
     memory = plan.memory
     hours = plan.flops / (peak * 1e12 * options.plan_share * options.plan_gpus) / 3600
-    fits = "fits" if memory.total < 0.92 * size * GB else "does not fit"  # CUDA needs a part
+    fits = "fits" if memory.total < USABLE * size * GB else "does not fit"
     return [
         ("rows", f"{plan.rows:,}"),
-        ("tokens in an epoch", f"{plan.tokens:,}, {plan.taught_tokens:,} of them with loss"),
+        ("tokens in an epoch", f"{plan.tokens:,}, {plan.loss_tokens:,} of them with loss"),
         ("steps", f"{plan.steps:,}"),
         ("parameters", f"{plan.parameters.total:,}, {plan.parameters.trained:,} trained"),
-        ("largest batch of a device", f"{plan.longest_batch:,} tokens"),
+        ("largest batch of a device", f"{plan.largest_batch:,} tokens"),
         ("memory: weights", _gb(memory.weights)),
         ("memory: gradients", _gb(memory.gradients)),
-        ("memory: optimiser", _gb(memory.optimizer)),
+        ("memory: optimizer", _gb(memory.optimizer)),
         ("memory: activations", _gb(memory.activations)),
         ("memory in all", f"{_gb(memory.total)} ({fits} {options.plan_gpu}, {size} GB)"),
         (

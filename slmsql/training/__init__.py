@@ -1,5 +1,14 @@
-"""What SFT and GRPO share: reading rows, checkpoints and resume, validation, the run's record.
+"""What SFT and GRPO share.
 
-In: rows and TRL's arguments. Out: checks before a model is loaded, files beside its weights.
-Imports rows, consistency and the rooms above them; torch and TRL only inside functions.
+In: files of rows, TRL's arguments, a trainer. Out: checks before a model is loaded, validation
+while it trains, checkpoints, `run.json`, the model card and the upload. Imports consistency, prompt
+and the rooms above them; torch, transformers and TRL only inside functions.
+
+    rows          reads and checks the rows of both programs
+    model_check   finds a missing model in seconds
+    run_record    `run.json`, and whether a run may resume under the present settings
+    checkpoints   when one is complete, which one a run resumes from, which ones are kept
+    validation    execution accuracy on held-out questions; samples shows its answers in trackers
+    publish       saves, writes the model card (model_card) and uploads
+    shutdown      ends several processes together
 """

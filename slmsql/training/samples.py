@@ -1,4 +1,4 @@
-"""Samples of a scoring - question, SQL, verdict - as a table in the trackers of the run."""
+"""The answers of a validation - question, SQL, verdict - as a table in the run's trackers."""
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -11,8 +11,10 @@ if TYPE_CHECKING:
 COLUMNS = ("id", "question", "sql", "correct", "status", "error")
 
 
-def show(callbacks: "Iterable[TrainerCallback]", samples: Sequence[Record], step: int) -> None:
-    """Put the samples where TensorBoard shows text and where Weights & Biases shows tables."""
+def show_samples(
+    callbacks: "Iterable[TrainerCallback]", samples: Sequence[Record], step: int
+) -> None:
+    """Send the samples to TensorBoard as text, to Weights & Biases as a table."""
     from transformers.integrations import TensorBoardCallback, WandbCallback
 
     for callback in callbacks:

@@ -1,4 +1,4 @@
-"""What a tokenizer must have before GRPO starts, and which prompts it makes too long."""
+"""What GRPO needs of the tokenizer, and which prompts are too long."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -11,39 +11,43 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
-def fitting(
-    rows: Sequence[Record], tokenizer: "PreTrainedTokenizerBase", limit: int
+def rows_within(
+    limit: int, rows: Sequence[Record], tokenizer: "PreTrainedTokenizerBase"
 ) -> list[Record]:
-    """The rows whose prompt has at most `limit` tokens as the model reads it.
+    """The rows whose prompt has at most `limit` tokens, the chat template's included.
 
     Raises:
-        InputError: none has.
+        InputError: every prompt is longer.
     """
     prompts = [row["prompt"] for row in rows]
     texts = tokenizer.apply_chat_template(prompts, tokenize=False, add_generation_prompt=True)
-    lengths = [len(ids) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]]
-    kept = [row for row, length in zip(rows, lengths, strict=True) if length <= limit]
-    if not kept:
+    encoded = tokenizer(texts, add_special_tokens=False)  # type: ignore[arg-type]  # a list here
+    lengths = [len(ids) for ids in encoded["input_ids"]]
+    short = [row for row, length in zip(rows, lengths, strict=True) if length <= limit]
+    if not short:
         raise InputError(
             f"every prompt is longer than max_prompt_length {limit}; the shortest has "
             f"{min(lengths)} tokens"
         )
-    return kept
+    return short
 
 
 def check_tokenizer(tokenizer: "PreTrainedTokenizerBase", *, think: bool) -> None:
-    """Refuse a tokenizer with which no prompt could be asked or no format reward earned.
+    """Check that prompts can be rendered and, with `think`, that the format reward can be earned.
 
-    TRL drops special tokens when it decodes a completion. Tags that were added as special ones are
-    gone before a reward sees them, and every reward of the format is 0.
+    TRL drops special tokens when it decodes a completion. Tags that were added as special tokens
+    are gone before a reward sees them, so that every format reward would be 0.
+
+    Raises:
+        InputError: there is no chat template, or the tags are special tokens.
     """
     if tokenizer.chat_template is None:
         raise InputError(
             "the tokenizer has no chat template; take an instruct model or one fine-tuned here"
         )
     text = target("thought", "SELECT 1", Layout.THINK)
-    seen = tokenizer.decode(tokenizer.encode(text), skip_special_tokens=True)
-    if think and any(tag not in seen for tag in ("<think>", "</answer>")):
+    decoded = tokenizer.decode(tokenizer.encode(text), skip_special_tokens=True)
+    if think and any(tag not in decoded for tag in ("<think>", "</answer>")):
         raise InputError(
             "the tokenizer has <think> or <answer> as special tokens, which TRL drops before the "
             "rewards see them; add them as ordinary tokens (special_tokens=False)"

@@ -1,0 +1,50 @@
+"""The options of `sft/train.py` beside those of TRL's SFTConfig and ModelConfig."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sft.plan import GPUS, PEAK_SHARE
+from slmsql.match import Match
+
+
+@dataclass
+class Options:
+    data: Path = field(metadata={"help": "rows to train on, JSON Lines from scripts/prepare_*.py"})
+    eval_data: Path | None = field(default=None, metadata={"help": "rows for the eval loss"})
+    eval_rows: int = field(
+        default=0, metadata={"help": "number of rows of --data held out for the eval loss"}
+    )
+    validation_file: Path | None = field(
+        default=None, metadata={"help": "GRPO rows for execution accuracy at each evaluation"}
+    )
+    validation_rows: int = field(
+        default=64, metadata={"help": "use only the first N of them; 0: all"}
+    )
+    validation_tokens: int = field(
+        default=512, metadata={"help": "longest answer to a validation row, in tokens"}
+    )
+    match: Match = field(default=Match.BIRD, metadata={"help": "when a result is correct"})
+    plan: bool = field(
+        default=False, metadata={"help": "print what the run will take, without training"}
+    )
+    plan_gpu: str = field(default="H100", metadata={"help": f"GPU to plan for: {', '.join(GPUS)}"})
+    plan_gpus: int = field(default=1, metadata={"help": "number of GPUs to plan for"})
+    plan_zero: int = field(default=0, metadata={"help": "DeepSpeed's ZeRO stage to plan for"})
+    plan_share: float = field(
+        default=PEAK_SHARE, metadata={"help": "share of the GPU's peak that the run reaches"}
+    )
+
+    def __post_init__(self) -> None:
+        for path in (self.data, self.eval_data, self.validation_file):
+            if path is not None and not path.is_file():
+                raise ValueError(f"no file {path}")
+        if self.plan_gpu not in GPUS:
+            raise ValueError(f"--plan_gpu {self.plan_gpu} is unknown; one of {', '.join(GPUS)}")
+        if self.validation_rows < 0:
+            raise ValueError(f"validation_rows must not be negative, got {self.validation_rows}")
+        if self.eval_data and self.eval_rows:
+            raise ValueError("give --eval_data or --eval_rows, not both")
+        if self.validation_file and not (self.eval_data or self.eval_rows):
+            raise ValueError(
+                "--validation_file is used at evaluations: give --eval_data or --eval_rows, too"
+            )
