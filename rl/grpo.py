@@ -10,7 +10,7 @@ completion with its rewards) and `run.json` (options, versions, data).
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from rewards import Judge, make_rewards
 from rewards.watch import make_alarms
@@ -195,7 +195,7 @@ def _make_trainer(
             options.rewards,
             match=options.match,
             judge=run.judge,
-            max_completion_length=training.max_completion_length,
+            max_completion_length=training.max_completion_length or 0,
         ),
         args=training,
         train_dataset=Dataset.from_list(run.rows),
@@ -224,11 +224,12 @@ def _make_filter(run: GRPORun) -> ZeroVarianceFilter:
 
 def _set_model_arguments(training: "GRPOConfig", model: "ModelConfig") -> None:
     """Put the model's options where the trainer looks for them, as TRL's own script does."""
+    given = cast(dict[str, Any], training.model_init_kwargs or {})  # the parser has read its JSON
     training.model_init_kwargs = {
         "revision": model.model_revision,
         "attn_implementation": model.attn_implementation,
         "dtype": model.dtype,
-        **(training.model_init_kwargs or {}),
+        **given,
     }
 
 

@@ -21,7 +21,7 @@ def rows_within(
     """
     prompts = [row["prompt"] for row in rows]
     texts = tokenizer.apply_chat_template(prompts, tokenize=False, add_generation_prompt=True)
-    encoded = tokenizer(texts, add_special_tokens=False)  # type: ignore[arg-type]  # a list here
+    encoded = tokenizer(texts, add_special_tokens=False)
     lengths = [len(ids) for ids in encoded["input_ids"]]
     short = [row for row, length in zip(rows, lengths, strict=True) if length <= limit]
     if not short:

@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from accelerate.utils import gather_object
@@ -78,11 +78,13 @@ class ExecutionGRPOTrainer(GRPOTrainer):
         self._validation = validation
         self._times = StepTimes()
         super().__init__(**trainer_arguments)
+        self._group_size = cast(int, self.num_generations)
 
     def training_step(self, *arguments: Any, **named: Any) -> torch.Tensor:
         """Trainer: one forward and backward pass, with a generation before it when one is due."""
         start = time.perf_counter()
-        loss: torch.Tensor = super().training_step(*arguments, **named)
+        # TRL's method has no types.
+        loss: torch.Tensor = super().training_step(*arguments, **named)  # type: ignore[no-untyped-call]
         self._times.steps += time.perf_counter() - start
         return loss
 
@@ -103,12 +105,13 @@ class ExecutionGRPOTrainer(GRPOTrainer):
         self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:
         """Trainer: evaluate every `eval_steps`. Its metrics choose the best checkpoint."""
-        self.model.eval()
+        model = cast(torch.nn.Module, self.model)
+        model.eval()
         with torch.random.fork_rng():  # the next rollouts are sampled as if without a validation
             torch.manual_seed(self.args.seed + self.accelerator.process_index)
             metrics = self._validation.run(self, self._answer, prefix=metric_key_prefix)
         self.log(dict(metrics))
-        self.model.train()
+        model.train()
         self.control = self.callback_handler.on_evaluate(
             self.args, self.state, self.control, metrics
         )
@@ -176,7 +179,7 @@ class ExecutionGRPOTrainer(GRPOTrainer):
     def _record_variance(self, inputs: list[Record], rewards: torch.Tensor) -> list[bool]:
         """Whether the rewards of each group of all processes differ; the filter is told."""
         weights = self.reward_weights.to(rewards.device)
-        groups = (rewards * weights).sum(dim=1).view(-1, self.num_generations)
+        groups = (rewards * weights).sum(dim=1).view(-1, self._group_size)
         variance = [has_variance(group) for group in groups.tolist()]
         self._add_metric("groups/zero_variance", 1 - sum(variance) / len(variance))
         if self._filter is not None and self._is_training():
@@ -230,14 +233,14 @@ class ExecutionGRPOTrainer(GRPOTrainer):
     def _group_ids(self, inputs: list[Record]) -> list[str]:
         """The row id of each group of all processes; a group may lie on several processes."""
         ids: list[str] = gather_object([row["id"] for row in inputs])
-        return ids[:: self.num_generations]
+        return ids[:: self._group_size]
 
     def _group_of(self, index: int, inputs: list[Record]) -> int:
         """To which group of all processes this process's completion at `index` belongs."""
-        return int((self.accelerator.process_index * len(inputs) + index) // self.num_generations)
+        return int((self.accelerator.process_index * len(inputs) + index) // self._group_size)
 
     def _is_training(self) -> bool:
-        return bool(self.model.training)
+        return self.model is not None and self.model.training
 
     def _add_metric(self, name: str, value: float) -> None:
         """Add a value of this process, averaged over the steps between two logs."""

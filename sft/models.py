@@ -2,14 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sft.encoding import Encoder, end_token, read_turn
 from slmsql.errors import InputError
 from slmsql.training import model_check
 
 if TYPE_CHECKING:
-    from peft import PeftConfig
+    from peft import PeftConfig, PeftModel
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
     from trl import ModelConfig, SFTConfig
 
@@ -25,10 +25,11 @@ def check_model(model: "ModelConfig") -> "PretrainedConfig":
     """
     from transformers import AutoConfig
 
-    name = base_of(model.model_name_or_path or "") or model.model_name_or_path
+    name = base_of(model.model_name_or_path or "") or model.model_name_or_path or ""
     model_check.check_model(name, revision=model.model_revision)
     try:
-        return AutoConfig.from_pretrained(name, revision=model.model_revision)
+        config = AutoConfig.from_pretrained(name, revision=model.model_revision)
+        return cast("PretrainedConfig", config)
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError(f"{name} has a configuration that cannot be read: {reason}") from error
@@ -86,7 +87,7 @@ def load_encoder(model: "ModelConfig", training: "SFTConfig") -> Encoder:
 
 def load_model(
     model: "ModelConfig", training: "SFTConfig"
-) -> tuple["PreTrainedModel", "PeftConfig | None"]:
+) -> "tuple[PreTrainedModel | PeftModel, PeftConfig | None]":
     """Load the weights; also returns the configuration of a new adapter, if one is to be made.
 
     An adapter folder is loaded on its base model and trained further (Nemo's second phase). It

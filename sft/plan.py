@@ -156,7 +156,7 @@ def packed_sizes(lengths: Sequence[int], training: "SFTConfig") -> list[int]:
     from trl import pack_dataset
 
     rows = Dataset.from_dict({"input_ids": [[0] * length for length in lengths]})
-    packs = pack_dataset(rows, training.max_length, training.packing_strategy)
+    packs = pack_dataset(rows, training.max_length or 0, training.packing_strategy)
     return [sum(lengths) for lengths in packs["seq_lengths"]]
 
 

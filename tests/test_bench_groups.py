@@ -15,7 +15,7 @@ def finished(folder, values, taught):
     for rank in (0, 1):
         write_jsonl(
             folder / "rollouts" / f"rank-0000{rank}.jsonl",
-            [{"step": step, "taught": step <= taught} for step in steps],
+            [{"step": step, "has_variance": step <= taught} for step in steps],
         )
     return folder
 

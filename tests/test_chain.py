@@ -89,4 +89,5 @@ def test_runs_with_and_without_skipped_rows_are_compared_on_its_samples(finished
     assert ended.stdout.splitlines()[-2] == (
         "until 0.0%: 32 rollouts against 32, ratio 1.00 (1.00)"
     )
-    assert read_json(tmp_path / "compared" / "skip-3" / "run.json")["options"]["skip_zero_variance"]
+    record = read_json(tmp_path / "compared" / "skip-3" / "run.json")
+    assert record["arguments"]["skip_zero_variance"]

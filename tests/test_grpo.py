@@ -1,6 +1,7 @@
 """The GRPO program: what it checks first, and what it does with rows, rollouts and groups."""
 
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -16,15 +17,11 @@ from rewards.watch import (
     raised_alarms,
     watch_metrics,
 )
-from rl.checkpoint import last_checkpoint, step_of
-from rl.groups import Resting, groups_of_update
-from rl.model import check_tokenizer
-from rl.options import Options, check, held_out
-from rl.record import check_databases
-from rl.rollouts import RolloutLog, groups_of, rewind
-from rl.rows import check_layout, read_rows, running
-from rl.training import has_variance
-from rl.validation import Answered, Counts, count, share_of
+from rl.options import Options, check, validation_rows
+from rl.rollouts import RolloutLog, groups_by_step, rewind
+from rl.rows import check_layout
+from rl.tokenizer import check_tokenizer
+from rl.zero_variance import ZeroVarianceFilter, groups_per_update, has_variance
 from slmsql.errors import InputError
 from slmsql.execution import Executor, create_database, fingerprint
 from slmsql.files import read_jsonl, write_json, write_jsonl
@@ -33,6 +30,10 @@ from slmsql.prompt.answer import parse
 from slmsql.prompt.build import PromptSettings, build_prompt, read_template
 from slmsql.questions.question import Question
 from slmsql.rows.formats import grpo_row
+from slmsql.training.checkpoints import latest_complete, mark_complete, step_of
+from slmsql.training.rows import read_grpo_rows, runnable_rows
+from slmsql.training.run_record import check_same_run
+from slmsql.training.validation import AnsweredRow, Counts, judge_answers, share_of
 
 GOLD = "SELECT name FROM singer WHERE age = 30"
 
@@ -53,59 +54,61 @@ def row(database, identity="q0", gold=GOLD, template="think"):
 def test_rows_whose_gold_fails_are_left_out_and_counted(singers):
     rows = [row(singers, "a"), row(singers, "b", "SELECT x FROM y"), row(singers, "c", "SELECT (")]
     with Executor(workers=1) as executor:
-        checked = running(rows, executor, Match.BIRD)
+        checked = runnable_rows(rows, executor, Match.BIRD)
         assert [kept["id"] for kept in checked.rows] == ["a"]
         assert checked.summary().startswith("1 rows; left out: 1 gold error (")
         assert sum(checked.left_out.values()) == 2
         with pytest.raises(InputError, match="no gold query of 2 rows runs"):
-            running(rows[1:], executor, Match.BIRD)
+            runnable_rows(rows[1:], executor, Match.BIRD)
 
 
 def test_a_missing_or_changed_database_is_found_first(singers, tmp_path):
     with Executor(workers=1) as executor:
         with pytest.raises(FileNotFoundError, match=r"gone\.sqlite"):
-            running([{**row(singers), "database": "gone.sqlite"}], executor, Match.BIRD)
+            runnable_rows([{**row(singers), "database": "gone.sqlite"}], executor, Match.BIRD)
         with pytest.raises(InputError, match="has changed since the rows were prepared"):
-            running([{**row(singers), "fingerprint": "0" * 64}], executor, Match.BIRD)
-        assert running(
+            runnable_rows([{**row(singers), "fingerprint": "0" * 64}], executor, Match.BIRD)
+        assert runnable_rows(
             [{**row(singers), "fingerprint": fingerprint(singers)}], executor, Match.BIRD
         )
 
 
 def test_a_run_does_not_go_on_with_another_database(singers, tmp_path):
-    record = tmp_path / "run.json"
-    check_databases(record, [str(singers)])  # nothing to go on from yet
-    write_json(record, {"databases": {str(singers): fingerprint(singers)}})
-    check_databases(record, [str(singers)])
+    def record():
+        return {"arguments": {}, "databases": {str(singers): fingerprint(singers)}}
+
+    check_same_run(record(), tmp_path)  # there is no earlier run yet
+    write_json(tmp_path / "run.json", record())
+    check_same_run(record(), tmp_path)
     singers.unlink()
     create_database(singers, "CREATE TABLE other (id INTEGER)")
     with pytest.raises(InputError, match="has changed since this run began"):
-        check_databases(record, [str(singers)])
+        check_same_run(record(), tmp_path)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"gold_sql": None}, r"row 2: 'gold_sql' must be text, got None"),
-        ({"database": ""}, r"row 2: 'database' must be text"),
-        ({"prompt": "Who?"}, r"row 2: 'prompt' must be a list of messages, got 'Who\?'"),
-        ({"prompt": [{"role": "user"}]}, r"row 2: expected a role and a content"),
+        ({"gold_sql": None}, r"row 2: gold_sql must be text, got None"),
+        ({"database": ""}, r"row 2: database must be text"),
+        ({"prompt": "Who?"}, r"row 2: prompt must be a list of messages, got 'Who\?'"),
+        ({"prompt": [{"role": "user"}]}, r"row 2: prompt: expected a role and a content"),
         ({"id": "q0"}, r"row 2: the id 'q0' occurs twice"),
-        ({"pass_rate": 4}, r"row 2: 'pass_rate' must be a number from 0 to 1, got 4"),
-        ({"pass_rate": None}, r"row 2: 'pass_rate' must be a number from 0 to 1, got None"),
+        ({"pass_rate": 4}, r"row 2: pass_rate must be a number from 0 to 1, got 4"),
+        ({"pass_rate": None}, r"row 2: pass_rate must be a number from 0 to 1, got None"),
     ],
 )
 def test_malformed_rows_are_refused_with_their_position(singers, tmp_path, change, message):
     file = tmp_path / "rows.jsonl"
     write_jsonl(file, [row(singers), {**row(singers, "q1"), **change}])
     with pytest.raises(InputError, match=message):
-        read_rows(file)
+        read_grpo_rows(file)
 
 
 def test_an_empty_file_of_rows_is_refused(tmp_path):
     (tmp_path / "rows.jsonl").touch()
     with pytest.raises(InputError, match="is empty"):
-        read_rows(tmp_path / "rows.jsonl")
+        read_grpo_rows(tmp_path / "rows.jsonl")
 
 
 def test_a_template_without_the_layout_cannot_be_paid_for_it(singers, tmp_path):
@@ -121,10 +124,10 @@ def test_a_template_without_the_layout_cannot_be_paid_for_it(singers, tmp_path):
 def test_held_out_rows_must_be_held_out(singers, tmp_path):
     file = tmp_path / "held.jsonl"
     write_jsonl(file, [row(singers, "q0"), row(singers, "q1")])
-    options = Options(train_file="", validation_file=str(file))
-    assert len(held_out(options, [row(singers, "q2")])) == 2
+    options = Options(train_file=file)
+    assert len(validation_rows(file, options, [row(singers, "q2")])) == 2
     with pytest.raises(InputError, match="1 of its rows are trained on as well, such as 'q1'"):
-        held_out(options, [row(singers, "q1")])
+        validation_rows(file, options, [row(singers, "q1")])
 
 
 # Options and model
@@ -142,13 +145,13 @@ def test_held_out_rows_must_be_held_out(singers, tmp_path):
 )
 def test_wrong_options_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
-        Options(train_file="rows.jsonl", **options)
+        Options(train_file=Path("rows.jsonl"), **options)
 
 
 def test_a_model_that_is_none_is_refused_before_rows_are_read(tmp_path):
     model = SimpleNamespace(model_name_or_path=str(tmp_path))
     with pytest.raises(InputError, match="is no model folder"):
-        check(Options(train_file="nowhere.jsonl"), None, model)
+        check(Options(train_file=Path("nowhere.jsonl")), None, model)
 
 
 def test_tags_that_decoding_drops_are_refused():
@@ -169,14 +172,15 @@ def test_tags_that_decoding_drops_are_refused():
 
 
 def test_a_checkpoint_that_was_cut_off_does_not_count(tmp_path):
-    assert last_checkpoint(tmp_path) is None
-    write_json(tmp_path / "checkpoint-9" / "trainer_state.json", {"global_step": 9})
-    write_json(tmp_path / "checkpoint-10" / "trainer_state.json", {"global_step": 10})
+    assert latest_complete(tmp_path) is None
+    for step in (9, 10):
+        write_json(tmp_path / f"checkpoint-{step}" / "trainer_state.json", {"global_step": step})
+        mark_complete(tmp_path / f"checkpoint-{step}")
     (tmp_path / "checkpoint-11").mkdir()
     (tmp_path / "checkpoint-12").mkdir()
     (tmp_path / "checkpoint-12" / "trainer_state.json").write_text('{"global_')
     (tmp_path / "checkpoint-best").mkdir()
-    assert last_checkpoint(tmp_path) == tmp_path / "checkpoint-10"
+    assert latest_complete(tmp_path) == tmp_path / "checkpoint-10"
     assert step_of(tmp_path / "checkpoint-10") == 10
 
 
@@ -184,7 +188,7 @@ def test_rollouts_after_the_checkpoint_are_set_aside_and_none_is_lost(tmp_path):
     for rank in (0, 1):
         log = RolloutLog(tmp_path, rank)
         for step in (1, 2, 3):
-            log.append([{"step": step, "id": f"{rank}{step}", "taught": step == 2}])
+            log.append([{"step": step, "id": f"{rank}{step}", "has_variance": step == 2}])
     with open(tmp_path / "rank-00001.jsonl", "a") as file:
         file.write('{"step": 4, "id')  # the process was killed while it wrote
     assert rewind(tmp_path, 2) == 3
@@ -193,31 +197,34 @@ def test_rollouts_after_the_checkpoint_are_set_aside_and_none_is_lost(tmp_path):
     assert kept == [1, 2, 1, 2]
     aside = sorted((tmp_path / "abandoned").glob("*.jsonl"))
     assert [file.read_text().count("\n") for file in aside] == [1, 2]
-    assert groups_of(tmp_path) == [(1, {"01": False, "11": False}), (2, {"02": True, "12": True})]
+    assert groups_by_step(tmp_path) == [
+        (1, {"01": False, "11": False}),
+        (2, {"02": True, "12": True}),
+    ]
 
 
 # Groups
 
 
-def test_a_row_that_taught_nothing_rests_and_comes_back():
-    resting = Resting(ids=list("abcdefgh"), groups=2)  # an epoch has four steps
-    resting.learn(1, ["a", "b"], [False, True])
-    assert resting.rests("a", 5)
-    assert not resting.rests("a", 7)
-    assert not resting.rests("b", 2)
-    resting.learn(7, ["a", "b"], [False, True])
-    assert resting.rests("a", 7 + 9)
-    resting.learn(17, ["a"], [True])
-    assert not resting.rests("a", 18)
+def test_a_row_of_a_zero_variance_group_is_skipped_and_comes_back():
+    row_filter = ZeroVarianceFilter(ids=list("abcdefgh"), groups=2)  # an epoch has four steps
+    row_filter.record(1, ["a", "b"], [False, True])
+    assert row_filter.skips("a", 5)
+    assert not row_filter.skips("a", 7)
+    assert not row_filter.skips("b", 2)
+    row_filter.record(7, ["a", "b"], [False, True])
+    assert row_filter.skips("a", 7 + 9)
+    row_filter.record(17, ["a"], [True])
+    assert not row_filter.skips("a", 18)
 
 
-def test_rows_that_rest_are_replaced_by_others_the_same_on_every_process():
+def test_skipped_rows_are_replaced_by_others_the_same_on_every_process():
     ids = list("abcdefgh")
     runs = []
     for _ in range(2):
-        resting = Resting(ids=ids, groups=2, seed=3)
-        resting.learn(1, ["a", "b", "c"], [False, False, True])
-        runs.append([resting.choose(step, ["a", "c"]) for step in (2, 3, 4)])
+        row_filter = ZeroVarianceFilter(ids=ids, groups=2, seed=3)
+        row_filter.record(1, ["a", "b", "c"], [False, False, True])
+        runs.append([row_filter.replace(step, ["a", "c"]) for step in (2, 3, 4)])
     assert runs[0] == runs[1]
     for chosen in runs[0]:
         assert chosen[1] == "c"
@@ -238,27 +245,29 @@ def test_the_groups_of_an_update_are_those_generated_for_it(more, groups):
         per_device_train_batch_size=16, gradient_accumulation_steps=4, num_generations=8,
         use_cpu=True, bf16=False, **more,
     )  # fmt: skip
-    assert groups_of_update(config) == groups
+    assert groups_per_update(config) == groups
 
 
-def test_rows_with_a_pass_rate_of_0_or_1_rest_from_the_start():
-    resting = Resting(ids=list("abcdefgh"), groups=2)  # an epoch has four steps
-    resting.expect({"a": 0.0, "b": 1, "c": 0.25})
-    assert [row for row in "abcd" if resting.rests(row, 1)] == ["a", "b"]
-    assert set(resting.choose(1, ["a", "b"])) < set("cdefgh")
-    assert not resting.rests("a", 6)
-    resting.learn(7, ["a", "b"], [False, True])
-    assert resting.rests("a", 7 + 9)  # the second such group in a row, the samples being the first
-    assert not resting.rests("b", 8)
+def test_rows_with_a_pass_rate_of_0_or_1_are_skipped_from_the_start():
+    row_filter = ZeroVarianceFilter(ids=list("abcdefgh"), groups=2)  # an epoch has four steps
+    row_filter.record_pass_rates({"a": 0.0, "b": 1, "c": 0.25})
+    assert [row for row in "abcd" if row_filter.skips(row, 1)] == ["a", "b"]
+    assert set(row_filter.replace(1, ["a", "b"])) < set("cdefgh")
+    assert not row_filter.skips("a", 6)
+    row_filter.record(7, ["a", "b"], [False, True])
+    assert row_filter.skips(
+        "a", 7 + 9
+    )  # the second such group in a row, the samples being the first
+    assert not row_filter.skips("b", 8)
 
 
-def test_where_all_rows_rest_the_drawn_ones_stay():
-    resting = Resting(ids=["a", "b"], groups=2)
-    resting.learn(1, ["a", "b"], [False, False])
-    assert resting.choose(2, ["a", "b"]) == ["a", "b"]
+def test_where_all_rows_are_skipped_the_drawn_ones_stay():
+    row_filter = ZeroVarianceFilter(ids=["a", "b"], groups=2)
+    row_filter.record(1, ["a", "b"], [False, False])
+    assert row_filter.replace(2, ["a", "b"]) == ["a", "b"]
 
 
-def test_a_group_teaches_if_what_was_judged_differs():
+def test_a_group_has_variance_if_what_was_judged_differs():
     nan = float("nan")
     assert has_variance([0.1, 1.1])
     assert not has_variance([0.1, 0.1, nan])
@@ -329,22 +338,24 @@ def test_validation_counts_greedy_vote_and_pass(singers):
     wrong, other = think("SELECT 'x'"), think("SELECT id FROM song")
     right, same = think(GOLD), think("SELECT name FROM singer WHERE age > 29")
     answers = [
-        Answered(row(singers), right, (wrong, right, same)),  # the vote finds the majority
-        Answered(row(singers), wrong, (wrong, wrong, right)),  # and is misled by it
-        Answered(row(singers), other, (other, wrong, think("SELECT"))),
-        Answered(row(singers), think("SELECT"), (think("SELECT"),) * 3),
+        AnsweredRow(row(singers), right, (wrong, right, same)),  # the vote finds the majority
+        AnsweredRow(row(singers), wrong, (wrong, wrong, right)),  # and is misled by it
+        AnsweredRow(row(singers), other, (other, wrong, think("SELECT"))),
+        AnsweredRow(row(singers), think("SELECT"), (think("SELECT"),) * 3),
     ]
     judge = Judge(workers=1)
-    counts = count(answers, judge, Match.BIRD)
+    counts, samples = judge_answers(answers, judge.verdicts, Match.BIRD)
     judge.close()
-    assert counts == Counts(rows=4, greedy=1, voted=1, sampled=1.0, passed=2)
-    assert counts.figures(3) == {
+    assert counts == Counts(questions=4, greedy=1, valid=3, voted=1, sampled=1.0, passed=2)
+    assert [sample["correct"] for sample in samples] == [True, False, False, False]
+    assert counts.metrics(3) == {
         "ex_greedy": 0.25,
+        "valid_sql": 0.75,
         "ex_vote3": 0.25,
         "pass@1": 0.25,
         "pass@3": 0.5,
     }
-    assert replace(counts, rows=0).figures(0)["ex_greedy"] == 1.0
+    assert replace(counts, questions=0).metrics(0)["ex_greedy"] == 1.0
 
 
 def test_processes_share_validation_rows_evenly():

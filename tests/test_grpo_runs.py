@@ -121,7 +121,7 @@ def test_a_run_that_is_killed_goes_on_as_if_it_had_not_been(model, shop, tmp_pat
     kill_at(killed, 5, command(killed, options))
     before = rollouts(killed)
     ended = run(killed, options)
-    assert "going on from" in ended.stdout
+    assert "resuming from" in ended.stdout
     aside = list(read_jsonl(killed / "rollouts" / "abandoned" / "rank-00000.jsonl"))
     assert {one["step"] for one in aside} >= {4, 5}
     assert len(aside) + sum(one["step"] <= 3 for one in before) == len(before)
@@ -171,7 +171,7 @@ def test_ranks_that_are_killed_go_on_as_one_process_that_was_not(model, shop, tm
     own = {**options, "per_device_train_batch_size": 2}
     kill_at(killed, 6, command(killed, own, launch=launch, program=program))
     ended = run(killed, own, launch=launch, program=program)
-    assert "going on from" in ended.stdout
+    assert "resuming from" in ended.stdout
     made = [(one["step"], one["id"], one["completion"]) for one in rollouts(killed)]
     assert sorted(made) == sorted(
         (one["step"], one["id"], one["completion"]) for one in rollouts(whole)

@@ -122,12 +122,12 @@ def test_each_config_is_understood_by_its_program(config):
     from slmsql.cli.config import parse_with_trainer
 
     if "grpo" in config.stem:
-        from rl.grpo import Options
+        from rl.options import Options
 
         words = ["--train_file", str(config)]
         trainer = ["trl:GRPOConfig", "trl:ModelConfig"]
     else:
-        from sft.train import Options
+        from sft.options import Options
 
         words = ["--data", str(config)]
         trainer = ["trl:SFTConfig", "trl:ModelConfig"]

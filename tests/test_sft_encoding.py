@@ -88,5 +88,5 @@ def test_a_tokenizer_without_a_chat_template_is_refused():
 def test_a_template_whose_turns_end_in_plain_text_is_refused():
     tokenizer = tiny_tokenizer("qwen2")
     tokenizer.chat_template = "{% for m in messages %}{{ m['content'] }}#{% endfor %}"
-    with pytest.raises(InputError, match="no token"):
+    with pytest.raises(InputError, match="not a token"):
         end_token(tokenizer, read_turn(tokenizer))

@@ -32,7 +32,7 @@ def words(tmp_path_factory):
 
 
 def parsed(words):
-    from sft.train import Options
+    from sft.options import Options
     from slmsql.cli.config import parse_with_trainer
 
     trainer = ["trl:SFTConfig", "trl:ModelConfig"]
@@ -44,13 +44,14 @@ def peak_bytes(options, training, model):
     """What tensors really held at the worst moment of a step, by torch's own tracker."""
     from torch.distributed._tools.mem_tracker import MemTracker
 
-    from sft.train import fit, make_trainer
+    from sft.train import make_trainer
+    from slmsql.training.checkpoints import train_from
 
     trainer = make_trainer(options, training, model)
     tracker = MemTracker()
     tracker.track_external(trainer.model)
     with tracker:
-        fit(trainer, None)
+        train_from(None, trainer)
     (snapshot,) = (
         parts
         for device, parts in tracker.get_tracker_snapshot("peak").items()
@@ -87,7 +88,7 @@ def test_memory_and_tokens_are_within_15_percent_of_a_real_run(words, checkpoint
     planned = plan.memory.total - plan.memory.optimizer
     print(f"planned {planned / 1e6:.1f} MB, measured {peak / 1e6:.1f} MB")
     assert planned == pytest.approx(peak, rel=0.15)
-    assert plan.longest_batch == pytest.approx(batch["input_ids"].numel(), rel=0.15)
+    assert plan.largest_batch == pytest.approx(batch["input_ids"].numel(), rel=0.15)
     assert plan.tokens == sum(len(row) for row in trainer.train_dataset["input_ids"])
 
 

@@ -98,7 +98,7 @@ def test_every_system_has_its_recipe():
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.stem)
 def test_a_recipe_is_parsed_with_its_values(recipe, rows):
-    from sft.train import Options
+    from sft.options import Options
     from slmsql.cli.config import parse_with_trainer
 
     words = ["--config", str(recipe), "--data", str(rows), "--use_cpu", "--bf16", "false"]

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sft.train import Options, check, main
+from sft.options import Options
+from sft.train import check, main
 from slmsql.errors import InputError
 from slmsql.execution import create_database
 from slmsql.files import read_jsonl, write_jsonl
@@ -209,8 +210,8 @@ def test_the_checkpoint_of_the_best_execution_accuracy_is_kept(config, run, tmp_
     write_jsonl(tmp_path / "questions.jsonl", gold)
     scored = config(
         eval_rows=4,
-        questions=str(tmp_path / "questions.jsonl"),
-        answer_tokens=40,
+        validation_file=str(tmp_path / "questions.jsonl"),
+        validation_tokens=40,
         eval_strategy="steps",
         eval_steps=20,
         save_steps=20,
@@ -218,13 +219,13 @@ def test_the_checkpoint_of_the_best_execution_accuracy_is_kept(config, run, tmp_
         max_steps=80,
         learning_rate=1e-2,
         per_device_train_batch_size=8,
-        metric_for_best_model="eval_execution_accuracy",
+        metric_for_best_model="eval_ex_greedy",
         load_best_model_at_end=True,
         report_to="tensorboard,wandb",
     )
     output = run(scored)
-    entries = [e for e in history(output, 80) if "eval_execution_accuracy" in e]
-    accuracies = {entry["step"]: entry["eval_execution_accuracy"] for entry in entries}
+    entries = [e for e in history(output, 80) if "eval_ex_greedy" in e]
+    accuracies = {entry["step"]: entry["eval_ex_greedy"] for entry in entries}
     assert list(accuracies) == [20, 40, 60, 80]
     assert max(accuracies.values()) > 0.4
     best = json.loads((output / "checkpoint-80" / "trainer_state.json").read_text())

@@ -3,17 +3,17 @@
 import pytest
 import torch
 
-from sft.checkpoints import (
+from slmsql.errors import InputError
+from slmsql.training.checkpoints import (
     MARKER,
     check_can_resume,
+    checkpoints_by_step,
     fault_of,
-    in_order,
     is_full_disk,
     latest_complete,
     mark_complete,
     remove_old,
 )
-from slmsql.errors import InputError
 
 
 def checkpoint(output, step, complete=True):
@@ -27,7 +27,7 @@ def checkpoint(output, step, complete=True):
 
 
 def steps(output):
-    return [folder.name for folder in in_order(output)]
+    return [folder.name for folder in checkpoints_by_step(output)]
 
 
 def test_the_newest_complete_one_is_taken_in_order_of_steps(tmp_path):

@@ -8,9 +8,9 @@ from threading import Thread
 import huggingface_hub.constants
 import pytest
 
-import sft.publish
-from sft.publish import publish
+import slmsql.training.publish
 from slmsql.errors import InputError
+from slmsql.training.publish import publish
 
 
 class Hub(ThreadingHTTPServer):
@@ -93,7 +93,7 @@ def hub(monkeypatch):
         Thread(target=server.serve_forever, daemon=True).start()
         monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", server.address)
         monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True)
-        monkeypatch.setattr(sft.publish.time, "sleep", lambda seconds: None)
+        monkeypatch.setattr(slmsql.training.publish.time, "sleep", lambda seconds: None)
         yield server
         server.shutdown()
 
@@ -116,7 +116,7 @@ def test_it_is_tried_again_and_what_arrived_is_not_sent_again(hub, folder, capsy
 
 
 def test_after_the_last_attempt_it_says_so_and_a_later_call_sends_only_the_rest(hub, folder):
-    hub.refuse = {"commit": sft.publish.ATTEMPTS}
+    hub.refuse = {"commit": slmsql.training.publish.ATTEMPTS}
     with pytest.raises(InputError, match=r"could not be pushed to model: .*run it again later"):
         publish(folder, name="model", private=True, token="hf_x")
     assert not hub.files

@@ -119,7 +119,7 @@ def read_curve(run: Path, metric: str) -> Curve:
     if not accuracies:
         raise InputError(f"{run}: no {metric!r} in its log; was there a validation_file?")
     files = sorted((run / "rollouts").glob("rank-*.jsonl"))
-    rollouts = [(record["step"], record["taught"]) for file in files for record in read_jsonl(file)]
+    rollouts = [(record["step"], record["has_variance"]) for file in files for record in read_jsonl(file)]
     if not rollouts:
         raise InputError(f"{run}: no rollouts")
     return Curve(

@@ -18,7 +18,7 @@ CURVES = {
     "eval_reward": "reward, held-out",
     "loss": "loss",
     "eval_loss": "loss, held-out",
-    "eval_execution_accuracy": "execution accuracy, held-out",
+    "eval_ex_greedy": "execution accuracy, held-out",
 }
 SMOOTHED_ABOVE = 30  # a curve of more points is drawn faintly, with its running mean over it
 DOTTED_UP_TO = 12  # a curve of at most as many points has a dot at each

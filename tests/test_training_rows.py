@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from sft.rows import count_rows, read_rows
 from slmsql.errors import InputError
+from slmsql.training.rows import count_sft_rows, read_sft_rows
 
 GOOD = {
     "id": "1",
@@ -17,7 +17,7 @@ GOOD = {
 def test_a_row_keeps_its_prompt_and_its_answer(tmp_path):
     path = tmp_path / "rows.jsonl"
     path.write_text(json.dumps(GOOD) + "\n")
-    assert list(read_rows(path)) == [{"prompt": GOOD["prompt"], "completion": "a"}]
+    assert list(read_sft_rows(path)) == [{"prompt": GOOD["prompt"], "completion": "a"}]
 
 
 @pytest.mark.parametrize(
@@ -35,11 +35,11 @@ def test_a_malformed_row_is_named(tmp_path, changed, message):
     path = tmp_path / "rows.jsonl"
     path.write_text(json.dumps(GOOD) + "\n" + json.dumps({**GOOD, **changed}) + "\n")
     with pytest.raises(InputError, match=message):
-        count_rows(path)
+        count_sft_rows(path)
 
 
 def test_an_empty_file_is_refused(tmp_path):
     path = tmp_path / "rows.jsonl"
     path.write_text("\n")
     with pytest.raises(InputError, match="is empty"):
-        count_rows(path)
+        count_sft_rows(path)

@@ -1,6 +1,6 @@
 """A sample is one line of a table, whatever a model wrote."""
 
-from sft.samples import as_markdown
+from slmsql.training.samples import as_markdown
 
 SAMPLE = {"id": "1", "question": "Who\nsings?", "correct": None, "status": "error", "more": 1}
 
