@@ -255,9 +255,10 @@ def _activations(
     text: Any = config.get_text_config()
     is_half = training.bf16 or training.fp16
     layer = tokens * _layer_bytes(text, is_half, model)
-    saved = text.num_hidden_layers * layer
+    layers = int(text.num_hidden_layers)
+    saved = layers * layer
     if training.gradient_checkpointing:
-        saved = text.num_hidden_layers * tokens * text.hidden_size * _width(model) + layer
+        saved = layers * tokens * text.hidden_size * _width(model) + layer
     tile_tokens, tile_vocabulary = LOGITS_TILE
     tile = min(tokens, tile_tokens) * tile_vocabulary * (2 if is_half else 4)
     # Autocast keeps 16-bit copies of 32-bit weights.

@@ -17,11 +17,13 @@ from rewards.watch import (
     raised_alarms,
     watch_metrics,
 )
+from rl.grpo import check_run
 from rl.options import Options, check, validation_rows
 from rl.rollouts import RolloutLog, groups_by_step, rewind
 from rl.rows import check_layout
 from rl.tokenizer import check_tokenizer
 from rl.zero_variance import ZeroVarianceFilter, groups_per_update, has_variance
+from slmsql.cli.config import parse_with_trainer
 from slmsql.errors import InputError
 from slmsql.execution import Executor, create_database, fingerprint
 from slmsql.files import read_jsonl, write_json, write_jsonl
@@ -32,7 +34,7 @@ from slmsql.questions.question import Question
 from slmsql.rows.formats import grpo_row
 from slmsql.training.checkpoints import latest_complete, mark_complete, step_of
 from slmsql.training.rows import read_grpo_rows, runnable_rows
-from slmsql.training.run_record import check_same_run
+from slmsql.training.run_record import check_same_run, write_record
 from slmsql.training.validation import AnsweredRow, Counts, judge_answers, share_of
 
 GOLD = "SELECT name FROM singer WHERE age = 30"
@@ -365,3 +367,59 @@ def test_processes_share_validation_rows_evenly():
         [{"id": 1}, {"id": 3}, {"id": 0}],
     ]
     assert share_of(rows[:1], 1, 2) == [{"id": 0}]
+
+
+# Resuming
+
+
+@pytest.fixture
+def checked_run(singers, tmp_path):
+    """Checks a run as the program does before it loads a model; some arguments may be changed."""
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{}")
+    write_jsonl(tmp_path / "rows.jsonl", [row(singers, f"q{n}") for n in range(4)])
+
+    def check_again(**changes):
+        arguments = {
+            "model_name_or_path": tmp_path / "model",
+            "train_file": tmp_path / "rows.jsonl",
+            "output_dir": tmp_path / "out",
+            "use_cpu": "true",
+            "bf16": "false",
+            "workers": 1,
+            **changes,
+        }
+        options, (training, model) = parse_with_trainer(
+            Options,
+            ["trl:GRPOConfig", "trl:ModelConfig"],
+            about=None,
+            argv=[str(word) for name, value in arguments.items() for word in (f"--{name}", value)],
+        )
+        return check_run(options, training, model)
+
+    write_record(check_again().record, tmp_path / "out")
+    for step in (2, 4):
+        write_json(tmp_path / "out" / f"checkpoint-{step}" / "trainer_state.json", {})
+    mark_complete(tmp_path / "out" / "checkpoint-2")
+    return check_again
+
+
+def test_a_run_resumes_from_the_last_complete_checkpoint(checked_run, tmp_path):
+    """The run was killed while it wrote step 4, whose `complete.json` is missing."""
+    assert checked_run().checkpoint == tmp_path / "out" / "checkpoint-2"
+    assert checked_run(resume="false").checkpoint is None
+
+
+def test_a_run_does_not_resume_under_other_settings(checked_run, singers, tmp_path):
+    with pytest.raises(
+        InputError, match=r"\(learning_rate was 1e-06, is 0\.001; beta was 0\.0, is"
+    ):
+        checked_run(learning_rate=1e-3, beta=0.1)
+    with pytest.raises(InputError, match="seed was 42, is 7"):
+        checked_run(seed=7)
+    with pytest.raises(InputError, match=r"global_batch was \d+, is 16; "):
+        checked_run(per_device_train_batch_size=16)
+    write_jsonl(tmp_path / "rows.jsonl", [row(singers, f"q{n}") for n in range(5)])
+    with pytest.raises(InputError, match=r"data_hash was \w+, is \w+\)"):
+        checked_run()
+    assert checked_run(resume="false").rows[-1]["id"] == "q4"

@@ -270,6 +270,35 @@ def test_real_synsql_rows_give_the_same_losses_on_one_and_on_two_processes(
     assert kept > 600  # of 887; how many depends on the tokenizer, whose training is not exact
 
 
+@pytest.mark.slow
+def test_processes_with_unequal_shares_of_the_validation_rows_do_not_wait(config, tmp_path):
+    """Three questions for two processes that generate together under ZeRO-3."""
+    database = tmp_path / "db" / "db.sqlite"
+    create_database(database, "CREATE TABLE singer (age INTEGER); INSERT INTO singer VALUES (9);")
+    gold = [{**row(i), "gold_sql": SQL.format(i), "database": str(database)} for i in range(3)]
+    write_jsonl(tmp_path / "questions.jsonl", gold)
+    started = launch(
+        "cpu_zero3",
+        config(
+            eval_rows=4,
+            validation_file=str(tmp_path / "questions.jsonl"),
+            validation_tokens=4,
+            per_device_eval_batch_size=1,
+            per_device_train_batch_size=1,
+            eval_strategy="steps",
+            eval_steps=1,
+            max_steps=1,
+            save_steps=1,
+        ),
+    )
+    text, _ = started.communicate(timeout=400)
+    assert started.returncode == 0, text
+    (scores,) = [entry for entry in history(tmp_path / "out", 1) if "eval_ex_greedy" in entry]
+    assert scores["eval_questions"] == 3
+    samples = list(read_jsonl(tmp_path / "out" / "samples.jsonl"))
+    assert [sample["id"] for sample in samples] == ["0", "1", "2"]
+
+
 def test_several_processes_that_do_not_see_each_other_are_refused(config, monkeypatch):
     from slmsql.cli.config import parse_with_trainer
 

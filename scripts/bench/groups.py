@@ -119,14 +119,16 @@ def read_curve(run: Path, metric: str) -> Curve:
     if not accuracies:
         raise InputError(f"{run}: no {metric!r} in its log; was there a validation_file?")
     files = sorted((run / "rollouts").glob("rank-*.jsonl"))
-    rollouts = [(record["step"], record["has_variance"]) for file in files for record in read_jsonl(file)]
+    rollouts = [
+        (record["step"], record["has_variance"]) for file in files for record in read_jsonl(file)
+    ]
     if not rollouts:
         raise InputError(f"{run}: no rollouts")
     return Curve(
         run=run.name,
         rollouts=tuple(sum(step <= last for step, _ in rollouts) for last in accuracies),
         accuracies=tuple(accuracies.values()),
-        zero_variance=sum(not taught for _, taught in rollouts) / len(rollouts),
+        zero_variance=sum(not varies for _, varies in rollouts) / len(rollouts),
     )
 
 

@@ -18,7 +18,7 @@ from random import Random
 from statistics import mean
 from typing import Any
 
-from rl.grpo import Run, check_run, train
+from rl.grpo import GRPORun, check_run, train
 from rl.options import Options
 from slmsql.cli.config import parse_with_trainer
 from slmsql.errors import run_program
@@ -60,7 +60,7 @@ def _group(gold: str, queries: Sequence[str], size: int, random: Random) -> list
     return [gold, *islice(cycle(random.sample(others, len(others))), size - 1)]
 
 
-def _rollout_func(run: Run) -> RolloutFunc:
+def _rollout_func(run: GRPORun) -> RolloutFunc:
     """TRL's hook that makes the completions."""
     size = run.training.num_generations
     assert size is not None  # TRL's type allows None; its default is 8
