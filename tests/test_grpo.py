@@ -152,7 +152,7 @@ def test_wrong_options_are_refused(options, message):
 
 def test_a_model_that_is_none_is_refused_before_rows_are_read(tmp_path):
     model = SimpleNamespace(model_name_or_path=str(tmp_path))
-    with pytest.raises(InputError, match="is no model folder"):
+    with pytest.raises(InputError, match="is not a model folder"):
         check(Options(train_file=Path("nowhere.jsonl")), None, model)
 
 

@@ -322,9 +322,9 @@ def test_a_mistake_is_one_line_and_nothing_is_written(tmp_path, server, question
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        ("./nowhere", "is no model folder"),
+        ("./nowhere", "is not a model folder"),
         (".", "there is no config.json in it"),
-        ("nobody/nothing", "nobody/nothing is no folder"),
+        ("nobody/nothing", "nobody/nothing is not a folder"),
     ],
 )
 def test_a_missing_model_is_refused_at_once(tmp_path, questions, model, message):
@@ -339,7 +339,7 @@ def test_a_missing_model_is_refused_at_once(tmp_path, questions, model, message)
 def test_a_missing_merge_model_is_refused_before_sampling(tmp_path, server, questions):
     words = ("--merge_model", "./nowhere", "--sampler", "transformers", "--output", tmp_path / "o")
     error = run("csc", "--model", ROOT, "--questions", questions, *words, code=2)
-    assert "./nowhere is no model folder" in error
+    assert "./nowhere is not a model folder" in error
     assert not (tmp_path / "o").exists()
 
 

@@ -332,7 +332,7 @@ def test_bad_options_are_one_line(config, run, capsys, changes, message):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model_name_or_path": "/no/such/model"}, "is no model folder"),
+        ({"model_name_or_path": "/no/such/model"}, "is not a model folder"),
         ({"max_length": 3}, "each of the 40 rows has over 3 tokens"),
         ({"eval_rows": 40, "eval_strategy": "steps"}, "leaves none of 40 rows"),
         ({"eval_data": "{data}"}, "no --eval_strategy"),

@@ -1,4 +1,4 @@
-"""A model that is not there is found within seconds, in one line."""
+"""A missing model is reported within seconds, in one line."""
 
 import socket
 import subprocess
@@ -70,14 +70,14 @@ def test_a_folder_must_have_the_configuration_of_a_model(tmp_path):
 
 @pytest.mark.parametrize("name", ["./nowhere", "/no/where", "~/nowhere", "a/b/c"])
 def test_a_path_that_is_not_there_is_no_name_of_the_hub(name):
-    with pytest.raises(InputError, match="is no model folder"):
+    with pytest.raises(InputError, match="is not a model folder"):
         check_model(name)
 
 
 def test_a_model_of_the_hub_is_known_by_one_request(tmp_path, hub):
     assert check("owner/there", tmp_path, HF_ENDPOINT=hub) == ""
-    assert "cannot be had from the hub" in check("owner/nowhere", tmp_path, HF_ENDPOINT=hub)
-    assert "cannot be had from the hub" in check("owner/gated", tmp_path, HF_ENDPOINT=hub)
+    assert "cannot be loaded from the hub" in check("owner/nowhere", tmp_path, HF_ENDPOINT=hub)
+    assert "cannot be loaded from the hub" in check("owner/gated", tmp_path, HF_ENDPOINT=hub)
 
 
 def test_a_model_in_the_cache_needs_no_hub(tmp_path):
@@ -93,7 +93,7 @@ def test_a_hub_that_cannot_be_reached_is_given_up_at_once(tmp_path):
         found = check(
             "owner/name", tmp_path, HF_ENDPOINT=f"http://127.0.0.1:{closed.getsockname()[1]}"
         )
-    assert "owner/name is no folder, and cannot be had from the hub" in found
+    assert "owner/name is not a folder, and cannot be loaded from the hub" in found
     assert time.monotonic() - start < 15
 
 
@@ -106,7 +106,7 @@ def test_a_hub_that_does_not_answer_is_given_up_in_seconds(tmp_path):
         found = check(
             "owner/name", tmp_path, HF_ENDPOINT=f"http://127.0.0.1:{silent.getsockname()[1]}"
         )
-    assert "cannot be had from the hub" in found
+    assert "cannot be loaded from the hub" in found
     assert time.monotonic() - start < 30
 
 

@@ -5,14 +5,14 @@ from hashlib import pbkdf2_hmac
 from pathlib import Path
 from threading import Event, Thread, get_native_id
 
-from slmsql.training.shutdown import NAME, wait_for_gloo
+from slmsql.training.shutdown import THREAD_NAME, wait_for_gloo
 
 
 def test_it_returns_when_a_thread_of_that_name_is_at_rest():
     named, end, work = Event(), Event(), []
 
     def run():
-        Path(f"/proc/self/task/{get_native_id()}/comm").write_text(NAME)
+        Path(f"/proc/self/task/{get_native_id()}/comm").write_text(THREAD_NAME)
         named.set()
         pbkdf2_hmac("sha256", b"", b"", 500_000)  # work without Python's lock
         work.append("done")
@@ -37,7 +37,7 @@ def test_it_gives_up_after_its_time():
     named, end = Event(), Event()
 
     def run():
-        Path(f"/proc/self/task/{get_native_id()}/comm").write_text(NAME)
+        Path(f"/proc/self/task/{get_native_id()}/comm").write_text(THREAD_NAME)
         named.set()
         while not end.is_set():
             pbkdf2_hmac("sha256", b"", b"", 50_000)

@@ -1,4 +1,4 @@
-"""Whether a model is there: found within seconds, before anything is loaded.
+"""Check within seconds that a model exists, before anything is loaded.
 
 The loaders themselves ask an unreachable hub again and again, for minutes.
 """
@@ -7,30 +7,30 @@ from pathlib import Path
 
 from slmsql.errors import InputError
 
-PATIENCE = 5.0  # seconds for the hub's one answer
+HUB_TIMEOUT = 5.0  # seconds; the hub is asked once
 
 
 def check_model(
     name: str | None, *, file: str = "config.json", revision: str | None = None
 ) -> None:
-    """Refuse a name that is neither a model folder nor a model of the Hugging Face hub.
+    """Check that a name is a model folder or a model on the Hugging Face hub.
 
     Args:
-        file: what the folder must have; an adapter has `adapter_config.json`.
+        file: which the folder must contain; an adapter has `adapter_config.json`.
         revision: branch, tag or commit on the hub.
 
     Raises:
-        InputError: the name is empty, the folder missing or without the file, or the hub has no
-            such model, does not show it or does not answer.
+        InputError: the name is empty, the folder is missing or lacks the file, or the hub does not
+            have the model, does not give access to it or does not answer.
     """
     if not name:
         raise InputError("no model is named: give a model folder or a name on the hub")
     path = Path(name)
     if path.is_dir():
         if not (path / file).is_file():
-            raise InputError(f"{name} is no model folder: there is no {file} in it")
+            raise InputError(f"{name} is not a model folder: there is no {file} in it")
     elif name.startswith((".", "/", "~")) or name.count("/") > 1:
-        raise InputError(f"{name} is no model folder: there is no folder of this name")
+        raise InputError(f"{name} is not a model folder: there is no such folder")
     else:
         _check_hub(name, file, revision)
 
@@ -45,12 +45,14 @@ def _check_hub(name: str, file: str, revision: str | None) -> None:
         if isinstance(try_to_load_from_cache(name, file, revision=revision), str):
             return
         if is_offline_mode():
-            raise InputError(f"{name} is no folder and not in the hub's cache; the hub is off")
-        get_hf_file_metadata(hf_hub_url(name, file, revision=revision), timeout=PATIENCE)
+            raise InputError(
+                f"{name} is not a folder and not in the cache, and access to the hub is off"
+            )
+        get_hf_file_metadata(hf_hub_url(name, file, revision=revision), timeout=HUB_TIMEOUT)
     except HFValidationError as error:
-        raise InputError(f"{name} is no folder and cannot be a name on the hub") from error
+        raise InputError(f"{name} is not a folder and cannot be a name on the hub") from error
     except HTTPError as error:
-        said = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{name} is no folder, and cannot be had from the hub: {said:.160}") from (
-            error
-        )
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(
+            f"{name} is not a folder, and cannot be loaded from the hub: {reason:.160}"
+        ) from error

@@ -1,9 +1,9 @@
-"""The end of a program of several processes over gloo, PyTorch's way between CPUs.
+"""End a program of several processes that communicate over gloo, PyTorch's library for CPUs.
 
-After an operation, a thread of gloo's lets go of its tensors, for which it takes Python's lock. A
-Python that is ending ends the thread instead, and C++ ends the process: "terminate called without
-an active exception", exit status -6, after everything was saved. Destroying a process group waits
-for its threads only where nobody refers to the group any more; DeepSpeed's parameters always do.
+After an operation a thread of gloo releases its tensors and takes Python's lock to do so. If Python
+is shutting down by then, it ends the thread, and C++ aborts the process: "terminate called without
+an active exception", exit status -6, although everything was saved. Destroying the process group
+waits for the thread only if nothing refers to the group any more, and DeepSpeed's parameters do.
 """
 
 import time
@@ -13,28 +13,28 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-NAME = "pt_gloo_runloop"
-LOOKS = 3  # that find all threads at rest: one may wait for Python's lock for a moment
-PAUSE = 0.01  # seconds between looks; long enough for a waiting thread to take the lock
+THREAD_NAME = "pt_gloo_runloop"
+LOOKS = 3  # must find all threads asleep: a thread may also sleep while it waits for Python's lock
+PAUSE = 0.01  # seconds between looks, enough for a waiting thread to take the lock
 
 
 def end_together(accelerator: "Accelerator") -> None:
-    """The last thing that all processes of a training do: no operation may follow."""
+    """End a training on all processes. No operation between them may follow."""
     accelerator.wait_for_everyone()
     accelerator.end_training()
     wait_for_gloo()
 
 
 def wait_for_gloo(timeout: float = 60.0) -> None:
-    """Return when gloo's threads are at rest; call it when no operation is to follow.
+    """Wait until gloo's threads are asleep. No operation may follow.
 
     Args:
-        timeout: seconds after which it returns in any case.
+        timeout: seconds after which to return in any case.
     """
     end = time.monotonic() + timeout
     looks = 0
     while looks < LOOKS and time.monotonic() < end:
-        states = [state for name, state in _threads() if name == NAME]
+        states = [state for name, state in _threads() if name == THREAD_NAME]
         if not states:
             return
         looks = looks + 1 if set(states) == {"S"} else 0
@@ -42,12 +42,12 @@ def wait_for_gloo(timeout: float = 60.0) -> None:
 
 
 def _threads() -> list[tuple[str, str]]:
-    """Name and state of each thread of this process, as Linux tells them: R runs, S sleeps."""
-    found = []
+    """Name and state (R runs, S sleeps) of each thread of this process, from Linux's /proc."""
+    threads = []
     for folder in Path("/proc/self/task").glob("*"):
         try:
             head, _, tail = (folder / "stat").read_text().rpartition(") ")
-        except OSError:  # it has ended meanwhile
+        except OSError:  # the thread has ended meanwhile
             continue
-        found.append((head.partition("(")[2], tail[0]))
-    return found
+        threads.append((head.partition("(")[2], tail[0]))
+    return threads
