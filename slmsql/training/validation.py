@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slmsql.consistency.candidates import Candidate, CandidateSet, with_execution
+from slmsql.consistency.judging import JudgedSet
 from slmsql.consistency.voting import vote
 from slmsql.errors import InputError
 from slmsql.execution import Pair, Verdict
@@ -177,24 +178,19 @@ def in_order_of(rows: Sequence[Record], samples: Sequence[Record]) -> list[Recor
 
 def _count(greedy: Verdict, sampled: Sequence[tuple[Pair, Verdict]]) -> Counts:
     """The counts of one question."""
-    correct = [verdict.correct is True for _, verdict in sampled]
     candidates = tuple(
         with_execution(Candidate(pair.predicted), verdict.predicted) for pair, verdict in sampled
     )
-    winner = vote(CandidateSet("", "", Path(), candidates)).sql
+    verdicts = tuple(verdict for _, verdict in sampled)
+    judged = JudgedSet(CandidateSet("", "", Path(), candidates), verdicts)
+    winner = vote(judged.candidate_set).sql
     return Counts(
         questions=1,
         greedy=int(greedy.correct is True),
         valid=int(greedy.predicted.ok),
-        voted=int(
-            any(
-                is_correct and pair.predicted == winner
-                for (pair, _), is_correct in zip(sampled, correct, strict=True)
-                if pair.predicted
-            )
-        ),
-        sampled=sum(correct) / len(correct) if correct else 0.0,
-        passed=int(any(correct)),
+        voted=int(bool(winner) and judged.correct_by_sql.get(winner, False)),
+        sampled=sum(judged.correct) / len(candidates) if candidates else 0.0,
+        passed=int(any(judged.correct)),
     )
 
 
