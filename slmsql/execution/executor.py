@@ -75,7 +75,7 @@ class Executor:
             The executions, in the order of the statements.
 
         Raises:
-            FileNotFoundError, InputError: a database is missing or is not one; nothing has run.
+            FileNotFoundError, InputError: a file is missing or is not a database; nothing has run.
         """
         states = _database_states(statement.database for statement in statements)
         keys = [(states[str(s.database)], s.sql) for s in statements]
@@ -100,7 +100,7 @@ class Executor:
             The verdicts, in the order of the pairs.
 
         Raises:
-            FileNotFoundError, InputError: a database is missing or is not one; nothing has run.
+            FileNotFoundError, InputError: a file is missing or is not a database; nothing has run.
         """
         match = Match(match)  # a caller may pass "spider" as a plain string
         states = _database_states(pair.database for pair in pairs)

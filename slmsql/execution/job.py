@@ -47,7 +47,7 @@ class Job:
     """It needs a process that has run nothing else."""
     again: bool = False
     """It was tried before, and its worker died outside of any statement."""
-    known: dict[int, list[Any]] = field(default_factory=dict)
+    failures: dict[int, list[Any]] = field(default_factory=dict)
     """Status, error and kind of statements that ended a worker, by position in `sql`."""
 
     def request(self) -> bytes:
@@ -61,7 +61,7 @@ class Job:
                 "match": self.match,
                 "preview": self.preview,
                 "fresh": self.fresh,
-                "known": self.known,
+                "failures": self.failures,
             }
         )
 
@@ -88,7 +88,9 @@ class Job:
             [(indices.index(pair[0]), indices.index(pair[1]))] if pair else [],
             self.match,
             self.preview,
-            known={indices.index(i): fields for i, fields in self.known.items() if i in indices},
+            failures={
+                indices.index(i): fields for i, fields in self.failures.items() if i in indices
+            },
         )
 
 

@@ -166,9 +166,9 @@ class Pool:
             return [job]
         if death.out_of_time:
             message = f"more than {self.limits.seconds} s of processor time"
-            job.known[blamed] = _fields(Status.TIMEOUT, message, "seconds")
+            job.failures[blamed] = _fields(Status.TIMEOUT, message, "seconds")
         elif job.fresh:
-            job.known[blamed] = _fields(Status.ERROR, str(death), death.kind)
+            job.failures[blamed] = _fields(Status.ERROR, str(death), death.kind)
         parts = job.singles()
         for part in parts:
             part.fresh = not death.out_of_time and job.sql[blamed] in part.sql

@@ -122,7 +122,7 @@ class _Task:
         self.golds = {gold for _, gold in request["pairs"]}
         self.results: dict[int, Result] = {
             int(index): Result(Status(status), error, kind)
-            for index, (status, error, kind) in request["known"].items()
+            for index, (status, error, kind) in request["failures"].items()
         }
 
     def result(self, index: int) -> Result:
