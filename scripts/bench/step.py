@@ -74,7 +74,7 @@ def _rollout_func(run: GRPORun) -> RolloutFunc:
         prompt_ids, images, multimodal_fields = trainer._tokenize_prompts(prompts)
         trainer._generate_single_turn(prompt_ids, images, multimodal_fields, size)
         tokenizer, rank = trainer.processing_class, trainer.accelerator.process_index
-        # Processes may share a group: the position in the whole batch decides who makes what.
+        # Processes may share a group, so the index in the whole batch selects the completion.
         completions = [
             texts[prompt[-1]["content"]][(rank * len(prompts) + index) % size]
             for index, prompt in enumerate(prompts)
