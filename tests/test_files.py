@@ -1,4 +1,4 @@
-"""Files between programs are whole or absent, and a fault in one has a position."""
+"""Files between programs are complete or absent, and an error in one has a position."""
 
 import os
 

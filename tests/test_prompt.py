@@ -1,4 +1,4 @@
-"""Prompts: templates, and that training and inference get the same text."""
+"""Prompts: their templates, and the same text for training and inference."""
 
 import pytest
 

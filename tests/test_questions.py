@@ -1,4 +1,4 @@
-"""Readers of questions: benchmarks as published, variants, and files of one's own."""
+"""Readers of questions: benchmarks as published, variants of Spider, and users' own files."""
 
 import json
 
@@ -22,8 +22,8 @@ from slmsql.questions.source import read_source
 )
 def test_benchmarks_are_read_as_published(benchmarks, benchmark, split, count, runnable, first):
     questions = read_benchmark(benchmark, benchmarks / benchmark, split)
-    found, _ = with_databases(questions)
-    assert (len(questions), len(found), questions[0].id) == (count, runnable, first)
+    runnable_questions, _ = with_databases(questions)
+    assert (len(questions), len(runnable_questions), questions[0].id) == (count, runnable, first)
     assert all(question.gold_sql for question in questions)
 
 

@@ -41,15 +41,15 @@ def test_spider_train_and_dev_share_no_database_and_little_else(benchmarks):
 
 
 def test_a_synonym_leaves_a_question_near_and_another_form_does_not():
-    known = QuestionIndex(
+    index = QuestionIndex(
         ["What are the names of all singers?", "How many concerts are there in 2014?"]
         + [f"Which item number {n} is it?" for n in range(50)]
     )
-    near = known.nearest("What are the names of all the musicians who are singers?")
-    assert near.position == 0
-    assert near.similarity > 0.5
-    assert known.nearest("zebra") is None
-    assert known.nearest("") is None
+    nearest = index.nearest("What are the names of all the musicians who are singers?")
+    assert nearest.position == 0
+    assert nearest.similarity > 0.5
+    assert index.nearest("zebra") is None
+    assert index.nearest("") is None
 
 
 def test_identical_sql_counts_over_the_same_database_only():

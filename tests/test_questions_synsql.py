@@ -1,4 +1,4 @@
-"""SynSQL records: read as a stream, filtered, brought into the think layout."""
+"""SynSQL records: read as a stream, filtered, turned into the think layout."""
 
 import json
 import time
@@ -137,6 +137,6 @@ def test_a_malformed_ddl_file_is_refused(tmp_path, content):
 def test_every_real_record_is_a_row_or_has_a_reason(benchmarks):
     records = list(read_synsql(benchmarks / "synsql" / "data.json"))
     assert len(records) == 1000
-    found = [think(record) for record in records if record]
-    assert sum(isinstance(one, Reason) for one in found) == 112
-    assert all(one for one in found)
+    thoughts = [think(record) for record in records if record]
+    assert sum(isinstance(thought, Reason) for thought in thoughts) == 112
+    assert all(thoughts)

@@ -1,4 +1,4 @@
-"""Schemas: read from hostile databases, and their text."""
+"""Schemas: reading them, also from hostile databases, and their text."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Values found for a question."""
+"""Values that a question mentions, found in its database."""
 
 import time
 import unicodedata
@@ -160,7 +160,9 @@ def test_the_words_of_a_million_characters_are_found_in_linear_time(piece):
     ],
 )  # fmt: skip
 def test_literals_are_told_their_columns(singers, sql, expected):
-    assert text_literals(sql, read_schema(singers)) == [TextLiteral(*one) for one in expected]
+    assert text_literals(sql, read_schema(singers)) == [
+        TextLiteral(*literal) for literal in expected
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
-"""How many tokens a conversation has, by the actual tokenizer and its chat template.
+"""Counts the tokens of a conversation with the model's own tokenizer and chat template.
 
-It needs the packages `tokenizers` and `jinja2` but not transformers, whose import takes seconds and
-hundreds of megabytes in each worker process.
+This needs the packages `tokenizers` and `jinja2` but not transformers, whose import takes seconds
+and hundreds of megabytes in each worker process.
 """
 
 import json
@@ -18,34 +18,40 @@ Render = Callable[[Messages], str]
 
 
 def count_tokens(messages: Messages, tokenizer: str) -> int:
-    """Tokens of a whole conversation, as training sees it.
+    """The number of tokens of a whole conversation, as training encodes it.
 
     Args:
+        messages: the conversation.
         tokenizer: folder with `tokenizer.json`, or a name on the Hugging Face hub.
+
+    Raises:
+        FileNotFoundError: a file of the tokenizer is missing.
+        InputError: `tokenizer_config.json` is not a JSON object.
     """
-    encode, render = _loaded(tokenizer)
-    return encode(render(messages))
+    count, render = _load(tokenizer)
+    return count(render(messages))
 
 
 @cache
-def _loaded(tokenizer: str) -> tuple[Callable[[str], int], Render]:
+def _load(tokenizer: str) -> tuple[Callable[[str], int], Render]:
     from tokenizers import Tokenizer
 
-    loaded = Tokenizer.from_file(str(_file(tokenizer, "tokenizer.json")))
+    encoder = Tokenizer.from_file(str(_file(tokenizer, "tokenizer.json")))
 
     def count(text: str) -> int:
-        return len(loaded.encode(text, add_special_tokens=False).ids)
+        return len(encoder.encode(text, add_special_tokens=False).ids)
 
-    return count, _render(tokenizer)
+    return count, _renderer(tokenizer)
 
 
-def _render(tokenizer: str) -> Render:
+def _renderer(tokenizer: str) -> Render:
+    """The chat template as a function; without a template, messages are joined by line breaks."""
     from jinja2.exceptions import TemplateError
     from jinja2.ext import loopcontrols
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     settings = _settings(tokenizer)
-    source = _template(tokenizer, settings)
+    source = _chat_template(tokenizer, settings)
     if source is None:
         return lambda messages: "\n".join(message["content"] for message in messages)
 
@@ -57,20 +63,21 @@ def _render(tokenizer: str) -> Render:
     )
     environment.globals["raise_exception"] = refuse
     environment.filters["tojson"] = lambda value: json.dumps(value, ensure_ascii=False)
-    # Marks of the assistant's part, which transformers knows and Jinja does not.
-    plain = re.sub(r"\{%(-?)\s*(?:end)?generation\s*(-?)%\}", r"{#\1 \2#}", source)
-    template = environment.from_string(plain)
-    return lambda messages: template.render(messages=messages, **_special(settings))
+    # Turn the tags around the assistant's part, which Jinja does not know, into comments.
+    source = re.sub(r"\{%(-?)\s*(?:end)?generation\s*(-?)%\}", r"{#\1 \2#}", source)
+    template = environment.from_string(source)
+    special_tokens = _special_tokens(settings)
+    return lambda messages: template.render(messages=messages, **special_tokens)
 
 
 def _settings(tokenizer: str) -> dict[str, object]:
     settings = json.loads(_file(tokenizer, "tokenizer_config.json").read_text(encoding="utf-8"))
     if not isinstance(settings, dict):
-        raise InputError(f"{tokenizer}: tokenizer_config.json is no JSON object")
+        raise InputError(f"{tokenizer}: tokenizer_config.json is not a JSON object")
     return settings
 
 
-def _template(tokenizer: str, settings: dict[str, object]) -> str | None:
+def _chat_template(tokenizer: str, settings: dict[str, object]) -> str | None:
     source = settings.get("chat_template")
     if isinstance(source, str):
         return source
@@ -80,20 +87,19 @@ def _template(tokenizer: str, settings: dict[str, object]) -> str | None:
         return None
 
 
-def _special(settings: dict[str, object]) -> dict[str, str]:
-    """Special tokens that a template may name; older files give them as objects."""
-    names = ("bos_token", "eos_token", "unk_token", "pad_token")
-    found: dict[str, str] = {}
-    for name in names:
+def _special_tokens(settings: dict[str, object]) -> dict[str, str]:
+    """The special tokens that a template may use; older files give them as objects."""
+    special_tokens: dict[str, str] = {}
+    for name in ("bos_token", "eos_token", "unk_token", "pad_token"):
         token = settings.get(name)
         content = token.get("content") if isinstance(token, dict) else token
         if isinstance(content, str):
-            found[name] = content
-    return found
+            special_tokens[name] = content
+    return special_tokens
 
 
 def _file(tokenizer: str, name: str) -> Path:
-    """A file of a tokenizer's folder, or of the hub where there is no such folder."""
+    """A file from the tokenizer's folder, or from the hub if there is no such folder."""
     folder = Path(tokenizer)
     if folder.is_dir() or tokenizer.startswith((".", "/")):
         if not (folder / name).is_file():
