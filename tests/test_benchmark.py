@@ -24,10 +24,10 @@ def answer(body):
 
 @pytest.fixture
 def server():
-    one = Server(always=answer)
-    yield one
-    one.shutdown()
-    one.server_close()
+    server = Server(always=answer)
+    yield server
+    server.shutdown()
+    server.server_close()
 
 
 def benchmark(*words):

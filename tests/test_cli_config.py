@@ -169,7 +169,7 @@ def test_a_missing_file_and_bad_input_end_a_program_with_one_line(capsys):
         assert error.count("\n") == 1
 
 
-def test_a_fault_of_our_own_keeps_its_traceback():
+def test_a_bug_keeps_its_traceback():
     with pytest.raises(ZeroDivisionError):
         run_program(lambda: 1 / 0)
 

@@ -118,13 +118,13 @@ def test_weights_tokens_and_chat_template_come_through(kind, architecture, tmp_p
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"architecture": "mamba"}, "'mamba' model; covered are llama, qwen2, qwen3"),
+        ({"architecture": "mamba"}, "'mamba' model; supported: llama, qwen2, qwen3"),
         ({"tokenizer_model": "llama"}, "'llama' tokenizer; only byte-level BPE"),
-        ({"pre": "poro-chat"}, "rule 'poro-chat'; covered are smollm"),
+        ({"pre": "poro-chat"}, "rule 'poro-chat'; supported: smollm"),
         ({"template": False}, "no chat template"),
     ],
 )
-def test_what_is_not_covered_is_one_line_and_leaves_nothing(changes, message, tmp_path):
+def test_what_is_not_supported_is_one_line_and_leaves_nothing(changes, message, tmp_path):
     folder = tiny_model(tmp_path / "model", "qwen2")
     settings = {"architecture": "qwen2", "pre": "gpt-2", **changes}
     if settings["architecture"] == "mamba":

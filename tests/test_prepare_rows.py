@@ -269,9 +269,7 @@ def test_merge_rows_take_the_reasoning_of_a_right_completion(singers, tmp_path):
 @pytest.mark.parametrize(
     ("neither", "drafts"), [("gold", {"SELECT 9", "SELECT 3"}), ("keep", {"SELECT 9", "SELECT 8"})]
 )
-def test_where_no_draft_is_right_the_gold_query_may_take_the_place_of_one(
-    singers, tmp_path, neither, drafts
-):
+def test_if_no_draft_is_right_the_gold_query_may_replace_one(singers, tmp_path, neither, drafts):
     file = tmp_path / "train.jsonl"
     write_jsonl(file, [question(singers, n, "SELECT 3") for n in range(8)])
     sampled = candidates(
@@ -285,7 +283,7 @@ def test_where_no_draft_is_right_the_gold_query_may_take_the_place_of_one(
     )  # fmt: skip
     prompts = [row["prompt"][1]["content"] for row in read_jsonl(rl)]
     shown = [[sql for sql in ("SELECT 9", "SELECT 8", "SELECT 3") if sql in p] for p in prompts]
-    assert {frozenset(one) for one in shown} == {frozenset(drafts)}
+    assert {frozenset(drafts_shown) for drafts_shown in shown} == {frozenset(drafts)}
     first = {"SELECT 9" in prompt.partition("Draft 2")[0] for prompt in prompts}
     assert first == ({True, False} if neither == "gold" else {True})
 
@@ -309,9 +307,9 @@ def test_real_candidates_make_merge_rows(benchmarks, tmp_path, benchmark, least)
         "--split", "dev", "--allow_evaluation_split", "true", "--template", "merge_sql",
         "--json", figures, "--candidates", *files,
     )  # fmt: skip
-    found = json.loads(figures.read_text())
-    assert len(rows) == found["in_doubt"] > 100
-    assert found["right_among_drafts_percent"] >= least
+    counts = json.loads(figures.read_text())
+    assert len(rows) == counts["in_doubt"] > 100
+    assert counts["right_among_drafts_percent"] >= least
     for row in rows:
         _, first, second = (
             row["prompt"][1]["content"].replace("Draft 2:", "Draft 1:").split("Draft 1:")
@@ -319,7 +317,7 @@ def test_real_candidates_make_merge_rows(benchmarks, tmp_path, benchmark, least)
         assert first.partition("Result of")[2] != second.partition("Result of")[2]
 
 
-def test_mixes_take_so_many_of_each_and_shuffle(tmp_path, singers):
+def test_mixes_take_at_most_n_rows_of_each_file_and_shuffle(tmp_path, singers):
     def row(name, n):
         return {"id": f"{name}{n}", "source": name, "prompt": [], "completion": []}
 

@@ -166,7 +166,7 @@ def test_each_reason_is_counted(tmp_path, singers):
     }
 
 
-def test_a_run_with_other_settings_does_not_mix_with_parts_that_are_there(tmp_path, singers):
+def test_a_run_with_other_settings_does_not_mix_with_existing_parts(tmp_path, singers):
     data, databases, output = small(tmp_path, singers, [raw()])
     parts = tmp_path / "rows.jsonl.parts"
     parts.mkdir()
