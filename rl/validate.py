@@ -28,7 +28,7 @@ def answer_rows(trainer: "GRPOTrainer", rows: Sequence[Record], samples: int) ->
 
 
 def _completions(trainer: "GRPOTrainer", prompts: Sequence[Any], copies: int) -> list[str]:
-    """The texts that the model writes; each prompt stands `copies` times in a row."""
+    """The texts that the model writes; each prompt occurs `copies` times in succession."""
     ids, images, multimodal_fields = trainer._tokenize_prompts(list(prompts))
     completion_ids, _ = trainer._generate_single_turn(ids, images, multimodal_fields, copies)
     tokenizer: Any = trainer.processing_class

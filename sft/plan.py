@@ -26,7 +26,7 @@ GPUS = {
     "A10": (125, 24),
     "T4": (65, 16),
 }
-PEAK_SHARE = 0.35  # of the peak; --plan_share where yours is known
+PEAK_SHARE = 0.35  # of the peak; override it with --plan_share
 GB = 1e9
 LOGITS_TILE = (4096, 32_768)  # tokens and vocabulary that TRL's fused head computes at a time
 
@@ -90,7 +90,7 @@ class MemoryEstimate:
 
 @dataclass(frozen=True, slots=True)
 class TrainingPlan:
-    """All that is known of a run before it starts."""
+    """What a run will take."""
 
     rows: int
     tokens: int

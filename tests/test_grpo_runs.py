@@ -100,7 +100,7 @@ def rollouts(folder):
     ]
 
 
-def test_a_run_that_is_killed_goes_on_as_if_it_had_not_been(model, shop, tmp_path):
+def test_a_killed_run_resumes_as_if_it_had_not_been_killed(model, shop, tmp_path):
     options = {
         "model_name_or_path": str(model),
         "train_file": str(write_rows(tmp_path / "rows.jsonl", shop, 12)),
@@ -150,7 +150,7 @@ def kill_at(folder, step, words):
     process.wait()
 
 
-def test_ranks_that_are_killed_go_on_as_one_process_that_was_not(model, shop, tmp_path):
+def test_killed_ranks_resume_as_one_process_that_was_not_killed(model, shop, tmp_path):
     """Two ranks with half a group each under ZeRO-3."""
     rows = write_rows(tmp_path / "rows.jsonl", shop, 8)
     right, wrong = think("SELECT name FROM item"), think("SELECT 2")

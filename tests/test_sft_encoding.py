@@ -1,4 +1,4 @@
-"""Exactly the completion and its end token carry loss, whatever the template and the prompt."""
+"""The completion and its end token carry loss and nothing else, in every chat template."""
 
 import pytest
 
@@ -39,10 +39,10 @@ def test_loss_is_on_the_completion_and_its_end_and_on_nothing_else(kind, style, 
     tokenizer = tiny_tokenizer(kind)
     example = row(style, tmp_path)
     encoded = Encoder(tokenizer, read_turn(tokenizer))(example)
-    taught = [label for label in encoded["labels"] if label != IGNORED]
+    loss_ids = [label for label in encoded["labels"] if label != IGNORED]
     expected = LEADS.get(kind, "") + example["completion"] + ENDS[kind]
-    assert tokenizer.decode(taught) == expected
-    first = len(encoded["labels"]) - len(taught)
+    assert tokenizer.decode(loss_ids) == expected
+    first = len(encoded["labels"]) - len(loss_ids)
     assert encoded["labels"][first:] == encoded["input_ids"][first:]
     prompt = tokenizer.decode(encoded["input_ids"][:first])
     assert prompt == prompt_text(tokenizer, example["prompt"])

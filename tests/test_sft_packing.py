@@ -1,4 +1,4 @@
-"""Rows in one pack are as strangers: each token sees what it sees when its row stands alone."""
+"""Rows in one pack do not influence each other: each is computed as if it were alone."""
 
 import pytest
 import torch
@@ -43,13 +43,13 @@ def logits_of(model, batch):
 
 
 def log_probabilities(logits, labels):
-    """Of each taught token, under the logits before it."""
+    """Of each token with loss, under the logits before it."""
     chosen = torch.log_softmax(logits[:-1], -1).gather(1, labels[1:, None].clamp(min=0))[:, 0]
     return chosen[labels[1:] != -100]
 
 
 @pytest.mark.parametrize("kind", ATTENTION_ONLY)
-def test_packing_changes_the_probability_of_no_taught_token(tmp_path, rows, kind):
+def test_packing_changes_no_probability_of_a_token_with_loss(tmp_path, rows, kind):
     model = load(tmp_path, kind)
     batch, lengths = packed(rows)
     labels = batch.pop("labels")[0]

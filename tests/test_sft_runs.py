@@ -136,7 +136,7 @@ def same_weights(one, two):
 
 
 @pytest.mark.slow
-def test_a_killed_run_goes_on_to_the_same_losses_and_weights(config, run):
+def test_a_killed_run_resumes_to_the_same_losses_and_weights(config, run):
     undisturbed = run(config("undisturbed"))
     killed = config("killed")
     output = Path(yaml.safe_load(killed.read_text())["output_dir"])
@@ -148,7 +148,7 @@ def test_a_killed_run_goes_on_to_the_same_losses_and_weights(config, run):
 
 
 @pytest.mark.slow
-def test_a_killed_run_of_two_processes_goes_on_to_the_losses_of_one(config, run, tmp_path):
+def test_a_killed_run_of_two_processes_resumes_to_the_losses_of_one(config, run, tmp_path):
     """DeepSpeed ZeRO-3: each process finds its part of the weights and of the optimiser again."""
     killed = config("killed", per_device_train_batch_size=1)
     kill_when_there(tmp_path / "killed" / "checkpoint-4", launch("cpu_zero3", killed))

@@ -1,4 +1,4 @@
-"""A run goes on from the newest checkpoint that is whole, and no other is ever taken."""
+"""A run resumes from its newest complete checkpoint, and never from an incomplete one."""
 
 import pytest
 import torch

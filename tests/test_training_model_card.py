@@ -1,4 +1,4 @@
-"""The card of a model says from what, how and with which result it was made."""
+"""A model's card says what it was made from, how, and how it scored."""
 
 from slmsql.training.model_card import model_card
 

@@ -1,4 +1,4 @@
-"""A row that cannot be taught is named with its place, before anything heavy is loaded."""
+"""A malformed row is named with file and number, before anything heavy is loaded."""
 
 import json
 

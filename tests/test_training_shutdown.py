@@ -1,4 +1,4 @@
-"""A program waits for gloo's threads, so that none of them meets a Python that is ending."""
+"""A program waits for gloo's threads, which must not run while Python shuts down."""
 
 import time
 from hashlib import pbkdf2_hmac

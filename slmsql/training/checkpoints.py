@@ -85,7 +85,7 @@ def mark_complete(folder: Path) -> None:
 
 
 def latest_complete(output: Path) -> Path | None:
-    """The newest complete checkpoint; None where there is none.
+    """The newest complete checkpoint, or None.
 
     An incomplete one is passed over with a warning, and stays for its owner to look at.
     """
