@@ -43,7 +43,7 @@ def measure(precision: Precision) -> SavedBytes:
     base = _layer_bytes(widths, precision)
 
     def per_element(name: str) -> int:
-        width = getattr(widths, name)
+        width: int = getattr(widths, name)
         wider = _layer_bytes(replace(widths, **{name: 2 * width}), precision)
         return round((wider - base) / width)
 
