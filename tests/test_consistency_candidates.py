@@ -35,26 +35,26 @@ def three(text):
 def test_each_prediction_file_gives_one_candidate(tmp_path, questions):
     files = [predictions(tmp_path / f"{name}.jsonl", three(f"SELECT '{name}'")) for name in "ab"]
     first = read_candidates(files, questions)[0]
-    assert [one.sql for one in first.candidates] == ["SELECT 'a'", "SELECT 'b'"]
-    assert [one.source for one in first.candidates] == ["a", "b"]
+    assert [candidate.sql for candidate in first.candidates] == ["SELECT 'a'", "SELECT 'b'"]
+    assert [candidate.source for candidate in first.candidates] == ["a", "b"]
 
 
 def test_predictions_and_our_own_candidates_vote_together(tmp_path, questions, singers):
     ours = tmp_path / "candidates.jsonl"
     sets = [CandidateSet(q.id, "singers", singers, (Candidate("SELECT 1"),)) for q in questions]
-    write_jsonl(ours, (one.as_record() for one in sets))
+    write_jsonl(ours, (candidate_set.as_record() for candidate_set in sets))
     theirs = predictions(tmp_path / "p.jsonl", three("SELECT 2"))
-    found = read_candidates([ours, theirs], questions)
-    assert [one.sql for one in found[2].candidates] == ["SELECT 1", "SELECT 2"]
+    sets = read_candidates([ours, theirs], questions)
+    assert [candidate.sql for candidate in sets[2].candidates] == ["SELECT 1", "SELECT 2"]
 
 
 def test_all_shards_of_a_run_are_read(tmp_path, questions, singers):
     files = []
     for number, question in enumerate(questions):
         files.append(tmp_path / f"shard{number}.jsonl")
-        found = CandidateSet(question.id, "singers", singers, (Candidate("SELECT 1"),))
-        write_jsonl(files[-1], [found.as_record()])
-    assert [one.id for one in read_candidates(files[::-1], questions)] == ["q0", "q1", "q2"]
+        candidate_set = CandidateSet(question.id, "singers", singers, (Candidate("SELECT 1"),))
+        write_jsonl(files[-1], [candidate_set.as_record()])
+    assert [s.id for s in read_candidates(files[::-1], questions)] == ["q0", "q1", "q2"]
 
 
 def test_an_unknown_id_is_refused(tmp_path, questions):
@@ -72,8 +72,8 @@ def test_a_question_without_candidates_is_refused(tmp_path, questions):
 def test_only_the_wanted_questions_need_candidates(tmp_path, questions):
     """A subset, a shard or mini-dev looks its questions up by id, not by position."""
     file = predictions(tmp_path / "p.jsonl", {"q2": "SELECT 2"})
-    found = read_candidates([file], questions, wanted=questions[2:])
-    assert [(one.id, one.candidates[0].sql) for one in found] == [("q2", "SELECT 2")]
+    sets = read_candidates([file], questions, wanted=questions[2:])
+    assert [(s.id, s.candidates[0].sql) for s in sets] == [("q2", "SELECT 2")]
 
 
 @pytest.mark.parametrize(
@@ -102,18 +102,18 @@ def test_a_record_is_read_as_it_was_written(singers):
         Candidate(None, "no answer", Status.ERROR, "there is no SQL"),
         Candidate("SELECT 1", repaired="SELEC 1", source="gpt"),
     )
-    found = CandidateSet("q", "singers", singers, candidates)
-    assert read_record(json.loads(json.dumps(found.as_record())), "here") == found
+    candidate_set = CandidateSet("q", "singers", singers, candidates)
+    assert read_record(json.loads(json.dumps(candidate_set.as_record())), "here") == candidate_set
 
 
 def test_candidates_run_once_and_keep_their_other_fields(singers):
     before = Candidate("SELECT 1", status=Status.OK, digest="known")
     new = [Candidate("SELECT count(*) FROM singer"), Candidate("SELECT nowhere"), Candidate(None)]
-    found = CandidateSet("q", "singers", singers, (before, *new))
+    candidate_set = CandidateSet("q", "singers", singers, (before, *new))
     with Executor(workers=1) as executor:
-        ran = run_candidates([found], executor)[0].candidates
+        ran = run_candidates([candidate_set], executor)[0].candidates
     assert ran[0] == before
-    assert [one.status for one in ran[1:]] == [Status.OK, Status.ERROR, Status.ERROR]
+    assert [candidate.status for candidate in ran[1:]] == [Status.OK, Status.ERROR, Status.ERROR]
     assert (ran[1].row_count, ran[2].error) == (1, "no such column: nowhere")
     assert ran[3].error == "there is no SQL"
 

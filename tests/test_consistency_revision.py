@@ -20,8 +20,8 @@ from tests.test_consistency_voting import candidates, failed, ran
 
 @pytest.fixture(scope="module")
 def executor():
-    with Executor(workers=1) as one:
-        yield one
+    with Executor(workers=1) as executor:
+        yield executor
 
 
 def prompt(singers, executor, queries, **settings):
@@ -133,5 +133,5 @@ def test_a_repair_shows_the_answer_and_its_error():
     messages = [{"role": "user", "content": "question"}]
     broken = Candidate("SELEC", "<answer>SELEC</answer>", Status.ERROR, 'near "SELEC": syntax')
     repair = repair_prompt(messages, broken)
-    assert [one["role"] for one in repair] == ["user", "assistant", "user"]
+    assert [message["role"] for message in repair] == ["user", "assistant", "user"]
     assert 'near "SELEC"' in repair[-1]["content"]

@@ -36,19 +36,19 @@ def test_two_trusted_sources_win_over_three_others():
 
 
 def test_upper_bounds_are_measured_where_gold_runs(singers):
-    def found(identity, *numbers):
+    def candidate_set(identity, *numbers):
         candidates = tuple(
             Candidate(f"SELECT {n}", status=Status.OK, digest=str(n), row_count=1) for n in numbers
         )
         return CandidateSet(identity, "singers", singers, candidates)
 
     sets = [
-        found("vote", 3, 3, 1, 2),
-        found("top2", 1, 1, 3, 2),
-        found("any", 1, 1, 2, 2, 3),
-        found("none", 1),
-        found("no gold", 3),
-        found("broken gold", 3),
+        candidate_set("vote", 3, 3, 1, 2),
+        candidate_set("top2", 1, 1, 3, 2),
+        candidate_set("any", 1, 1, 2, 2, 3),
+        candidate_set("none", 1),
+        candidate_set("no gold", 3),
+        candidate_set("broken gold", 3),
     ]
     gold = dict.fromkeys(("vote", "top2", "any", "none"), "SELECT count(*) FROM singer")
     with Executor(workers=1) as executor:

@@ -31,11 +31,11 @@ def failed(sql="SELEC 1"):
 def candidates(letters):
     """One candidate a letter; `x` stands for one that does not run, `e` for an empty result."""
     made = {"x": failed()}
-    return [made.get(one) or ran(one, rows=0 if one == "e" else 1) for one in letters]
+    return [made.get(letter) or ran(letter, rows=0 if letter == "e" else 1) for letter in letters]
 
 
-def chosen(found, rules=COUNTING):
-    return vote(CandidateSet("q", "db", Path("db.sqlite"), tuple(found)), rules)
+def chosen(voters, rules=COUNTING):
+    return vote(CandidateSet("q", "db", Path("db.sqlite"), tuple(voters)), rules)
 
 
 def letters(groups):
@@ -106,9 +106,9 @@ def test_an_empty_result_without_a_vote_still_beats_what_does_not_run():
 
 
 def test_votes_can_be_weighted_by_probability():
-    found = [ran("a", logprob=-2.0), ran("a", logprob=-2.0), ran("b", logprob=-0.1)]
-    assert chosen(found).sql == "SELECT 'a'"
-    assert chosen(found, VotingRules(weight=VoteWeight.LOGPROB)).sql == "SELECT 'b'"
+    voters = [ran("a", logprob=-2.0), ran("a", logprob=-2.0), ran("b", logprob=-0.1)]
+    assert chosen(voters).sql == "SELECT 'a'"
+    assert chosen(voters, VotingRules(weight=VoteWeight.LOGPROB)).sql == "SELECT 'b'"
 
 
 def test_a_vote_by_probability_needs_probabilities():
@@ -117,8 +117,8 @@ def test_a_vote_by_probability_needs_probabilities():
 
 
 def test_the_same_candidates_give_the_same_vote():
-    found = candidates("abcxeabcxe")
-    assert len({repr(chosen(found)) for _ in range(20)}) == 1
+    voters = candidates("abcxeabcxe")
+    assert len({repr(chosen(voters)) for _ in range(20)}) == 1
 
 
 def test_confidence_is_that_of_the_beta_rule():

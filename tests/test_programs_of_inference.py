@@ -41,10 +41,10 @@ def slow(body):
 
 @pytest.fixture
 def server():
-    one = Server(always=answer)
-    yield one
-    one.shutdown()
-    one.server_close()
+    server = Server(always=answer)
+    yield server
+    server.shutdown()
+    server.server_close()
 
 
 @pytest.fixture
@@ -92,8 +92,8 @@ def test_one_command_generates_votes_and_revises(tmp_path, server, questions):
     names = {file.name for file in (tmp_path / "run").glob("*.jsonl")}
     assert names == {"candidates.jsonl", "votes.jsonl", "revisions.jsonl", "predictions.jsonl"}
     predictions = list(read_jsonl(tmp_path / "run" / "predictions.jsonl"))
-    assert [one["id"] for one in predictions] == [f"q{number}" for number in range(12)]
-    assert {one["decided_by"] for one in predictions} == {"revised"}
+    assert [record["id"] for record in predictions] == [f"q{number}" for number in range(12)]
+    assert {record["decided_by"] for record in predictions} == {"revised"}
     figures = json.loads((tmp_path / "f.json").read_text())
     assert figures["n"] == 12
     assert figures["pass_at_k"] == figures["top2_at_k"] == 100
@@ -147,7 +147,7 @@ def test_a_kill_in_each_stage_resumes_without_sampling_again(
     server.always = answer
     run(*csc(server, questions, tmp_path / "whole"))
     for name in ("candidates", "predictions"):
-        files = [tmp_path / one / f"{name}.jsonl" for one in ("run", "whole")]
+        files = [tmp_path / folder / f"{name}.jsonl" for folder in ("run", "whole")]
         assert without_time(files[0]) == without_time(files[1])
 
 
@@ -246,10 +246,10 @@ def test_greedy_takes_one_candidate_and_needs_no_revision(tmp_path, server, ques
 def test_a_subset_of_the_questions_can_be_revised(tmp_path, server, questions):
     """Upstream finds a question by its position and so merges nothing, or another."""
     some = tmp_path / "some.jsonl"
-    write_jsonl(some, [one for one in read_jsonl(questions) if one["id"] in ("q3", "q7")])
+    write_jsonl(some, [record for record in read_jsonl(questions) if record["id"] in ("q3", "q7")])
     run(*csc(server, some, tmp_path / "run"))
-    found = list(read_jsonl(tmp_path / "run" / "predictions.jsonl"))
-    assert [(one["id"], one["decided_by"]) for one in found] == [
+    predictions = list(read_jsonl(tmp_path / "run" / "predictions.jsonl"))
+    assert [(record["id"], record["decided_by"]) for record in predictions] == [
         ("q3", "revised"),
         ("q7", "revised"),
     ]
@@ -350,9 +350,9 @@ def test_the_vote_of_22_prediction_files_has_the_documented_accuracy(tmp_path, b
     where = ("--benchmark", "spider", "--root", benchmarks / "spider", "--split", "dev")
     words = ("--output", tmp_path / "p.jsonl", "--json", figures)
     run("vote", "--candidates", *files, *where, *words)
-    found = json.loads(figures.read_text())
-    assert found["n"] == 972
-    assert found["vote"] == pytest.approx(86.5, abs=0.1)
-    assert found["top2_at_k"] == pytest.approx(93.7, abs=0.1)
+    measured = json.loads(figures.read_text())
+    assert measured["n"] == 972
+    assert measured["vote"] == pytest.approx(86.5, abs=0.1)
+    assert measured["top2_at_k"] == pytest.approx(93.7, abs=0.1)
     # 95.4 where a lone ";" counts as an empty result; here it is no query.
-    assert found["pass_at_k"] == pytest.approx(95.3, abs=0.1)
+    assert measured["pass_at_k"] == pytest.approx(95.3, abs=0.1)

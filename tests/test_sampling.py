@@ -56,9 +56,9 @@ def test_greedy_takes_the_likeliest(local):
 
 
 def test_log_probabilities_are_those_of_a_random_model(local):
-    found = complete(local, logprobs=True)
+    done = complete(local, logprobs=True)
     vocabulary = local._model.config.vocab_size
-    for sample in found.samples:
+    for sample in done.samples:
         assert -2 * math.log(vocabulary) < sample.logprob < 0
     assert complete(local).samples[0].logprob is None
 
@@ -126,9 +126,9 @@ def texts(sampler, asked):
         sampler.submit(request)
     done = {}
     while len(done) < len(asked):
-        done |= {one.key: one for one in sampler.completed()}
-    assert not [one.error for one in done.values() if one.error]
-    return {key: [sample.text for sample in one.samples] for key, one in done.items()}
+        done |= {completed.key: completed for completed in sampler.completed()}
+    assert not [completed.error for completed in done.values() if completed.error]
+    return {key: [sample.text for sample in completed.samples] for key, completed in done.items()}
 
 
 def texts_of_vllm(model, *batches):
@@ -137,9 +137,9 @@ def texts_of_vllm(model, *batches):
 
     os.environ.update(ENVIRONMENT)
     sampler = VllmSampler(SamplerOptions(model=str(model), max_model_len=1024))
-    found = [texts(sampler, asked) for asked in batches]
+    completions = [texts(sampler, asked) for asked in batches]
     sampler.close()
-    return found
+    return completions
 
 
 @pytest.fixture
@@ -147,9 +147,9 @@ def server(model, tmp_path):
     """A real vLLM server on the processor."""
     if find_spec("vllm") is None:
         pytest.skip("needs vllm")
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port = one.getsockname()[1]
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
     words = [
         *("--served-model-name", "tiny", "--dtype", "float32", "--enforce-eager"),
         *("--max-model-len", "1024", "--no-enable-chunked-prefill", "--port", str(port)),
@@ -186,7 +186,7 @@ def test_vllm_its_server_and_transformers_agree(model, local, server):
     there = EndpointSampler(SamplerOptions(model="tiny", endpoints=[server[0]]))
     assert texts(there, greedy) == inside == texts(local, greedy)
     assert texts(there, drawn) == inside_drawn
-    assert {len(set(found)) for found in inside_drawn.values()} == {4}
+    assert {len(set(completions)) for completions in inside_drawn.values()} == {4}
     there.submit(greedy[0])
     while not (done := there.completed()):
         pass

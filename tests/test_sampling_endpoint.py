@@ -35,7 +35,7 @@ def ask(servers, *requests, **options):
         sampler.submit(request)
     done = {}
     while len(done) < len(requests):
-        done |= {one.key: one for one in sampler.completed()}
+        done |= {completed.key: completed for completed in sampler.completed()}
     assert sampler.completed() == []
     sampler.close()
     return done
@@ -72,10 +72,10 @@ def test_reasoning_content_is_put_back_into_the_completion(serve):
 
 
 def test_a_server_that_ignores_n_is_called_again(serve):
-    one = lambda body: proper(body, count=1)  # noqa: E731
-    server = serve(one, one, one)
+    answer = lambda body: proper(body, count=1)  # noqa: E731
+    server = serve(answer, answer, answer)
     done = ask([server], request(n=3))["q"]
-    assert [one.text.split()[5] for one in done.samples] == ["5", "6", "7"]
+    assert [sample.text.split()[5] for sample in done.samples] == ["5", "6", "7"]
     assert done.prompt_tokens == 21
 
 
@@ -120,13 +120,13 @@ def test_a_prompt_that_is_too_long_is_a_final_error(serve):
 
 def test_a_missing_server_is_replaced_by_the_next(serve):
     done = ask(["http://127.0.0.1:9", serve()], *(request(f"q{n}") for n in range(6)))
-    assert all(one.error is None for one in done.values())
+    assert all(completed.error is None for completed in done.values())
 
 
 def test_a_server_that_dies_during_the_run_loses_no_question(serve):
     dying, living = serve(always="hang_up"), serve()
     done = ask([dying, living], *(request(f"q{n}") for n in range(40)), concurrency=8)
-    assert all(one.error is None and len(one.samples) == 2 for one in done.values())
+    assert all(c.error is None and len(c.samples) == 2 for c in done.values())
 
 
 def test_servers_share_the_work(serve):
@@ -140,7 +140,7 @@ def test_a_mix_of_all_faults_gives_every_question_its_samples(serve):
     server = serve(*(faults * 3))
     questions = [request(f"q{n}", n=3, seed=n) for n in range(50)]
     done = ask([server], *questions, retries=8)
-    assert Counter(len(one.samples) for one in done.values()) == {3: 50}
+    assert Counter(len(completed.samples) for completed in done.values()) == {3: 50}
     for number in range(50):
         assert f"SELECT {number}\n" in done[f"q{number}"].samples[0].text
 

@@ -26,7 +26,7 @@ def test_records_are_on_disk_at_once_and_in_order_at_the_end(output):
     journal.add({"id": "a"})
     assert not output.exists()
     journal.finish(["a", "b"])
-    assert [one["id"] for one in read_jsonl(output)] == ["a", "b"]
+    assert [record["id"] for record in read_jsonl(output)] == ["a", "b"]
     assert sorted(file.name for file in output.parent.iterdir()) == [
         "candidates.jsonl",
         "candidates.jsonl.run.json",
@@ -39,7 +39,7 @@ def test_the_same_command_resumes_after_a_kill(output):
     assert again.records == {"a": {"id": "a", "sql": "SELECT 'ä'"}}
     again.add({"id": "b"})
     again.finish(["a", "b"])
-    assert [one["id"] for one in read_jsonl(output)] == ["a", "b"]
+    assert [record["id"] for record in read_jsonl(output)] == ["a", "b"]
 
 
 @pytest.mark.parametrize("torn", [b'{"id": "b", "sq', b'{"id": "b"}', '{"id": "ä'.encode()[:-1]])

@@ -39,8 +39,8 @@ class Scripted:
 
 @pytest.fixture(scope="module")
 def executor():
-    with Executor(workers=1) as one:
-        yield one
+    with Executor(workers=1) as executor:
+        yield executor
 
 
 @pytest.fixture
@@ -66,34 +66,34 @@ def different(request):
 
 
 def test_all_candidates_are_sampled_in_one_round_by_default(drawn):
-    (one,), sampler = drawn(same, n=6)
+    (question,), sampler = drawn(same, n=6)
     assert [request.n for request in sampler.requests] == [6]
-    assert [candidate.status for candidate in one.candidates.candidates] == [Status.OK] * 6
-    assert (one.prompt_tokens, one.tokens) == (10, 12)
+    assert [candidate.status for candidate in question.candidates.candidates] == [Status.OK] * 6
+    assert (question.prompt_tokens, question.tokens) == (10, 12)
 
 
 def test_a_question_stops_when_its_vote_is_decided(drawn):
-    (one,), sampler = drawn(same, n=16, round_size=2, confidence=0.9)
-    assert len(one.candidates.candidates) == 4  # 2 agree: 0.875, 4 agree: 0.97
+    (question,), sampler = drawn(same, n=16, round_size=2, confidence=0.9)
+    assert len(question.candidates.candidates) == 4  # 2 agree: 0.875, 4 agree: 0.97
     assert len(sampler.requests) == 2
 
 
 def test_the_cost_of_a_question_is_that_of_its_rounds(drawn):
-    (one,), _ = drawn(different, n=6, round_size=2)
-    record = one.as_record()
+    (question,), _ = drawn(different, n=6, round_size=2)
+    record = question.as_record()
     assert (record["prompt_tokens"], record["tokens"], record["seconds"]) == (30, 12, 1.5)
 
 
 def test_a_question_continues_while_its_vote_is_undecided(drawn):
-    (one,), _ = drawn(different, n=10, round_size=4, confidence=0.9)
-    assert [candidate.sql for candidate in one.candidates.candidates] == [
+    (question,), _ = drawn(different, n=10, round_size=4, confidence=0.9)
+    assert [candidate.sql for candidate in question.candidates.candidates] == [
         f"SELECT {n}" for n in range(10)
     ]
 
 
 def test_failures_do_not_end_a_question(drawn):
-    (one,), _ = drawn(lambda request: ["SELEC"] * request.n, n=8, round_size=2, confidence=0.9)
-    assert len(one.candidates.candidates) == 8
+    (question,), _ = drawn(lambda request: ["SELEC"] * request.n, n=8, round_size=2, confidence=0.9)
+    assert len(question.candidates.candidates) == 8
 
 
 def test_rounds_sample_what_a_single_round_would(drawn):
@@ -110,7 +110,7 @@ def test_rounds_sample_what_a_single_round_would(drawn):
 
 def test_every_question_is_returned_once(drawn):
     done, _ = drawn(different, questions=700, n=2)
-    assert sorted(one.candidates.id for one in done) == sorted(f"q{n}" for n in range(700))
+    assert sorted(q.candidates.id for q in done) == sorted(f"q{n}" for n in range(700))
 
 
 def test_a_candidate_that_fails_is_repaired_once(drawn):
@@ -119,34 +119,34 @@ def test_a_candidate_that_fails_is_repaired_once(drawn):
             return ["SELECT count(*) FROM singer"]
         return ["SELECT nam FROM singer", "SELECT 1"]
 
-    (one,), sampler = drawn(script, n=2, repair=True)
+    (question,), sampler = drawn(script, n=2, repair=True)
     repair = sampler.requests[1]
     assert repair.messages[-2] == {"role": "assistant", "content": "SELECT nam FROM singer"}
     assert "no such column: nam" in repair.messages[-1]["content"]
-    first, second = one.candidates.candidates
+    first, second = question.candidates.candidates
     assert (first.sql, first.repaired) == ("SELECT count(*) FROM singer", "SELECT nam FROM singer")
     assert (first.status, second.repaired) == (Status.OK, None)
 
 
 def test_a_repair_that_fails_too_changes_nothing(drawn):
-    (one,), sampler = drawn(lambda request: ["SELEC"] * request.n, n=2, repair=True)
+    (question,), sampler = drawn(lambda request: ["SELEC"] * request.n, n=2, repair=True)
     assert len(sampler.requests) == 3
-    assert [candidate.repaired for candidate in one.candidates.candidates] == [None, None]
+    assert [candidate.repaired for candidate in question.candidates.candidates] == [None, None]
 
 
 def test_a_completion_without_sql_is_not_repaired(drawn):
-    (one,), sampler = drawn(lambda request: ["<think>hm"] * request.n, n=2, repair=True)
+    (question,), sampler = drawn(lambda request: ["<think>hm"] * request.n, n=2, repair=True)
     assert len(sampler.requests) == 1
-    assert one.candidates.candidates[0].sql is None
+    assert question.candidates.candidates[0].sql is None
 
 
 def test_a_prompt_that_is_too_long_is_a_failed_candidate(drawn):
     def script(request):
         return Completed(request.key, (), 9000, error="the prompt has 9000 tokens")
 
-    (one,), _ = drawn(script, n=4, round_size=2)
-    assert one.error is None
-    (candidate,) = one.candidates.candidates
+    (question,), _ = drawn(script, n=4, round_size=2)
+    assert question.error is None
+    (candidate,) = question.candidates.candidates
     assert (candidate.status, candidate.error) == (Status.ERROR, "the prompt has 9000 tokens")
 
 
@@ -157,11 +157,11 @@ def test_a_sampler_that_gives_up_is_an_error_and_not_a_candidate(drawn):
         return same(request)
 
     done, _ = drawn(script, questions=3, n=2)
-    failed = {one.candidates.id: one.error for one in done if one.error}
+    failed = {question.candidates.id: question.error for question in done if question.error}
     assert failed == {"q1": "server is gone"}
 
 
 def test_sql_keeps_its_lines_and_comments(drawn):
     text = "<think>\nx\n</think>\n<answer>\nSELECT 1 -- a; b\n, 2\n</answer>"
-    (one,), _ = drawn(lambda request: [text], n=1)
-    assert one.candidates.candidates[0].sql == "SELECT 1 -- a; b\n, 2"
+    (question,), _ = drawn(lambda request: [text], n=1)
+    assert question.candidates.candidates[0].sql == "SELECT 1 -- a; b\n, 2"

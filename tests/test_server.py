@@ -50,7 +50,7 @@ def answer(body):
         time.sleep(1.5)
     word = next((word for word in ANSWERS if word in text), "albums")
     sql = [ANSWERS[word][n % len(ANSWERS[word])] for n in range(body["n"])]
-    return {"choices": [choice(f"<think>\nx\n</think>\n<answer>\n{one}\n") for one in sql]}
+    return {"choices": [choice(f"<think>\nx\n</think>\n<answer>\n{query}\n") for query in sql]}
 
 
 @pytest.fixture(scope="module")
@@ -70,9 +70,9 @@ def databases(tmp_path_factory):
 
 
 def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
 
 
 def start(model, databases, *words, **environment):
@@ -128,26 +128,26 @@ def ask(client, question, **more):
 
 
 def test_a_question_is_answered_with_rows_groups_and_how_it_was_decided(client):
-    found = ask(client, "How many albums?").json()
-    assert found["sql"].startswith("SELECT name, count(*)")
-    assert found["columns"] == ["name", "albums"]
-    assert found["rows"] == [["<b>Bold</b>", 1], ["AC/DC", 2]]
-    assert (found["status"], found["decided_by"]) == ("ok", "unanimous")
-    assert [group["votes"] for group in found["groups"]] == [4]  # sure after the first round
-    assert len(found["candidates"]) == 4
+    reply = ask(client, "How many albums?").json()
+    assert reply["sql"].startswith("SELECT name, count(*)")
+    assert reply["columns"] == ["name", "albums"]
+    assert reply["rows"] == [["<b>Bold</b>", 1], ["AC/DC", 2]]
+    assert (reply["status"], reply["decided_by"]) == ("ok", "unanimous")
+    assert [group["votes"] for group in reply["groups"]] == [4]  # sure after the first round
+    assert len(reply["candidates"]) == 4
 
 
 def test_a_doubtful_question_shows_its_groups(client):
-    found = ask(client, "I doubt it").json()
-    assert [group["votes"] for group in found["groups"]] == [4, 4]
-    assert found["decided_by"] == "majority"
+    reply = ask(client, "I doubt it").json()
+    assert [group["votes"] for group in reply["groups"]] == [4, 4]
+    assert reply["decided_by"] == "majority"
 
 
 def test_a_question_that_fails_says_why(client):
-    found = ask(client, "a broken one").json()
-    assert (found["status"], found["decided_by"]) == ("error", "none")
-    assert found["error"] == "no such column: nam"
-    assert "no candidate runs" in found["explanation"]
+    reply = ask(client, "a broken one").json()
+    assert (reply["status"], reply["decided_by"]) == ("error", "none")
+    assert reply["error"] == "no such column: nam"
+    assert "no candidate runs" in reply["explanation"]
     assert ask(client, "nothing").json()["error"] == "there is no SQL"
 
 
@@ -160,17 +160,17 @@ def test_values_that_json_cannot_hold_are_readable_text(client):
 def test_hostile_sql_leaves_the_file_unchanged_and_the_server_answering(client, databases):
     before = hashlib.sha256((databases / "shop.sqlite").read_bytes()).digest()
     for word in ("delete", "endless"):
-        found = ask(client, word).json()
-        assert found["decided_by"] == "none"
-        assert found["status"] in ("refused", "timeout", "too_large")
+        reply = ask(client, word).json()
+        assert reply["decided_by"] == "none"
+        assert reply["status"] in ("refused", "timeout", "too_large")
     assert hashlib.sha256((databases / "shop.sqlite").read_bytes()).digest() == before
     assert ask(client, "albums").status_code == 200
 
 
 def test_a_schema_sent_as_text_is_answered_without_rows(client):
     ddl = 'CREATE TABLE artist (id INT, nam TEXT); CREATE TABLE "my album" (x);'
-    found = ask(client, "a broken one", database=None, ddl=ddl).json()
-    assert (found["status"], found["row_count"]) == ("ok", 0)
+    reply = ask(client, "a broken one", database=None, ddl=ddl).json()
+    assert (reply["status"], reply["row_count"]) == ("ok", 0)
 
 
 @pytest.mark.parametrize(
@@ -248,16 +248,17 @@ def test_a_hundred_at_once_are_answered(client, databases):
     before = hashlib.sha256((databases / "shop.sqlite").read_bytes()).digest()
     with ThreadPoolExecutor(100) as threads:
         questions = [f"albums {n}" if n % 3 else f"delete {n}" for n in range(100)]
-        found = list(threads.map(lambda text: ask(client, text).status_code, questions))
-    assert found == [200] * 100
+        statuses = list(threads.map(lambda text: ask(client, text).status_code, questions))
+    assert statuses == [200] * 100
     assert hashlib.sha256((databases / "shop.sqlite").read_bytes()).digest() == before
     assert client.get("/health").json() == {"status": "ok"}
 
 
 def test_the_databases_are_listed_with_their_tables(client):
-    found = {one["name"]: one["tables"] for one in client.get("/api/databases").json()}
-    assert found["shop"][0] == {"name": "artist", "columns": ["id", "name"]}
-    assert list(found) == ["other", "shop"]
+    databases = client.get("/api/databases").json()
+    tables = {database["name"]: database["tables"] for database in databases}
+    assert tables["shop"][0] == {"name": "artist", "columns": ["id", "name"]}
+    assert list(tables) == ["other", "shop"]
 
 
 def test_counts_are_kept(client):

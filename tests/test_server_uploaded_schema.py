@@ -9,11 +9,11 @@ from slmsql.schema.reading import read_schema
 
 
 def tables(ddl, folder):
-    return {one.name: one for one in read_schema(database_from_ddl(ddl, folder)).tables}
+    return {table.name: table for table in read_schema(database_from_ddl(ddl, folder)).tables}
 
 
 def test_tables_columns_types_and_keys_are_read(tmp_path):
-    found = tables(
+    read = tables(
         """
         CREATE TABLE artist (id INTEGER PRIMARY KEY, name VARCHAR(40) NOT NULL DEFAULT 'x');
         CREATE TABLE album (
@@ -25,12 +25,12 @@ def test_tables_columns_types_and_keys_are_read(tmp_path):
         """,
         tmp_path,
     )
-    assert list(found) == ["artist", "album", "song"]
-    assert found["artist"].columns[1].type == "TEXT(40)"
-    assert found["album"].primary_key == ("artist", "number")
-    assert found["album"].columns[2].name == "release year"
-    assert found["album"].foreign_keys[0].parent == "artist"
-    assert found["song"].foreign_keys[0].columns == ("album_artist",)
+    assert list(read) == ["artist", "album", "song"]
+    assert read["artist"].columns[1].type == "TEXT(40)"
+    assert read["album"].primary_key == ("artist", "number")
+    assert read["album"].columns[2].name == "release year"
+    assert read["album"].foreign_keys[0].parent == "artist"
+    assert read["song"].foreign_keys[0].columns == ("album_artist",)
 
 
 def test_the_same_text_gives_the_same_file(tmp_path):
