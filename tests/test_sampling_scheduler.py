@@ -68,13 +68,13 @@ def different(request):
 def test_all_candidates_are_sampled_in_one_round_by_default(drawn):
     (question,), sampler = drawn(same, n=6)
     assert [request.n for request in sampler.requests] == [6]
-    assert [candidate.status for candidate in question.candidates.candidates] == [Status.OK] * 6
+    assert [candidate.status for candidate in question.candidate_set.candidates] == [Status.OK] * 6
     assert (question.prompt_tokens, question.tokens) == (10, 12)
 
 
 def test_a_question_stops_when_its_vote_is_decided(drawn):
     (question,), sampler = drawn(same, n=16, round_size=2, confidence=0.9)
-    assert len(question.candidates.candidates) == 4  # 2 agree: 0.875, 4 agree: 0.97
+    assert len(question.candidate_set.candidates) == 4  # 2 agree: 0.875, 4 agree: 0.97
     assert len(sampler.requests) == 2
 
 
@@ -86,14 +86,14 @@ def test_the_cost_of_a_question_is_that_of_its_rounds(drawn):
 
 def test_a_question_continues_while_its_vote_is_undecided(drawn):
     (question,), _ = drawn(different, n=10, round_size=4, confidence=0.9)
-    assert [candidate.sql for candidate in question.candidates.candidates] == [
+    assert [candidate.sql for candidate in question.candidate_set.candidates] == [
         f"SELECT {n}" for n in range(10)
     ]
 
 
 def test_failures_do_not_end_a_question(drawn):
     (question,), _ = drawn(lambda request: ["SELEC"] * request.n, n=8, round_size=2, confidence=0.9)
-    assert len(question.candidates.candidates) == 8
+    assert len(question.candidate_set.candidates) == 8
 
 
 def test_rounds_sample_what_a_single_round_would(drawn):
@@ -110,7 +110,7 @@ def test_rounds_sample_what_a_single_round_would(drawn):
 
 def test_every_question_is_returned_once(drawn):
     done, _ = drawn(different, questions=700, n=2)
-    assert sorted(q.candidates.id for q in done) == sorted(f"q{n}" for n in range(700))
+    assert sorted(q.candidate_set.id for q in done) == sorted(f"q{n}" for n in range(700))
 
 
 def test_a_candidate_that_fails_is_repaired_once(drawn):
@@ -123,7 +123,7 @@ def test_a_candidate_that_fails_is_repaired_once(drawn):
     repair = sampler.requests[1]
     assert repair.messages[-2] == {"role": "assistant", "content": "SELECT nam FROM singer"}
     assert "no such column: nam" in repair.messages[-1]["content"]
-    first, second = question.candidates.candidates
+    first, second = question.candidate_set.candidates
     assert (first.sql, first.repaired) == ("SELECT count(*) FROM singer", "SELECT nam FROM singer")
     assert (first.status, second.repaired) == (Status.OK, None)
 
@@ -131,13 +131,13 @@ def test_a_candidate_that_fails_is_repaired_once(drawn):
 def test_a_repair_that_fails_too_changes_nothing(drawn):
     (question,), sampler = drawn(lambda request: ["SELEC"] * request.n, n=2, repair=True)
     assert len(sampler.requests) == 3
-    assert [candidate.repaired for candidate in question.candidates.candidates] == [None, None]
+    assert [candidate.repaired for candidate in question.candidate_set.candidates] == [None, None]
 
 
 def test_a_completion_without_sql_is_not_repaired(drawn):
     (question,), sampler = drawn(lambda request: ["<think>hm"] * request.n, n=2, repair=True)
     assert len(sampler.requests) == 1
-    assert question.candidates.candidates[0].sql is None
+    assert question.candidate_set.candidates[0].sql is None
 
 
 def test_a_prompt_that_is_too_long_is_a_failed_candidate(drawn):
@@ -146,7 +146,7 @@ def test_a_prompt_that_is_too_long_is_a_failed_candidate(drawn):
 
     (question,), _ = drawn(script, n=4, round_size=2)
     assert question.error is None
-    (candidate,) = question.candidates.candidates
+    (candidate,) = question.candidate_set.candidates
     assert (candidate.status, candidate.error) == (Status.ERROR, "the prompt has 9000 tokens")
 
 
@@ -157,11 +157,11 @@ def test_a_sampler_that_gives_up_is_an_error_and_not_a_candidate(drawn):
         return same(request)
 
     done, _ = drawn(script, questions=3, n=2)
-    failed = {question.candidates.id: question.error for question in done if question.error}
+    failed = {question.candidate_set.id: question.error for question in done if question.error}
     assert failed == {"q1": "server is gone"}
 
 
 def test_sql_keeps_its_lines_and_comments(drawn):
     text = "<think>\nx\n</think>\n<answer>\nSELECT 1 -- a; b\n, 2\n</answer>"
     (question,), _ = drawn(lambda request: [text], n=1)
-    assert question.candidates.candidates[0].sql == "SELECT 1 -- a; b\n, 2"
+    assert question.candidate_set.candidates[0].sql == "SELECT 1 -- a; b\n, 2"

@@ -42,7 +42,7 @@ def record_missing(
         for sampled in draw(tasks(missing), sampler, executor):
             progress.step(sampled.tokens)
             if sampled.error:
-                failures.append(f"{sampled.candidates.id}: {sampled.error}")
+                failures.append(f"{sampled.candidate_set.id}: {sampled.error}")
             else:
                 journal.add(sampled.as_record())
         progress.finish()

@@ -53,7 +53,7 @@ class SampledQuestion:
     """A question with its executed candidates; with an `error` it has none and can be retried."""
 
     task: Task
-    candidates: CandidateSet
+    candidate_set: CandidateSet
     prompt_tokens: int
     tokens: int
     seconds: float
@@ -62,7 +62,7 @@ class SampledQuestion:
 
     def as_record(self) -> Record:
         """One line of `candidates.jsonl`."""
-        return self.candidates.as_record() | {
+        return self.candidate_set.as_record() | {
             "prompt_tokens": self.prompt_tokens,
             "tokens": self.tokens,
             "seconds": round(self.seconds, 3),
@@ -236,7 +236,7 @@ class _Scheduler:
         self._done.append(
             SampledQuestion(
                 task=question.task,
-                candidates=question.as_set(question.candidates),
+                candidate_set=question.as_set(question.candidates),
                 prompt_tokens=question.prompt_tokens,
                 tokens=question.tokens,
                 seconds=question.seconds,

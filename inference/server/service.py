@@ -109,20 +109,20 @@ class Service:
         plan = self._options.plan.plan_for(prompt.template)
         messages = build_prompt(question, prompt.prompt_settings).messages
         first = _sampled(self._generator, Task(question, messages, plan))
-        prediction = vote(first.candidates)
-        groups = group_by_result(first.candidates.candidates)
+        prediction = vote(first.candidate_set)
+        groups = group_by_result(first.candidate_set.candidates)
         second = self._revised(question, groups)
         if second is not None:
             settings = self._options.revision.revision_settings
-            prediction = second_vote(question.id, groups, second.candidates.candidates, settings)
+            prediction = second_vote(question.id, groups, second.candidate_set.candidates, settings)
         statement = Statement(question.database, prediction.sql)
         (execution,) = self.executor.run([statement], preview=ROWS)
         return Reply(
             prediction=prediction,
             execution=execution,
             groups=groups,
-            candidates=first.candidates.candidates,
-            revisions=second.candidates.candidates if second else (),
+            candidates=first.candidate_set.candidates,
+            revisions=second.candidate_set.candidates if second else (),
             tokens=first.tokens + (second.tokens if second else 0),
             seconds=time.monotonic() - start,
         )
