@@ -1,4 +1,4 @@
-"""Write one HTML page about one or several runs, their training and the stages between.
+"""Write one HTML page about evaluated runs, training curves and the stages of a chain.
 
     python scripts/report.py --runs RUN [RUN ...] --output report.html
     python scripts/report.py --stages stages.json --curves GRPO=grpo/trainer_state.json \\

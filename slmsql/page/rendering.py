@@ -1,4 +1,4 @@
-"""Fills the templates. Everything that is put into one is escaped, unless it is `Markup`."""
+"""Fills the templates. Values are escaped unless they are `Markup`."""
 
 from collections.abc import Iterable
 from importlib.resources import files
@@ -13,7 +13,7 @@ def page(title: str, sections: Iterable[Markup], about: str = "") -> str:
 
     Args:
         title: heading of the page.
-        sections: what `render` made of the sections' templates.
+        sections: from `render`, in the order of the page.
         about: text below the heading; each of its lines is a paragraph.
     """
     return render(
@@ -27,7 +27,11 @@ def page(title: str, sections: Iterable[Markup], about: str = "") -> str:
 
 
 def render(template: str, **data: Any) -> Markup:
-    """Fill a file of `templates/`; a name that the template needs and `data` lacks is an error."""
+    """Fill a file of `templates/`.
+
+    Raises:
+        jinja2.UndefinedError: the template uses a name that `data` lacks.
+    """
     return Markup(_ENVIRONMENT.get_template(template).render(data))
 
 
@@ -37,12 +41,12 @@ def _source(name: str) -> Markup:
 
 
 def _percent(value: float) -> float:
-    """The value within the scale from 0 to 100."""
+    """The value, limited to the scale from 0 to 100."""
     return min(100.0, max(0.0, value))
 
 
 def _short(value: float) -> str:
-    """Three digits, or all of a larger number."""
+    """Three significant digits, or the whole number from 1000 on."""
     return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
 
 

@@ -88,7 +88,7 @@ def _comparison_row(first: EvaluationRun, second: EvaluationRun) -> list[object]
 
 
 def _breakdown(runs: Sequence[EvaluationRun], name: str) -> list[Markup]:
-    """Accuracy by difficulty, database or construct; nothing if no run has it."""
+    """Accuracy by difficulty, database or construct; nothing if no run has this breakdown."""
     figures = [(run.name, _figures(run.report["by"].get(name, {}))) for run in runs]
     figures = [(run, values) for run, values in figures if values]
     return [render("breakdown.html", name=name, runs=runs, figures=figures)] if figures else []
@@ -117,7 +117,7 @@ def _sampling(run: EvaluationRun) -> Markup:
 
 
 def _usage(run: EvaluationRun) -> list[Markup]:
-    """Tokens and seconds for one question; nothing if the candidates do not say."""
+    """Tokens and seconds per question; nothing if the report has no usage."""
     usage = run.report.get("usage", {})
     rows = [
         [name.replace("_", " "), *(f"{usage[name][key]:,.2f}" for key in STATISTICS)]
