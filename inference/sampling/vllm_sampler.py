@@ -24,11 +24,7 @@ class VllmSampler:
         self._lora = _lora(options)
         try:
             self._llm = LLM(**_engine_arguments(options))
-        except (
-            ValueError,
-            RuntimeError,
-            OSError,
-        ) as error:  # vLLM raises any of these for a folder it cannot load
+        except (ValueError, RuntimeError, OSError) as error:  # all mean that it cannot be loaded
             raise InputError(f"vLLM cannot load {options.model}: {error}") from error
         self._engine = self._llm.llm_engine
         self._tokenizer = self._llm.get_tokenizer()
