@@ -85,7 +85,7 @@ def start(model, databases, *words, **environment):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={"PATH": "/usr/bin:/bin", **environment},
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), **environment},
     )
     line = process.stdout.readline()
     assert line.startswith("http://"), process.stderr.read()
