@@ -20,7 +20,7 @@ from slmsql.consistency.candidates import read_candidates
 from slmsql.consistency.prediction import match_ids, read_predictions
 from slmsql.errors import InputError, run_program
 from slmsql.evaluation import Evaluation, Extras, as_record, as_table, evaluate
-from slmsql.evaluation.candidate_metrics import Price, usage, with_candidates
+from slmsql.evaluation.candidate_metrics import Price, pass_at_k_note, usage, with_candidates
 from slmsql.evaluation.provenance import data_record
 from slmsql.evaluation.report import outcome_record
 from slmsql.execution import Executor
@@ -136,10 +136,11 @@ def _with_candidates(
 
 def _sampling_lines(sampling: Record) -> str:
     passes = {f"pass@{k}": metric for k, metric in sampling["pass_at_k"].items()}
-    return "\n".join(
+    lines = [
         f"{name:<22} {metric['value']:6.1f}   {metric['interval']}   n = {metric['n']}"
         for name, metric in {**passes, "top-2": sampling["top2"]}.items()
-    )
+    ]
+    return "\n".join([*lines, *pass_at_k_note(sampling)])
 
 
 def _write(options: Options, evaluation: Evaluation, record: Record) -> None:

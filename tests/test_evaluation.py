@@ -1,10 +1,11 @@
 import json
+from dataclasses import replace
 
 import pytest
 
 from slmsql.consistency.candidates import Candidate, CandidateSet
 from slmsql.evaluation import ErrorClass, Extras, as_record, as_table, efficiency, evaluate, soft_f1
-from slmsql.evaluation.candidate_metrics import Price, usage, with_candidates
+from slmsql.evaluation.candidate_metrics import Price, pass_at_k_note, usage, with_candidates
 from slmsql.evaluation.constructs import constructs
 from slmsql.evaluation.report import outcome_record
 from slmsql.execution import Executor, create_database
@@ -224,6 +225,24 @@ def test_candidates_give_pass_at_k_groups_and_margins(singers, executor):
     }
     assert list(sampling.margins) == ["25% – 50%"]
     assert sampling.top2.value == 100
+
+
+def test_pass_at_k_of_adaptive_samples_comes_from_the_first_round(singers, executor):
+    right, wrong = "SELECT name FROM singer ORDER BY id", "SELECT 1"
+    base = scored([ask(singers), ask(singers, number=2)], [NAMES, NAMES], executor)
+    sets = [
+        candidates(singers, right, right),
+        candidates(singers, wrong, wrong, right, wrong, number=2),
+    ]
+    sets = [replace(candidate_set, first_round=2) for candidate_set in sets]
+    _, sampling = with_candidates(base, sets, executor)
+    assert {k: metric.value for k, metric in sampling.pass_at_k.items()} == {1: 50.0, 2: 50.0}
+    assert "first 2 candidates" in pass_at_k_note(sampling.as_record())[0]
+    _, unknown = with_candidates(
+        base, [replace(candidate_set, first_round=None) for candidate_set in sets], executor
+    )
+    assert unknown.pass_at_k == {}
+    assert "left out" in pass_at_k_note(unknown.as_record())[0]
 
 
 def test_tokens_and_cost_are_those_that_the_sampler_recorded(tmp_path):

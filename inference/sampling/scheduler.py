@@ -95,8 +95,15 @@ class _QuestionInFlight:
         return self.task.plan
 
     def as_set(self, candidates: Sequence[Candidate]) -> CandidateSet:
-        question = self.task.question
-        return CandidateSet(question.id, question.db_id, question.database, tuple(candidates))
+        question, plan = self.task.question, self.plan
+        stops_early = 0 < plan.round_size < plan.n
+        return CandidateSet(
+            question.id,
+            question.db_id,
+            question.database,
+            tuple(candidates),
+            first_round=plan.round_size if stops_early else None,
+        )
 
 
 def draw(tasks: Iterable[Task], sampler: Sampler, executor: Executor) -> Iterator[SampledQuestion]:

@@ -53,14 +53,24 @@ class CandidateSet:
     db_id: str
     database: Path
     candidates: tuple[Candidate, ...]
+    first_round: int | None = None
+    """Number of candidates of the first round, if the vote may have stopped the sampling after it;
+    None if the number of candidates was fixed beforehand."""
+
+    @property
+    def has_no_answer(self) -> bool:
+        """Whether the model could not be asked at all, such as with a prompt that is too long."""
+        return len(self.candidates) == 1 and self.candidates[0].sql is None
 
     def as_record(self) -> Record:
         """One line of `candidates.jsonl`; `samples` is the number of candidates."""
+        first_round = {} if self.first_round is None else {"first_round": self.first_round}
         return {
             "id": self.id,
             "db_id": self.db_id,
             "database": str(self.database),
             "samples": len(self.candidates),
+            **first_round,
             "candidates": [candidate.as_record() for candidate in self.candidates],
         }
 
@@ -87,16 +97,35 @@ def read_candidates(
             candidate for a wanted question.
     """
     wanted = questions if wanted is None else wanted
-    by_id: dict[str, list[Candidate]] = {question.id: [] for question in questions}
+    by_id = {q.id: CandidateSet(q.id, q.db_id, q.database, ()) for q in questions}
     for file in files:
-        for identity, candidates in _read(file, questions).items():
+        for identity, candidate_set in _read(file, questions).items():
             if identity not in by_id:
                 raise InputError(f"{file}: {identity!r} is not among the questions")
-            by_id[identity] += candidates
-    if empty := [question.id for question in wanted if not by_id[question.id]]:
+            by_id[identity] = _joined(by_id[identity], candidate_set)
+    if empty := [question.id for question in wanted if not by_id[question.id].candidates]:
         more = f" (and {len(empty) - 1} more)" if len(empty) > 1 else ""
         raise InputError(f"no candidate for {empty[0]!r}{more} in {', '.join(map(str, files))}")
-    return [CandidateSet(q.id, q.db_id, q.database, tuple(by_id[q.id])) for q in wanted]
+    return [by_id[question.id] for question in wanted]
+
+
+def fixed_count(sets: Sequence[CandidateSet]) -> int | None:
+    """The number of leading candidates that each question has whatever the candidates say.
+
+    Only these give an unbiased pass@k. A vote that is decided stops the sampling, so the number of
+    all candidates of a question depends on which of them are right. Questions that the model could
+    not be asked do not count.
+
+    Returns:
+        The number of candidates if all questions have equally many, or the size of the first round
+        if the sampler recorded it. None if questions have different numbers and no first round is
+        recorded.
+    """
+    asked = [candidate_set for candidate_set in sets if not candidate_set.has_no_answer] or sets
+    counts = {len(s.candidates) if s.first_round is None else s.first_round for s in asked}
+    if len(counts) == 1 or any(s.first_round is not None for s in asked):
+        return min(counts)
+    return None
 
 
 def run_candidates(sets: Sequence[CandidateSet], executor: Executor) -> list[CandidateSet]:
@@ -145,8 +174,14 @@ def read_record(record: Record, where: str) -> CandidateSet:
     if not isinstance(record["candidates"], list):
         raise InputError(f"{where}: 'candidates' must be a list")
     candidates = tuple(_candidate(item, where) for item in record["candidates"])
-    database = Path(str(record.get("database", "")))
-    return CandidateSet(str(record["id"]), str(record.get("db_id", "")), database, candidates)
+    first_round = record.get("first_round")
+    return CandidateSet(
+        id=str(record["id"]),
+        db_id=str(record.get("db_id", "")),
+        database=Path(str(record.get("database", ""))),
+        candidates=candidates,
+        first_round=None if first_round is None else int(first_round),
+    )
 
 
 def with_execution(candidate: Candidate, execution: Execution) -> Candidate:
@@ -160,23 +195,32 @@ def with_execution(candidate: Candidate, execution: Execution) -> Candidate:
     )
 
 
-def _read(file: Path, questions: Sequence[Question]) -> Mapping[str, Sequence[Candidate]]:
+def _joined(first: CandidateSet, second: CandidateSet) -> CandidateSet:
+    """The candidates of both, in this order. The first ones are fixed up to the first adaptive."""
+    first_round = first.first_round
+    if first_round is None and second.first_round is not None:
+        first_round = len(first.candidates) + second.first_round
+    candidates = (*first.candidates, *second.candidates)
+    return replace(first, candidates=candidates, first_round=first_round)
+
+
+def _read(file: Path, questions: Sequence[Question]) -> Mapping[str, CandidateSet]:
     if file.suffix == ".jsonl" and "candidates" in next(read_jsonl(file), {}):
         return _from_sets(file)
     predictions = read_predictions(file, questions)
     return {
-        identity: [Candidate(sql or None, source=file.stem)]
+        identity: CandidateSet(identity, "", Path(), (Candidate(sql or None, source=str(file)),))
         for identity, sql in predictions.items()
     }
 
 
-def _from_sets(file: Path) -> dict[str, Sequence[Candidate]]:
-    sets: dict[str, Sequence[Candidate]] = {}
+def _from_sets(file: Path) -> dict[str, CandidateSet]:
+    sets: dict[str, CandidateSet] = {}
     for number, record in enumerate(read_jsonl(file), start=1):
         candidate_set = read_record(record, f"{file}:{number}")
         if candidate_set.id in sets:
             raise InputError(f"{file}:{number}: the id {candidate_set.id!r} occurs twice")
-        sets[candidate_set.id] = candidate_set.candidates
+        sets[candidate_set.id] = candidate_set
     return sets
 
 

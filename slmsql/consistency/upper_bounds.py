@@ -1,9 +1,13 @@
-"""Upper bounds of choosing among candidates: pass@k and top-2@k, beside what the vote reaches."""
+"""Upper bounds of choosing among candidates: pass@k and top-2@k, beside what the vote reaches.
+
+When sampling stops as soon as a vote is decided, the number of candidates depends on which of them
+are right. Then `mean` and `pass_at_k` are estimated from the first round alone.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from slmsql.consistency.candidates import CandidateSet
+from slmsql.consistency.candidates import CandidateSet, fixed_count
 from slmsql.consistency.judging import JudgedSet, judge_candidates
 from slmsql.consistency.voting import COUNTING, VotingRules, group_by_result, vote
 from slmsql.execution import Executor
@@ -18,12 +22,18 @@ class UpperBounds:
     match: str
     candidates: float
     """Mean number of candidates per question."""
-    mean: float
-    """Sampled pass@1: a candidate picked at random is right."""
+    k: int | None
+    """Number of leading candidates that `mean` and `pass_at_k` are estimated from: all, or those
+    of the first round if sampling stopped early; None if questions have different numbers of
+    candidates and no first round is recorded."""
+    mean: float | None
+    """Sampled pass@1: a candidate picked at random is right. None without `k`."""
     vote: float
     """The winner of the vote is right."""
-    pass_at_k: float
-    """Any candidate is right."""
+    pass_at_k: float | None
+    """Any of `k` candidates is right. None without `k`."""
+    any: float
+    """Any of the candidates that were drawn is right: the upper bound of every choice."""
     top2_at_k: float
     """One of the two largest groups is right: the upper bound of a revision."""
     left_out: int
@@ -32,10 +42,19 @@ class UpperBounds:
     def line(self) -> str:
         """The figures in one line, for people."""
         left_out = f"; left out {self.left_out}" if self.left_out else ""
+        head = f"EX ({self.match}, n={self.n}, {self.candidates:.1f} candidates each): "
+        choices = f"vote {self.vote:.1f}, top-2 {self.top2_at_k:.1f}"
+        if self.mean is None or self.pass_at_k is None:
+            return (
+                f"{head}{choices}, any {self.any:.1f}; single and pass@k are left out, because "
+                f"questions have different numbers of candidates{left_out}"
+            )
+        single = f"single {self.mean:.1f}"
+        if self.k == self.candidates:
+            return f"{head}{single}, {choices}, pass@k {self.pass_at_k:.1f}{left_out}"
         return (
-            f"EX ({self.match}, n={self.n}, {self.candidates:.1f} candidates each): "
-            f"single {self.mean:.1f}, vote {self.vote:.1f}, top-2 {self.top2_at_k:.1f}, "
-            f"pass@k {self.pass_at_k:.1f}{left_out}"
+            f"{head}{choices}, any {self.any:.1f}; from the first {self.k} candidates alone: "
+            f"{single}, pass@{self.k} {self.pass_at_k:.1f}{left_out}"
         )
 
 
@@ -57,16 +76,19 @@ def measure(
         match: when two results agree.
     """
     judged = judge_candidates(sets, gold, executor, match)
-    scores = [_score(judged_set, rules) for judged_set in judged if judged_set.gold_runs]
+    k = fixed_count([judged_set.candidate_set for judged_set in judged])
+    scores = [_score(judged_set, rules, k) for judged_set in judged if judged_set.gold_runs]
     n = len(scores)
     candidates = sum(len(judged_set.candidate_set.candidates) for judged_set in judged)
     return UpperBounds(
         n=n,
         match=match.value,
         candidates=candidates / max(len(judged), 1),
-        mean=_percent(sum(score.mean for score in scores), n),
+        k=k,
+        mean=None if k is None else _percent(sum(score.mean for score in scores), n),
         vote=_percent(sum(score.vote for score in scores), n),
-        pass_at_k=_percent(sum(score.any for score in scores), n),
+        pass_at_k=None if k is None else _percent(sum(score.any_of_k for score in scores), n),
+        any=_percent(sum(score.any for score in scores), n),
         top2_at_k=_percent(sum(score.top2 for score in scores), n),
         left_out=len(sets) - n,
     )
@@ -74,19 +96,23 @@ def measure(
 
 @dataclass(frozen=True, slots=True)
 class _Score:
-    """One question: the share of right candidates, and whether each choice is right."""
+    """One question: the share of right ones among its first k candidates, and whether each choice
+    is right."""
 
     mean: float
+    any_of_k: bool
     vote: bool
     any: bool
     top2: bool
 
 
-def _score(judged_set: JudgedSet, rules: VotingRules) -> _Score:
+def _score(judged_set: JudgedSet, rules: VotingRules, k: int | None) -> _Score:
     groups = group_by_result(judged_set.candidate_set.candidates, rules)
     correct, correct_by_sql = judged_set.correct, judged_set.correct_by_sql
+    leading = correct[:k]
     return _Score(
-        mean=sum(correct) / len(correct),
+        mean=sum(leading) / len(leading),
+        any_of_k=any(leading),
         vote=correct_by_sql.get(vote(judged_set.candidate_set, rules).sql, False),
         any=any(correct),
         top2=any(correct_by_sql[group.members[0].sql] for group in groups[:2]),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
-from slmsql.consistency.candidates import CandidateSet, run_candidates
+from slmsql.consistency.candidates import CandidateSet, fixed_count, run_candidates
 from slmsql.consistency.judging import judge_candidates
 from slmsql.consistency.voting import group_by_result
 from slmsql.evaluation.metric import Metric, mean, share
@@ -28,7 +28,12 @@ class CandidateMetrics:
     candidates: float
     """Mean number of candidates of a question."""
     pass_at_k: Mapping[int, Metric]
-    """The chance that at least one of k candidates is right, for powers of two."""
+    """The chance that at least one of k candidates is right, for powers of two up to
+    `estimated_from`."""
+    estimated_from: int | None
+    """Number of leading candidates of each question that pass@k is estimated from: all, or the
+    first round if sampling stopped early. None, and no pass@k, if questions have different numbers
+    of candidates and no first round is recorded."""
     top2: Metric
     """Questions with a right candidate in the two largest groups: the upper bound of a revision."""
     margins: Mapping[str, Metric]
@@ -38,6 +43,7 @@ class CandidateMetrics:
         return {
             "candidates": round(self.candidates, 2),
             "pass_at_k": {str(k): metric.as_record() for k, metric in self.pass_at_k.items()},
+            "pass_at_k_estimated_from": self.estimated_from,
             "top2": self.top2.as_record(),
             "vote_margin": {name: metric.as_record() for name, metric in self.margins.items()},
         }
@@ -76,6 +82,26 @@ def with_candidates(
     )
     evaluation = replace(evaluation, outcomes=outcomes)
     return evaluation, _metrics(evaluation, sets_by_id, correct)
+
+
+def pass_at_k_note(sampling: Record) -> list[str]:
+    """What to say beside pass@k if sampling stopped early; nothing otherwise.
+
+    Args:
+        sampling: a record of `CandidateMetrics`.
+    """
+    count = sampling.get("pass_at_k_estimated_from", sampling["candidates"])
+    if count is None:
+        return [
+            "pass@k is left out: questions have different numbers of candidates, and no first "
+            "round is recorded"
+        ]
+    if count < sampling["candidates"]:
+        return [
+            f"pass@k is estimated from the first {count} candidates of each question alone, "
+            "because sampling stopped when a vote was decided"
+        ]
+    return []
 
 
 def usage(files: Sequence[Path], price: Price) -> Record:
@@ -117,27 +143,27 @@ def _metrics(
     correct: Mapping[str, Mapping[str | None, bool]],
 ) -> CandidateMetrics | None:
     judged = [o for o in evaluation.judged if o.question.id in correct]
-    flags = [
-        [correct[o.question.id][c.sql] for c in sets_by_id[o.question.id].candidates]
-        for o in judged
-    ]
+    sets = [sets_by_id[o.question.id] for o in judged]
+    flags = [[correct[s.id][c.sql] for c in s.candidates] for s in sets]
     top2 = share([any(g.correct for g in o.groups[:2] if g.status == "ok") for o in judged])
     if top2 is None:
         return None
+    count = fixed_count(sets)
     curve = {
-        k: mean([_pass_at(k, question_flags) for question_flags in flags])
-        for k in _powers_of_two(max(map(len, flags)))
+        k: mean([_pass_at(k, question_flags[:count]) for question_flags in flags])
+        for k in ([] if count is None else _powers_of_two(count))
     }
     return CandidateMetrics(
         candidates=sum(map(len, flags)) / len(flags),
         pass_at_k={k: metric for k, metric in curve.items() if metric is not None},
+        estimated_from=count,
         top2=top2,
         margins=_accuracy_by_margin(judged, evaluation),
     )
 
 
 def _pass_at(k: int, flags: Sequence[bool]) -> float:
-    """pass@k of a question; if its vote ended early, with fewer than k candidates, of all these."""
+    """pass@k of a question; one that the model could not be asked has a single, wrong candidate."""
     return pass_at_k(sum(flags), len(flags), min(k, len(flags))) if flags else 0.0
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from slmsql.evaluation.candidate_metrics import pass_at_k_note
 from slmsql.evaluation.statistics import compare
 from slmsql.files import Record
 from slmsql.page.curves import Curve, line_chart
@@ -110,7 +111,10 @@ def _sampling(run: EvaluationRun) -> Markup:
         "sampling.html",
         run=run.name,
         candidates=sampling["candidates"],
-        charts=[line_chart(Curve("pass@k in percent, over k", points), x_name="k =")],
+        notes=pass_at_k_note(sampling),
+        charts=[line_chart(Curve("pass@k in percent, over k", points), x_name="k =")]
+        if points
+        else [],
         bounds=[*passes, read_figure(sampling["top2"], "top-2", "top-2 groups")],
         margins=_figures(sampling["vote_margin"]),
     )
