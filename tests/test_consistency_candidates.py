@@ -7,6 +7,7 @@ import pytest
 from slmsql.consistency.candidates import (
     Candidate,
     CandidateSet,
+    fixed_count,
     read_candidates,
     read_record,
     run_candidates,
@@ -36,7 +37,31 @@ def test_each_prediction_file_gives_one_candidate(tmp_path, questions):
     files = [predictions(tmp_path / f"{name}.jsonl", three(f"SELECT '{name}'")) for name in "ab"]
     first = read_candidates(files, questions)[0]
     assert [candidate.sql for candidate in first.candidates] == ["SELECT 'a'", "SELECT 'b'"]
-    assert [candidate.source for candidate in first.candidates] == ["a", "b"]
+    assert [candidate.source for candidate in first.candidates] == [str(file) for file in files]
+
+
+def test_files_of_the_same_name_in_two_folders_are_two_sources(tmp_path, questions):
+    for run in "ab":
+        (tmp_path / run).mkdir()
+    files = [
+        predictions(tmp_path / run / "predictions.jsonl", three(f"SELECT '{run}'")) for run in "ab"
+    ]
+    sources = {candidate.source for candidate in read_candidates(files, questions)[0].candidates}
+    assert len(sources) == 2
+
+
+def test_the_first_round_of_several_files_counts_from_the_first_candidate(
+    tmp_path, questions, singers
+):
+    files = []
+    for name, first_round in (("fixed", None), ("adaptive", 2)):
+        files.append(tmp_path / f"{name}.jsonl")
+        candidates = (Candidate("SELECT 1"),) * 3
+        sets = [CandidateSet(q.id, "", singers, candidates, first_round) for q in questions]
+        write_jsonl(files[-1], (candidate_set.as_record() for candidate_set in sets))
+    assert [s.first_round for s in read_candidates(files, questions)] == [5] * 3
+    assert fixed_count(read_candidates(files, questions)) == 5
+    assert fixed_count(read_candidates(files[:1], questions)) == 3
 
 
 def test_predictions_and_our_own_candidates_vote_together(tmp_path, questions, singers):

@@ -74,6 +74,7 @@ def test_all_candidates_are_sampled_in_one_round_by_default(drawn):
 
 def test_a_question_stops_when_its_vote_is_decided(drawn):
     (question,), sampler = drawn(same, n=16, round_size=2, confidence=0.9)
+    assert question.as_record()["first_round"] == 2
     assert len(question.candidate_set.candidates) == 4  # 2 agree: 0.875, 4 agree: 0.97
     assert len(sampler.requests) == 2
 

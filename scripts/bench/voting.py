@@ -89,6 +89,11 @@ def _read(options: Options) -> tuple[list[CandidateSet], dict[str, str | None]]:
     if missing:
         print(f"left out: {len(missing)} questions without their database", file=sys.stderr)
     sets = read_candidates(options.candidates, questions, wanted=usable)
+    if any(candidate_set.first_round is not None for candidate_set in sets):
+        raise InputError(
+            "the number of these candidates depends on their votes, which biases every figure; "
+            "sample without --round_size"
+        )
     return sets, {question.id: question.gold_sql for question in usable}
 
 
