@@ -10,6 +10,7 @@ bearer token.
 import asyncio
 import importlib.util
 import os
+import re
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,6 +21,8 @@ from inference.server.service import Service, ServiceOptions
 from slmsql.cli.config import parse
 from slmsql.errors import InputError, run_program
 from slmsql.execution import connect
+
+BEARER_TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
 
 
 @dataclass(kw_only=True)
@@ -40,21 +43,30 @@ class Options:
 
 
 def main(options: Options) -> None:
-    """Load the models, then serve until a signal; finish the questions under way."""
+    """Load the models, then serve until a signal; finish the questions under way.
+
+    Raises:
+        InputError: the key has a character that a bearer token cannot have.
+    """
     databases = find_databases(options.databases)
+    key = _key(options.server_key_env)
     for package in ("fastapi", "uvicorn", "prometheus_client"):
         if not importlib.util.find_spec(package):
             raise InputError(f"serving needs {package}; pip install -e .[serve]")
     with tempfile.TemporaryDirectory(prefix="slmsql-") as uploads:
-        _serve(Service(options.service), databases, Path(uploads), options)
+        _serve(Service(options.service), databases, Path(uploads), key, options)
 
 
-def _serve(service: Service, databases: dict[str, Path], uploads: Path, options: Options) -> None:
+def _serve(
+    service: Service, databases: dict[str, Path], uploads: Path, key: str, options: Options
+) -> None:
     import uvicorn
     from fastapi import FastAPI
 
     from inference.server.admission import Admission
+    from inference.server.connections import connection_class
     from inference.server.routes import Site, build_app
+    from inference.server.uploaded_schema import UploadedSchemas
 
     admission = Admission(
         concurrent=options.concurrent, waiting=options.waiting, seconds=options.answer_seconds
@@ -67,16 +79,27 @@ def _serve(service: Service, databases: dict[str, Path], uploads: Path, options:
         await asyncio.to_thread(admission.close)
         await asyncio.to_thread(service.close)
 
-    key = os.environ.get(options.server_key_env, "")
-    site = Site(service, databases, uploads, admission, key)
+    site = Site(service, databases, UploadedSchemas(uploads), admission, key)
     uvicorn.run(
         build_app(site, lifespan),
         host=options.host,
         port=options.port,
         log_level="warning",
         timeout_graceful_shutdown=30,
-        limit_concurrency=4 * (options.concurrent + options.waiting),
+        http=connection_class(),
+        ws="none",
     )
+
+
+def _key(variable: str) -> str:
+    """The key of this variable; empty if it is not set."""
+    key = os.environ.get(variable, "")
+    if key and not BEARER_TOKEN.fullmatch(key):
+        raise InputError(
+            f"{variable} may contain only letters of ASCII, digits and -._~+/, with = at the end, "
+            "as bearer tokens do (RFC 6750)"
+        )
+    return key
 
 
 def find_databases(folder: Path) -> dict[str, Path]:

@@ -7,8 +7,8 @@ import pytest
 
 from inference.server.reply import cell, table_text
 from slmsql.execution import Executor, Statement
+from tests.running_server import ANSWERS, ROOT, answer
 from tests.stand_in import Server
-from tests.test_server import ANSWERS, ROOT, answer
 
 
 @pytest.fixture(scope="module")

@@ -1,56 +1,22 @@
 """The server as a user starts it, asked properly, badly and by many at once."""
 
 import hashlib
+import random
 import re
-import signal
-import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from contextlib import closing
 
-import httpx
 import pytest
 
 from slmsql.execution import create_database
-from tests.stand_in import Server, choice
-
-ROOT = Path(__file__).parent.parent
-SHOP = """
-CREATE TABLE artist (id INTEGER PRIMARY KEY, name TEXT);
-CREATE TABLE album (id INTEGER PRIMARY KEY, title TEXT, artist_id INTEGER REFERENCES artist (id));
-INSERT INTO artist VALUES (1, 'AC/DC'), (2, '<b>Bold</b>');
-INSERT INTO album VALUES (1, 'Rock', 1), (2, 'Restless', 1), (3, 'Quiet', 2);
-"""
-# What the model answers, by a word of the question.
-ANSWERS = {
-    "albums": [
-        "SELECT name, count(*) AS albums FROM artist JOIN album ON artist.id = artist_id"
-        " GROUP BY name ORDER BY name"
-    ],
-    "doubt": ["SELECT count(*) FROM album", "SELECT count(*) FROM artist"],
-    "broken": ["SELECT nam FROM artist"],
-    "delete": [
-        "DELETE FROM artist",
-        "DROP TABLE artist",
-        "ATTACH '/tmp/x' AS y",
-        "PRAGMA writable_schema = 1",
-    ],
-    "endless": ["WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n"],
-    "nothing": [""],
-    "odd": ["SELECT x'00ff', NULL, 9007199254740993, 9e999, 'a' || char(0) || 'b'"],
-}
-
-
-def answer(body):
-    text = body["messages"][-1]["content"]
-    if "slow" in text:
-        time.sleep(1.5)
-    word = next((word for word in ANSWERS if word in text), "albums")
-    sql = [ANSWERS[word][n % len(ANSWERS[word])] for n in range(body["n"])]
-    return {"choices": [choice(f"<think>\nx\n</think>\n<answer>\n{query}\n") for query in sql]}
+from tests.running_server import ROOT, SHOP, answer, start, stop, wait_until
+from tests.stand_in import Server
 
 
 @pytest.fixture(scope="module")
@@ -67,52 +33,6 @@ def databases(tmp_path_factory):
     create_database(folder / "shop.sqlite", SHOP)
     create_database(folder / "other" / "other.sqlite", "CREATE TABLE t (a TEXT)")
     return folder
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-def start(model, databases, *words, **environment):
-    port = free_port()
-    command = [sys.executable, "inference/serve.py", "--model", "m", "--endpoints", model.url]
-    command += ["--databases", str(databases), "--port", str(port), "--retries", "0", *words]
-    process = subprocess.Popen(
-        command,
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), **environment},
-    )
-    line = process.stdout.readline()
-    assert line.startswith("http://"), process.stderr.read()
-    client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30)
-    wait_until(lambda: healthy(client))
-    return process, client
-
-
-def healthy(client):
-    try:
-        return client.get("/health").status_code == 200
-    except httpx.TransportError:
-        return False
-
-
-def wait_until(holds):
-    for _ in range(200):
-        if holds():
-            return
-        time.sleep(0.05)
-    raise AssertionError("it did not come about in 10 s")
-
-
-def stop(process):
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=30)
-    return process.returncode
 
 
 @pytest.fixture(scope="module")
@@ -324,6 +244,70 @@ def test_an_unreachable_model_is_status_502(databases):
     assert response.status_code == 502
     assert "status 500" in response.json()["detail"]
     stop(process)
+
+
+BREAKING = ("garbage", "empty", "cut", "deleted", "replaced", "log appears", "locked")
+
+
+def damage(path, how):
+    """Do to a database what a careless owner does; the server may be reading it."""
+    if how == "garbage":
+        path.write_bytes(random.Random(0).randbytes(5000))
+    elif how == "empty":
+        path.write_bytes(b"")
+    elif how == "cut":
+        path.write_bytes(path.read_bytes()[:5000])
+    elif how == "deleted":
+        path.unlink()
+    elif how == "replaced":
+        create_database(path, SHOP + "INSERT INTO artist VALUES (3, 'New');")
+    elif how == "log appears":
+        path.with_name(path.name + "-wal").write_bytes(b"x")
+    else:
+        with closing(sqlite3.connect(path, timeout=0)) as writer:
+            writer.executescript("BEGIN EXCLUSIVE; INSERT INTO artist VALUES (9, 'x');")
+            time.sleep(0.05)
+
+
+def repair(path):
+    path.with_name(path.name + "-wal").unlink(missing_ok=True)
+    create_database(path, SHOP)
+
+
+@pytest.mark.slow
+def test_the_server_outlives_broken_replaced_and_locked_databases(model, tmp_path):
+    """300 questions over 20 databases, half of which are damaged meanwhile, and 100 schemas."""
+    paths = [tmp_path / f"shop{n}.sqlite" for n in range(20)]
+    for path in paths:
+        create_database(path, SHOP)
+    process, client = start(model, tmp_path, "--answer_seconds", "30")
+
+    def status(number):
+        if number % 4 == 3:
+            schema = {"database": None, "ddl": f"CREATE TABLE t{number} (a)"}
+            return ask(client, f"albums {number}", **schema).status_code
+        return ask(client, f"albums {number}", database=f"shop{number % 20}").status_code
+
+    with ThreadPoolExecutor(8) as threads:
+        statuses = threads.map(status, range(400))
+        for number in range(40):
+            path = paths[2 * (number % 10)]
+            damage(path, BREAKING[number % len(BREAKING)])
+            time.sleep(0.05)
+            repair(path)
+        counts = Counter(statuses)
+    assert set(counts) <= {200, 503}  # its answer, or "the database cannot be read now"
+    assert counts[200] >= 200
+    for path in paths:
+        repair(path)
+    assert [status(number) for number in range(20)] == [200] * 20
+    damage(paths[0], "garbage")
+    refused = ask(client, "albums", database="shop0")
+    assert refused.json() == {"detail": "the database cannot be read now"}
+    listed = {database["name"]: database for database in client.get("/api/databases").json()}
+    assert listed["shop0"]["error"] == "the database cannot be read now"
+    assert client.get("/health").status_code == 200
+    assert stop(process) == 0
 
 
 def test_a_folder_without_databases_is_one_line(model, tmp_path):

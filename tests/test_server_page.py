@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.running_server import ROOT, start, stop
 from tests.stand_in import Server, choice
-from tests.test_server import ROOT, start, stop
 
 pytest.importorskip("websockets")
 from tests.browser import NO_BROWSER, Browser, find_browser

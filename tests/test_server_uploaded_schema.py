@@ -1,11 +1,18 @@
 """A schema as text becomes a database of our own making; nothing of the text is run."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from inference.server import uploaded_schema
-from inference.server.uploaded_schema import database_from_ddl
+from inference.server.uploaded_schema import UploadedSchemas
 from slmsql.errors import InputError
 from slmsql.schema.reading import read_schema
+
+
+def database_from_ddl(ddl, folder):
+    with UploadedSchemas(folder).database(ddl) as path:
+        return path
 
 
 def tables(ddl, folder):
@@ -43,6 +50,34 @@ def test_the_oldest_files_are_removed(tmp_path, monkeypatch):
     monkeypatch.setattr(uploaded_schema, "MOST_FILES", 3)
     paths = [database_from_ddl(f"CREATE TABLE t{n} (a)", tmp_path) for n in range(5)]
     assert sorted(tmp_path.iterdir()) == sorted(paths[2:])
+
+
+def test_a_file_in_use_is_never_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr(uploaded_schema, "MOST_FILES", 3)
+    uploads = UploadedSchemas(tmp_path)
+    with uploads.database("CREATE TABLE t (a)") as path, uploads.database("CREATE TABLE t (a)"):
+        for number in range(5):
+            with uploads.database(f"CREATE TABLE t{number} (a)"):
+                assert path.exists()
+    with uploads.database("CREATE TABLE u (a)"):
+        assert not path.exists()  # now it is the oldest
+
+
+def test_many_threads_may_ask_for_the_same_schema(tmp_path):
+    uploads = UploadedSchemas(tmp_path)
+
+    def read(_):
+        with uploads.database("CREATE TABLE t (a)") as path:
+            return path.stat().st_ino
+
+    with ThreadPoolExecutor(8) as threads:
+        assert len(set(threads.map(read, range(40)))) == 1
+
+
+def test_the_error_for_a_bad_schema_names_no_path(tmp_path):
+    with pytest.raises(InputError, match="reserved") as caught:
+        database_from_ddl("CREATE TABLE sqlite_x (a INT)", tmp_path)
+    assert str(tmp_path) not in str(caught.value)
 
 
 @pytest.mark.parametrize(

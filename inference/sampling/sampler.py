@@ -57,6 +57,8 @@ class Completed:
     error: str | None = None
     temporary: bool = False
     """Whether a retry may succeed: yes if a server is down, no if the prompt is too long."""
+    fatal: bool = False
+    """Whether other requests will meet the same error: a wrong API key, a server that is gone."""
 
 
 class Sampler(Protocol):

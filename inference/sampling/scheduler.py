@@ -9,11 +9,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
+from itertools import count
 
 from inference.sampling.sampler import Completed, Request, Sample, Sampler, SamplingParams, seed_of
 from slmsql.consistency.candidates import Candidate, CandidateSet, run_candidates
 from slmsql.consistency.revision import repair_prompt
 from slmsql.consistency.voting import COUNTING, VotingRules, group_by_result, is_decided
+from slmsql.errors import InputError
 from slmsql.execution import Executor, Status
 from slmsql.files import Record
 from slmsql.prompt.answer import parse
@@ -21,6 +23,9 @@ from slmsql.prompt.build import Messages
 from slmsql.questions.question import Question
 
 WINDOW = 512  # questions in flight: enough to keep a large GPU busy, few enough for memory
+
+# Numbers the questions of this process, so that no two requests have the same key.
+_numbers = count(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +55,11 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class SampledQuestion:
-    """A question with its executed candidates; with an `error` it has none and can be retried."""
+    """A question with its executed candidates.
+
+    With an `error` it is incomplete and can be asked again. With a `refusal` it is final: the model
+    does not take its prompt.
+    """
 
     task: Task
     candidate_set: CandidateSet
@@ -59,14 +68,21 @@ class SampledQuestion:
     seconds: float
     """The sampler's time for its requests, summed."""
     error: str | None = None
+    cause: Exception | None = None
+    """What running the SQL raised, such as for a database that is damaged."""
+    fatal: bool = False
+    """Whether other questions will meet the same error, such as after a wrong API key."""
+    refusal: str | None = None
+    """Why there is no completion, such as because the prompt is too long."""
 
     def as_record(self) -> Record:
-        """One line of `candidates.jsonl`."""
-        return self.candidate_set.as_record() | {
+        """One line of `candidates.jsonl`; `refused` only if the model refused the prompt."""
+        record = self.candidate_set.as_record() | {
             "prompt_tokens": self.prompt_tokens,
             "tokens": self.tokens,
             "seconds": round(self.seconds, 3),
         }
+        return record | {"refused": self.refusal} if self.refusal else record
 
 
 @dataclass(slots=True)
@@ -75,7 +91,7 @@ class _QuestionInFlight:
 
     task: Task
     number: int
-    """Counts the questions of the scheduler: two tasks may have the same question."""
+    """Tells two tasks with the same question apart."""
     candidates: list[Candidate] = field(default_factory=list)
     repairs: dict[str, int] = field(default_factory=dict)
     """Index of the candidate that each pending repair request replaces."""
@@ -83,6 +99,9 @@ class _QuestionInFlight:
     tokens: int = 0
     seconds: float = 0.0
     error: str | None = None
+    cause: Exception | None = None
+    fatal: bool = False
+    refusal: str | None = None
     exhausted: bool = False
     """No further sample can succeed, such as after a prompt that is too long."""
 
@@ -104,6 +123,19 @@ class _QuestionInFlight:
             tuple(candidates),
             first_round=plan.round_size if stops_early else None,
         )
+
+
+_Then = Callable[[_QuestionInFlight, str, CandidateSet], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Execution:
+    """SQL that runs, and what happens with its results."""
+
+    question: _QuestionInFlight
+    key: str
+    """Of the request that gave the SQL."""
+    then: _Then
 
 
 def draw(tasks: Iterable[Task], sampler: Sampler, executor: Executor) -> Iterator[SampledQuestion]:
@@ -134,9 +166,8 @@ class _Scheduler:
         self._executor = executor
         self._threads = threads
         self._sampling: dict[str, _QuestionInFlight] = {}
-        self._running: dict[Future[list[CandidateSet]], Callable[[CandidateSet], None]] = {}
+        self._running: dict[Future[CandidateSet], _Execution] = {}
         self._in_flight = 0
-        self._started = 0
         self._done: deque[SampledQuestion] = deque()
 
     def run(self) -> Iterator[SampledQuestion]:
@@ -153,8 +184,7 @@ class _Scheduler:
     def _fill(self) -> None:
         while self._in_flight < WINDOW and (task := next(self._tasks, None)) is not None:
             self._in_flight += 1
-            self._started += 1
-            self._request_round(_QuestionInFlight(task, self._started))
+            self._request_round(_QuestionInFlight(task, next(_numbers)))
 
     def _request_round(self, question: _QuestionInFlight) -> None:
         start = len(question.candidates)
@@ -170,32 +200,32 @@ class _Scheduler:
         self._sampler.submit(request)
 
     def _take(self, completed: Completed) -> None:
-        question = self._sampling.pop(completed.key)
+        question = self._sampling.pop(completed.key, None)
+        if question is None:  # it belongs to a run of the scheduler that an error ended
+            return
         question.prompt_tokens += completed.prompt_tokens
         question.tokens += sum(sample.tokens for sample in completed.samples)
         question.seconds += completed.seconds
+        if completed.key in question.repairs:  # if it failed, the candidate stays as it is
+            self._execute(question, completed, self._replace_repaired)
+            return
         if completed.error and completed.temporary:
-            question.error = completed.error
+            question.error, question.fatal = completed.error, completed.fatal
+        elif completed.error:
+            question.exhausted = True
+            if not question.candidates and not completed.samples:
+                question.refusal = completed.error
+        self._execute(question, completed, self._add_candidates)
+
+    def _execute(self, question: _QuestionInFlight, completed: Completed, then: _Then) -> None:
+        future = self._threads.submit(self._executed, question, completed)
+        self._running[future] = _Execution(question, completed.key, then)
+
+    def _executed(self, question: _QuestionInFlight, completed: Completed) -> CandidateSet:
         candidates = [_candidate(sample) for sample in completed.samples]
         if completed.error and not completed.temporary:
             candidates.append(Candidate(None, status=Status.ERROR, error=completed.error))
-            question.exhausted = True
-        if completed.key in question.repairs:
-            key = completed.key
-            self._execute(
-                question, candidates, lambda ran: self._replace_repaired(question, key, ran)
-            )
-        else:
-            self._execute(question, candidates, lambda ran: self._add_candidates(question, ran))
-
-    def _execute(
-        self,
-        question: _QuestionInFlight,
-        candidates: Sequence[Candidate],
-        then: Callable[[CandidateSet], None],
-    ) -> None:
-        future = self._threads.submit(run_candidates, [question.as_set(candidates)], self._executor)
-        self._running[future] = then
+        return run_candidates([question.as_set(candidates)], self._executor)[0]
 
     def _collect(self) -> None:
         """Take the results of finished executions; wait for one if nothing is being sampled."""
@@ -203,9 +233,16 @@ class _Scheduler:
         if not self._running:
             return
         for future in wait(self._running, patience, FIRST_COMPLETED).done:
-            self._running.pop(future)(future.result()[0])
+            execution = self._running.pop(future)
+            question = execution.question
+            try:
+                ran = future.result()
+            except Exception as error:  # it belongs to this question: the others go on
+                question.error, question.cause = _description(error), error
+                ran = question.as_set(())
+            execution.then(question, execution.key, ran)
 
-    def _add_candidates(self, question: _QuestionInFlight, ran: CandidateSet) -> None:
+    def _add_candidates(self, question: _QuestionInFlight, _key: str, ran: CandidateSet) -> None:
         start = len(question.candidates)
         question.candidates += ran.candidates
         if question.plan.repair and not question.exhausted:
@@ -248,8 +285,15 @@ class _Scheduler:
                 tokens=question.tokens,
                 seconds=question.seconds,
                 error=question.error,
+                cause=question.cause,
+                fatal=question.fatal,
+                refusal=question.refusal,
             )
         )
+
+
+def _description(error: Exception) -> str:
+    return str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
 
 
 def _candidate(sample: Sample) -> Candidate:

@@ -1,24 +1,25 @@
 """The server's routes: requests are bounded in size, replies are plain JSON."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+import sqlite3
+import sys
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from hmac import compare_digest
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, HTTPException, Request, Response
+from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from inference.server.admission import Admission, Busy
 from inference.server.reply import reply_record
-from inference.server.service import Service, make_question
-from inference.server.uploaded_schema import database_from_ddl
+from inference.server.service import Reply, Service, make_question
+from inference.server.uploaded_schema import UploadedSchemas
 from slmsql.errors import InputError
 from slmsql.files import Record
-from slmsql.questions.question import Question
 from slmsql.schema.reading import read_schema
 
 PAGE = Path(__file__).parent / "page"
@@ -31,6 +32,8 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
+# What a database that is missing, damaged or being written raises.
+DATABASE_ERRORS = (InputError, OSError, sqlite3.Error)
 
 
 class AskRequest(BaseModel):
@@ -48,45 +51,101 @@ class AskRequest(BaseModel):
     evidence: Annotated[str, Field(max_length=4000, description="a hint, as in BIRD")] = ""
 
 
+class Problem(BaseModel):
+    """Why there is no answer."""
+
+    detail: str
+
+
+class UnreadableDatabase(Exception):
+    """The database of a question is missing, damaged or being written."""
+
+
+STATUSES: dict[int | str, dict[str, Any]] = {
+    400: {"model": Problem, "description": "the body is not JSON"},
+    401: {"model": Problem, "description": "the key is missing or wrong"},
+    411: {"model": Problem, "description": "there is no Content-Length"},
+    413: {"model": Problem, "description": "the body is too large"},
+    422: {"model": Problem, "description": "a field is missing or wrong"},
+    502: {"model": Problem, "description": "the model gave no answer"},
+    503: {"model": Problem, "description": "the queue is full, or the database cannot be read"},
+    504: {"model": Problem, "description": "no answer within the time limit"},
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
     """Everything that the routes need."""
 
     service: Service
     databases: Mapping[str, Path]
-    uploads: Path
-    """Folder for the databases made from schemas that clients send."""
+    uploads: UploadedSchemas
     admission: Admission
     key: str
     """The key that /api requires; empty: none."""
 
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+Handler = Callable[[Request], Awaitable[Response]]
 
 
 def build_app(site: Site, lifespan: Lifespan | None = None) -> FastAPI:
     """The application, without FastAPI's documentation pages, which load scripts from elsewhere."""
     app = FastAPI(title="Text to SQL", docs_url=None, redoc_url=None, lifespan=lifespan)
-    app.middleware("http")(_limit_body)
+
+    @app.middleware("http")
+    async def check(request: Request, handle: Handler) -> Response:
+        """Refuse what can be refused before the body is read; set the headers of each response."""
+        response = _refusal(request, site.key) or await handle(request)
+        response.headers.update(HEADERS)
+        return response
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_request: Request, error: RequestValidationError) -> Response:
+        return _problem(422, _complaint(error))
+
     _add_pages(app)
     _add_state(app, site)
     _add_api(app, site)
     return app
 
 
-async def _limit_body(
-    request: Request, handle: Callable[[Request], Awaitable[Response]]
-) -> Response:
-    """Refuse a body over the limit before it is read, and set the headers of every response."""
+def _refusal(request: Request, key: str) -> Response | None:
     size = request.headers.get("content-length", "")
-    if request.method == "POST" and not size.isdigit():
-        response: Response = JSONResponse({"detail": "Content-Length is required"}, 411)
-    elif size.isdigit() and int(size) > BODY_BYTES:
-        response = JSONResponse({"detail": f"the body may have at most {BODY_BYTES} bytes"}, 413)
-    else:
-        response = await handle(request)
-    response.headers.update(HEADERS)
-    return response
+    has_size = size.isascii() and size.isdigit() and len(size) <= 20
+    # Not request.url: that is made from the Host header too, which the client chooses.
+    if key and request.scope["path"].startswith("/api") and not _has_key(request, key):
+        return _problem(401, "this server requires a key", {"WWW-Authenticate": "Bearer"})
+    if request.method == "POST" and not has_size:
+        return _problem(411, "Content-Length is required")
+    if has_size and int(size) > BODY_BYTES:
+        return _problem(413, f"the body may have at most {BODY_BYTES} bytes")
+    return None
+
+
+def _has_key(request: Request, key: str) -> bool:
+    """Whether the request has the key as a bearer token (RFC 6750)."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return scheme.lower() == "bearer" and compare_digest(token.strip().encode(), key.encode())
+
+
+def _complaint(error: RequestValidationError) -> str:
+    """What is wrong with a request, in words of ours: its own may not be text that can be sent."""
+    fields = AskRequest.model_fields
+    complaints = []
+    for fault in error.errors():
+        name = next((part for part in fault["loc"][1:] if part in fields), None)
+        if fault["type"] == "extra_forbidden":
+            complaints.append(f"an unknown field; the fields are {', '.join(fields)}")
+        elif fault["type"] == "json_invalid":
+            complaints.append("the body is not valid JSON")
+        else:
+            complaints.append(f"{name or 'the body'}: {fault['msg']}")
+    return "; ".join(dict.fromkeys(complaints))
+
+
+def _problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
+    return JSONResponse({"detail": detail}, status, headers=headers)
 
 
 def _add_pages(app: FastAPI) -> None:
@@ -102,37 +161,34 @@ def _file(path: Path) -> Callable[[], FileResponse]:
 
 
 def _add_state(app: FastAPI, site: Site) -> None:
-    @app.get("/health")
-    def health() -> JSONResponse:
+    # Both are coroutines, so that they answer while every thread is busy.
+    @app.get("/health", responses={503: {"description": "the model has failed"}})
+    async def health() -> JSONResponse:
         """Whether the server can answer questions."""
         alive = site.service.is_alive
         return JSONResponse({"status": "ok" if alive else "stopped"}, 200 if alive else 503)
 
-    @app.get("/metrics")
-    def metrics() -> PlainTextResponse:
+    @app.get("/metrics", response_class=PlainTextResponse)
+    async def metrics() -> PlainTextResponse:
         """Counts since the start, in Prometheus's text format."""
         return PlainTextResponse(site.admission.metrics())
 
 
 def _add_api(app: FastAPI, site: Site) -> None:
-    def authorised(request: Request) -> None:
-        given = request.headers.get("authorization", "").removeprefix("Bearer ")
-        if site.key and not compare_digest(given.encode(), site.key.encode()):
-            raise HTTPException(401, "this server requires a key")
-
-    @app.get("/api/databases", dependencies=[Depends(authorised)])
+    @app.get("/api/databases", responses={401: STATUSES[401]})
     def databases() -> list[Record]:
         """The databases that can be asked about, with their tables."""
         return [_description(name, path) for name, path in site.databases.items()]
 
-    @app.post("/api/ask", dependencies=[Depends(authorised)])
+    @app.post("/api/ask", responses=STATUSES)
     async def ask(ask_request: AskRequest) -> Record:
         """The SQL of a question, its rows, and how it was decided."""
         try:
-            question = await asyncio.to_thread(_question, ask_request, site)
-            reply = await site.admission.run(site.service.ask, question)
+            reply = await site.admission.run(lambda asked: _answer(asked, site), ask_request)
         except InputError as error:
             raise HTTPException(422, str(error)) from error
+        except UnreadableDatabase as error:
+            raise HTTPException(503, "the database cannot be read now") from error
         except Busy as error:
             raise HTTPException(503, str(error), headers={"Retry-After": "5"}) from error
         except TimeoutError as error:
@@ -143,21 +199,45 @@ def _add_api(app: FastAPI, site: Site) -> None:
         return reply_record(reply)
 
 
-def _question(ask_request: AskRequest, site: Site) -> Question:
-    text, evidence = ask_request.question, ask_request.evidence
+def _answer(ask_request: AskRequest, site: Site) -> Reply:
+    """The answer to a request.
+
+    Raises:
+        InputError: the request is wrong.
+        UnreadableDatabase: the server's database is missing, damaged or being written.
+        RuntimeError: the sampler gave no answer.
+    """
+    with _database(ask_request, site) as (database, name):
+        question = make_question(ask_request.question, database, name, ask_request.evidence)
+        try:
+            return site.service.ask(question)
+        except DATABASE_ERRORS as error:
+            print(f"{name}: {error}", file=sys.stderr, flush=True)
+            raise UnreadableDatabase from error
+
+
+@contextmanager
+def _database(ask_request: AskRequest, site: Site) -> Iterator[tuple[Path, str]]:
+    """The file and the name of the database that a request asks about."""
     if (ask_request.database is None) == (ask_request.ddl is None):
         raise InputError("give either the name of a database or a schema as ddl")
     if ask_request.ddl is not None:
-        path = database_from_ddl(ask_request.ddl, site.uploads)
-        return make_question(text, path, "schema", evidence)
+        with site.uploads.database(ask_request.ddl) as path:
+            yield path, "schema"
+        return
     name = ask_request.database or ""
     if name not in site.databases:
-        raise InputError(f"no database {name!r}; there are {', '.join(site.databases)}")
-    return make_question(text, site.databases[name], name, evidence)
+        raise InputError(f"there is no such database; there are {', '.join(site.databases)}")
+    yield site.databases[name], name
 
 
 def _description(name: str, path: Path) -> dict[str, Any]:
-    tables = read_schema(path, sample_values=0).tables
+    """A database with its tables; one that cannot be read has none, and says so."""
+    try:
+        tables = read_schema(path, sample_values=0).tables
+    except DATABASE_ERRORS as error:
+        print(f"{name}: {error}", file=sys.stderr, flush=True)
+        return {"name": name, "tables": [], "error": "the database cannot be read now"}
     return {
         "name": name,
         "tables": [

@@ -103,6 +103,7 @@ class Service:
 
         Raises:
             RuntimeError: the sampler gave no answer.
+            InputError, OSError, sqlite3.Error: the database is missing, damaged or being written.
         """
         start = time.monotonic()
         prompt = self._options.prompt
@@ -147,7 +148,7 @@ class Service:
 def _sampled(dispatcher: Dispatcher, task: Task) -> SampledQuestion:
     sampled = dispatcher.ask(task).result()
     if sampled.error:
-        raise RuntimeError(sampled.error)
+        raise sampled.cause or RuntimeError(sampled.error)
     return sampled
 
 

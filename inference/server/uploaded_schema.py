@@ -5,7 +5,10 @@ triggers, inserts, expressions) never reaches SQLite.
 """
 
 import re
+import threading
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
 
@@ -18,28 +21,66 @@ from slmsql.sql.parsing import parse_statements
 
 MOST_TABLES = 200
 MOST_COLUMNS = 2000  # of all tables together; SQLite allows 2,000 in one
-MOST_FILES = 500  # databases kept on disk; the oldest are removed
+MOST_FILES = 500  # databases kept on disk; the oldest that are not in use are removed
 NAME_LENGTH = 100
 TYPE = re.compile(r"[A-Za-z][A-Za-z0-9_ ]*(\([0-9, ]*\))?")
 
 
-def database_from_ddl(ddl: str, folder: Path) -> Path:
-    """Make an empty database with the tables of the text; the same text gives the same file.
+class UploadedSchemas:
+    """The databases made from schemas that clients send; any thread may ask for one.
 
-    Raises:
-        InputError: the text cannot be parsed, has no table, or has too many tables or columns.
+    Args:
+        folder: where the files are.
     """
-    path = folder / f"{blake2b(ddl.encode(errors='replace'), digest_size=12).hexdigest()}.sqlite"
-    if not path.exists():
-        create_database(path, Schema(tuple(_tables(ddl))).text())
-        _remove_oldest(folder)
-    return path
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._in_use: Counter[Path] = Counter()
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def database(self, ddl: str) -> Iterator[Path]:
+        """An empty database with the tables of the text; it is not removed within the `with`.
+
+        The same text gives the same file.
+
+        Raises:
+            InputError: the text cannot be parsed, has no table, has too many tables or columns, or
+                SQLite refuses a name.
+        """
+        digest = blake2b(ddl.encode(errors="replace"), digest_size=12).hexdigest()
+        path = self._folder / f"{digest}.sqlite"
+        with self._lock:
+            self._in_use[path] += 1
+        try:
+            self._make(path, ddl)
+            yield path
+        finally:
+            with self._lock:
+                self._in_use[path] -= 1
+                self._in_use += Counter()  # drops those that nobody uses
+
+    def _make(self, path: Path, ddl: str) -> None:
+        if path.exists():
+            return
+        script = Schema(tuple(_tables(ddl))).text()
+        with self._lock:
+            if not path.exists():  # another thread may have made it meanwhile
+                _create(path, script)
+                self._remove_oldest()
+
+    def _remove_oldest(self) -> None:
+        files = sorted(self._folder.glob("*.sqlite"), key=lambda file: file.stat().st_mtime_ns)
+        for file in files[:-MOST_FILES]:
+            if file not in self._in_use:
+                file.unlink(missing_ok=True)
 
 
-def _remove_oldest(folder: Path) -> None:
-    files = sorted(folder.glob("*.sqlite"), key=lambda file: file.stat().st_mtime_ns)
-    for file in files[:-MOST_FILES]:
-        file.unlink(missing_ok=True)
+def _create(path: Path, script: str) -> None:
+    try:
+        create_database(path, script)
+    except InputError as error:  # its message names the path, which is not for clients
+        raise InputError(f"SQLite refuses the schema: {error.__cause__}") from error
 
 
 def _tables(ddl: str) -> list[Table]:

@@ -23,11 +23,8 @@ async function call(path, body) {
   return content;
 }
 
-// `detail` is a sentence of this server's, or FastAPI's list of invalid fields.
 function errorMessage(detail, status) {
-  if (typeof detail === "string") return detail;
-  if (Array.isArray(detail)) return detail.map((field) => field.msg).join("; ");
-  return `the server returned the error ${status}`;
+  return typeof detail === "string" ? detail : `the server returned the error ${status}`;
 }
 
 function showError(message) {
