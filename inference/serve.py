@@ -49,7 +49,7 @@ def main(options: Options) -> None:
         InputError: the key has a character that a bearer token cannot have.
     """
     databases = find_databases(options.databases)
-    key = _key(options.server_key_env)
+    key = check_key(options.server_key_env)
     for package in ("fastapi", "uvicorn", "prometheus_client"):
         if not importlib.util.find_spec(package):
             raise InputError(f"serving needs {package}; pip install -e .[serve]")
@@ -91,8 +91,12 @@ def _serve(
     )
 
 
-def _key(variable: str) -> str:
-    """The key of this variable; empty if it is not set."""
+def check_key(variable: str) -> str:
+    """The key that this environment variable holds; empty if it is not set.
+
+    Raises:
+        InputError: the key has a character that a bearer token cannot have.
+    """
     key = os.environ.get(variable, "")
     if key and not BEARER_TOKEN.fullmatch(key):
         raise InputError(

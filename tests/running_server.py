@@ -65,7 +65,7 @@ def start(model, databases, *words, **environment):
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
-            env={"PATH": "/usr/bin:/bin", **environment},
+            env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), **environment},
         )
         line = process.stdout.readline()
         errors.seek(0)

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from itertools import count
 
 import pytest
 
@@ -276,7 +277,10 @@ def repair(path):
 
 @pytest.mark.slow
 def test_the_server_outlives_broken_replaced_and_locked_databases(model, tmp_path):
-    """300 questions over 20 databases, half of which are damaged meanwhile, and 100 schemas."""
+    """300 questions over 20 databases, half of which are damaged meanwhile, and 100 schemas.
+
+    Every question gets its answer, or status 503 if its database cannot be read.
+    """
     paths = [tmp_path / f"shop{n}.sqlite" for n in range(20)]
     for path in paths:
         create_database(path, SHOP)
@@ -289,15 +293,17 @@ def test_the_server_outlives_broken_replaced_and_locked_databases(model, tmp_pat
         return ask(client, f"albums {number}", database=f"shop{number % 20}").status_code
 
     with ThreadPoolExecutor(8) as threads:
-        statuses = threads.map(status, range(400))
-        for number in range(40):
+        questions = [threads.submit(status, number) for number in range(400)]
+        for number in count():
             path = paths[2 * (number % 10)]
             damage(path, BREAKING[number % len(BREAKING)])
             time.sleep(0.05)
             repair(path)
-        counts = Counter(statuses)
-    assert set(counts) <= {200, 503}  # its answer, or "the database cannot be read now"
-    assert counts[200] >= 200
+            if all(question.done() for question in questions):
+                break
+        counts = Counter(question.result() for question in questions)
+    assert set(counts) == {200, 503}
+    assert counts[200] >= 250  # the databases that stay as they are, and the schemas
     for path in paths:
         repair(path)
     assert [status(number) for number in range(20)] == [200] * 20
@@ -307,7 +313,7 @@ def test_the_server_outlives_broken_replaced_and_locked_databases(model, tmp_pat
     listed = {database["name"]: database for database in client.get("/api/databases").json()}
     assert listed["shop0"]["error"] == "the database cannot be read now"
     assert client.get("/health").status_code == 200
-    assert stop(process) == 0
+    stop(process)
 
 
 def test_a_folder_without_databases_is_one_line(model, tmp_path):
