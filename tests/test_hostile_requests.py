@@ -148,9 +148,9 @@ def test_a_byte_now_and_then_does_not_extend_the_deadline(site, monkeypatch):
             opened.sendall(b"x")
             time.sleep(0.05)
 
-    with served(site()) as port, connect(port, b"GET / HTTP/1.1\r\nX-Slow: ") as slow:
-        with pytest.raises(ConnectionError):
-            send_slowly(slow)
+    half = b"GET / HTTP/1.1\r\nX-Slow: "
+    with served(site()) as port, connect(port, half) as slow, pytest.raises(ConnectionError):
+        send_slowly(slow)
 
 
 def test_a_client_that_does_not_read_its_answer_is_cut_off(monkeypatch):
