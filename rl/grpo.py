@@ -17,7 +17,7 @@ from rewards.watch import make_alarms
 from rl.options import Options, check, validation_rows
 from rl.rollouts import RolloutLog, groups_by_step, rewind
 from rl.rows import pass_rates
-from rl.tokenizer import check_tokenizer, rows_within
+from rl.tokenizer import check_tokenizer, read_completions_whole, rows_within
 from rl.zero_variance import ZeroVarianceFilter, groups_per_update
 from slmsql.cli.config import parse_with_trainer
 from slmsql.errors import run_program
@@ -121,6 +121,7 @@ def train(run: GRPORun, **trainer_arguments: Any) -> None:
         run.model.model_name_or_path, revision=run.model.model_revision
     )
     check_tokenizer(tokenizer, think="format" in run.options.rewards)
+    read_completions_whole(tokenizer)
     run = _without_long_prompts(run, tokenizer)
     with PartialState().main_process_first():
         if PartialState().is_main_process:

@@ -13,6 +13,7 @@ from slmsql.errors import InputError
 from slmsql.files import Record
 from slmsql.match import Match
 from slmsql.training.model_check import check_model
+from slmsql.training.model_options import check_attention, check_precision
 from slmsql.training.rows import read_grpo_rows
 
 if TYPE_CHECKING:
@@ -86,8 +87,9 @@ def check(options: Options, training: "GRPOConfig", model: "ModelConfig") -> lis
         InputError: with what is wrong.
     """
     check_model(model.model_name_or_path)
-    if training.loss_type not in LOSSES:
-        raise InputError(f"unknown loss_type {training.loss_type!r}; expected one of {LOSSES}")
+    check_attention(model)
+    check_precision(training, model)
+    _check_loss(training)
     _set_weights(options, training)
     _check_validation(options, training)
     return rows_of(options.train_file, options)
@@ -115,6 +117,17 @@ def rows_of(file: Path, options: Options) -> list[Record]:
     if "format" in options.rewards:
         check_layout(rows, file)
     return rows
+
+
+def _check_loss(training: "GRPOConfig") -> None:
+    if training.loss_type not in LOSSES:
+        raise InputError(f"unknown loss_type {training.loss_type!r}; expected one of {LOSSES}")
+    ceiling = training.epsilon if training.epsilon_high is None else training.epsilon_high
+    if training.loss_type == "cispo" and ceiling < 1:
+        raise InputError(
+            f"with loss_type cispo, epsilon_high is the largest ratio, not its distance from 1: "
+            f"{ceiling:g} would clip every token; give a value from 1, such as 5"
+        )
 
 
 def _set_weights(options: Options, training: "GRPOConfig") -> None:

@@ -32,6 +32,18 @@ def rows_within(
     return short
 
 
+def read_completions_whole(tokenizer: "PreTrainedTokenizerBase") -> None:
+    """Make TRL hand completions to the rewards as they are.
+
+    If the tokenizer has a `response_template` (or a `response_schema`, as it was called before),
+    TRL parses completions with it and moves the thought out of `content`. The format reward would
+    then be 0 for a perfect answer. The templates are for tool calls, which there are none of here.
+    """
+    for name in ("response_template", "response_schema"):
+        if getattr(tokenizer, name, None) is not None:
+            setattr(tokenizer, name, None)
+
+
 def check_tokenizer(tokenizer: "PreTrainedTokenizerBase", *, think: bool) -> None:
     """Check that prompts can be rendered and, with `think`, that the format reward can be earned.
 

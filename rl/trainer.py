@@ -182,9 +182,26 @@ class ExecutionGRPOTrainer(GRPOTrainer):
         groups = (rewards * weights).sum(dim=1).view(-1, self._group_size)
         variance = [has_variance(group) for group in groups.tolist()]
         self._add_metric("groups/zero_variance", 1 - sum(variance) / len(variance))
+        self._log_same_execution(rewards, variance)
         if self._filter is not None and self._is_training():
             self._filter.record(self.state.global_step + 1, self._group_ids(inputs), variance)
         return variance
+
+    def _log_same_execution(self, rewards: torch.Tensor, variance: Sequence[bool]) -> None:
+        """The share of groups whose rewards differ, but not in execution.
+
+        `scale_rewards: group` divides by the group's own standard deviation. A difference of 0.1 in
+        the format then weighs as much in the loss as one between right and wrong.
+        """
+        if "execution" not in self._reward_names:
+            return
+        execution = rewards[:, self._reward_names.index("execution")]
+        groups = execution.view(-1, self._group_size).tolist()
+        same = [
+            differs and not has_variance(group)
+            for differs, group in zip(variance, groups, strict=True)
+        ]
+        self._add_metric("groups/same_execution", sum(same) / len(same))
 
     def _judged(
         self, inputs: list[Record], completions: list[Completion]

@@ -10,7 +10,12 @@ from slmsql.training import model_check
 
 if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel
-    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import (
+        BitsAndBytesConfig,
+        PretrainedConfig,
+        PreTrainedModel,
+        PreTrainedTokenizerBase,
+    )
     from trl import ModelConfig, SFTConfig
 
 ATTENTION = {"full_attention", "sliding_attention", "chunked_attention"}
@@ -86,19 +91,22 @@ def load_encoder(model: "ModelConfig", training: "SFTConfig") -> Encoder:
 
 
 def load_model(
-    model: "ModelConfig", training: "SFTConfig"
+    model: "ModelConfig", training: "SFTConfig", compute_dtype: str = ""
 ) -> "tuple[PreTrainedModel | PeftModel, PeftConfig | None]":
     """Load the weights; also returns the configuration of a new adapter, if one is to be made.
 
     An adapter folder is loaded on its base model and trained further (Nemo's second phase). It
     keeps its rank and targets: the `lora_*` options do not apply.
 
+    Args:
+        compute_dtype: of the arithmetic on 4-bit weights; empty: the dtype of the other weights.
+
     Raises:
         InputError: the folder is an adapter, and --use_peft is not given.
     """
     from peft import PeftModel, prepare_model_for_kbit_training
     from transformers import AutoModelForCausalLM
-    from trl import get_peft_config, get_quantization_config
+    from trl import get_peft_config
 
     name = str(model.model_name_or_path)
     base = base_of(name)
@@ -107,7 +115,7 @@ def load_model(
         revision=model.model_revision,
         dtype=model.dtype,
         attn_implementation=model.attn_implementation,
-        quantization_config=get_quantization_config(model),
+        quantization_config=_quantization(model, compute_dtype),
         trust_remote_code=training.trust_remote_code,
         **_extra(training),
     )
@@ -118,6 +126,17 @@ def load_model(
     if model.load_in_4bit or model.load_in_8bit:
         loaded = prepare_model_for_kbit_training(loaded, training.gradient_checkpointing)
     return PeftModel.from_pretrained(loaded, name, is_trainable=True), None
+
+
+def _quantization(model: "ModelConfig", compute_dtype: str) -> "BitsAndBytesConfig | None":
+    """TRL's quantisation, whose arithmetic has the dtype of the other weights unless given."""
+    import torch
+    from trl import get_quantization_config
+
+    config = get_quantization_config(model)
+    if config and model.load_in_4bit and compute_dtype:
+        config.bnb_4bit_compute_dtype = getattr(torch, compute_dtype)
+    return config
 
 
 def _extra(training: "SFTConfig") -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from sft.plan import GPUS, PEAK_SHARE
 from slmsql.match import Match
@@ -24,6 +25,9 @@ class Options:
         default=512, metadata={"help": "longest answer to a validation row, in tokens"}
     )
     match: Match = field(default=Match.BIRD, metadata={"help": "when a result is correct"})
+    bnb_4bit_compute_dtype: Literal["", "bfloat16", "float16", "float32"] = field(
+        default="", metadata={"help": "arithmetic on 4-bit weights; default: that of --dtype"}
+    )
     plan: bool = field(
         default=False, metadata={"help": "print what the run will take, without training"}
     )

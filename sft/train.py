@@ -18,6 +18,7 @@ from sft.options import Options
 from slmsql.cli.config import parse_with_trainer
 from slmsql.errors import InputError, run_program
 from slmsql.training.checkpoints import output_folder, resume_from, train_from
+from slmsql.training.model_options import check_attention, check_precision
 from slmsql.training.publish import finish
 from slmsql.training.rows import count_sft_rows, read_grpo_rows
 from slmsql.training.run_record import check_same_run, describe, write_record
@@ -28,9 +29,14 @@ if TYPE_CHECKING:
 
 def main() -> None:
     options, (training, model) = parse_with_trainer(
-        Options, ["trl:SFTConfig", "trl:ModelConfig"], about=__doc__
+        Options, ["trl:SFTConfig", "trl:ModelConfig"], about=__doc__, implied=_implied
     )
     train(options, training, model)
+
+
+def _implied(options: Options) -> list[str]:
+    """A plan needs no GPU, but the trainer's options refuse `bf16` without one."""
+    return ["--use_cpu=true"] if options.plan else []
 
 
 def train(options: Options, training: "SFTConfig", model: "ModelConfig") -> None:
@@ -65,6 +71,9 @@ def check(options: Options, training: "SFTConfig", model: "ModelConfig") -> None
 
     if int(os.environ.get("WORLD_SIZE", "1")) != training.world_size:
         raise InputError("several processes were started, but on the CPU they need --use_cpu true")
+    if not options.plan:  # which may be for another machine
+        check_attention(model)
+        check_precision(training, model)
     if training.eval_strategy == "no" and (options.validation_file or options.eval_data):
         raise InputError("there is data for evaluations but no --eval_strategy steps|epoch")
     for path in filter(None, (options.data, options.eval_data)):
@@ -87,7 +96,7 @@ def make_trainer(options: Options, training: "SFTConfig", model: "ModelConfig") 
     encoder = load_encoder(model, training)
     validation = make_validation(options, training)
     examples, held_out = prepare_both(options, encoder, training)
-    loaded, adapter = load_model(model, training)
+    loaded, adapter = load_model(model, training, options.bnb_4bit_compute_dtype)
     trainer = SFTTrainer(
         model=loaded,
         args=training,

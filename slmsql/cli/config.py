@@ -19,7 +19,7 @@ import json
 import logging
 import sys
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
 from enum import Enum
 from pathlib import Path
@@ -54,6 +54,7 @@ def parse_with_trainer(
     *,
     about: str | None,
     argv: Sequence[str] | None = None,
+    implied: Callable[[T], Sequence[str]] | None = None,
 ) -> tuple[T, tuple[Any, ...]]:
     """Fill a dataclass as `parse` does, and the trainer's dataclasses with the remaining options.
 
@@ -61,6 +62,7 @@ def parse_with_trainer(
 
     Args:
         trainer: the trainer's dataclasses as `module:name`, such as `trl:GRPOConfig`.
+        implied: gives the trainer's options that follow from the program's own.
     """
     parser = parser_of(options, about, note=f"All options of {', '.join(trainer)} work too. ")
     words = _with_file(argv, parser)
@@ -68,7 +70,8 @@ def parse_with_trainer(
         parser.print_help()
         _trainer_options(trainer, ["--help"])  # prints and exits
     parsed, remaining = parser.parse_known_args(words)
-    return _fill(options, parsed, parser), _trainer_options(trainer, remaining)
+    filled = _fill(options, parsed, parser)
+    return filled, _trainer_options(trainer, [*remaining, *(implied(filled) if implied else [])])
 
 
 def load_config(path: Path) -> dict[str, Any]:

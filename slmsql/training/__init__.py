@@ -6,6 +6,7 @@ and the rooms above them; torch, transformers and TRL only inside functions.
 
     rows          reads and checks the rows of both programs
     model_check   finds a missing model in seconds
+    model_options refuses attention that is not installed, and weights too coarse to train
     run_record    `run.json`, and whether a run may resume under the present settings
     checkpoints   when one is complete, which one a run resumes from, which ones are kept
     validation    execution accuracy on held-out questions; samples shows its answers in trackers

@@ -24,7 +24,8 @@ PACKAGES = ("accelerate", "deepspeed", "peft", "slmsql", "torch", "transformers"
 # The settings that decide the weights, of both programs.
 DECISIVE = (
     "model_name_or_path", "use_peft", "lora_r", "lora_alpha", "lora_dropout",
-    "lora_target_modules", "load_in_4bit", "seed", "data_seed", "learning_rate",
+    "lora_target_modules", "load_in_4bit", "bnb_4bit_compute_dtype",
+    "seed", "data_seed", "learning_rate",
     "lr_scheduler_type", "warmup_steps", "weight_decay", "optim",
     "adam_beta1", "adam_beta2", "max_grad_norm", "num_train_epochs", "max_steps",
     "bf16", "fp16", "global_batch", "data_hash",
@@ -32,7 +33,8 @@ DECISIVE = (
     "max_length", "packing",
     # GRPO
     "rewards", "reward_weights", "match", "beta", "loss_type", "epsilon", "epsilon_high",
-    "scale_rewards", "num_generations", "num_iterations", "steps_per_generation",
+    "scale_rewards", "importance_sampling_level", "use_bias_correction_kl",
+    "num_generations", "num_iterations", "steps_per_generation",
     "generation_batch_size", "temperature", "top_p", "top_k", "min_p", "repetition_penalty",
     "max_prompt_length", "max_completion_length", "mask_truncated_completions",
     "skip_zero_variance",
