@@ -1,11 +1,19 @@
 """Every GRPO config parses with the program's own classes and says what its name says."""
 
+import re
+import sys
 from pathlib import Path
 
 import pytest
 
 from rl.options import Options
 from slmsql.cli.config import load_config, parse_with_trainer
+from slmsql.execution import create_database
+from slmsql.files import read_json, write_jsonl
+from slmsql.prompt.build import Layout, PromptSettings, build_prompt
+from slmsql.questions.question import Question
+from slmsql.rows.formats import grpo_row
+from tests.tiny_model import tiny_model
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = sorted((ROOT / "configs" / "rl").glob("*.yaml"))
@@ -58,3 +66,69 @@ def test_the_current_variant_has_no_kl_and_clips_higher():
     _, training, _ = parsed(ROOT / "configs" / "rl" / "current.yaml")
     assert (training.beta, training.loss_type) == (0.0, "dapo")
     assert training.epsilon_high > training.epsilon
+
+
+def test_gspo_and_cispo_differ_from_the_current_variant_in_their_loss_alone():
+    loss = {"epsilon", "epsilon_high", "loss_type", "importance_sampling_level"}
+    current = load_config(ROOT / "configs/rl/current.yaml")
+    for name in ("gspo", "cispo"):
+        variant = load_config(ROOT / f"configs/rl/{name}.yaml")
+        differences = {key for key in variant if variant[key] != current.get(key)}
+        assert differences <= {*loss, "steps_per_generation", "output_dir"}
+
+
+def test_the_published_configs_differ_in_names_and_epochs_alone():
+    texts = set()
+    for path in PUBLISHED:
+        if path.stem.endswith("_merge"):
+            continue
+        backbone = path.stem.removeprefix("slm_sql_")
+        text = path.read_text().replace(backbone, "BACKBONE")
+        texts.add(re.sub(r"GRPO of \S+ with", "GRPO of MODEL with", text))
+    assert len(texts) == 1
+
+
+@pytest.fixture
+def rows(tmp_path):
+    """Files of rows to train on and of others to validate on."""
+    database = tmp_path / "shop" / "shop.sqlite"
+    create_database(database, "CREATE TABLE item (id INTEGER); INSERT INTO item VALUES (1);")
+    files = []
+    for name in ("train", "held"):
+        questions = [
+            Question(f"{name}{n}", f"Item {n}?", "shop", database, gold_sql="SELECT id FROM item")
+            for n in range(32 if name == "train" else 2)
+        ]
+        prompts = [build_prompt(question, PromptSettings()).messages for question in questions]
+        files.append(tmp_path / f"{name}.jsonl")
+        pairs = zip(questions, prompts, strict=True)
+        write_jsonl(files[-1], [grpo_row(q, messages, Layout.THINK) for q, messages in pairs])
+    return files
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["one_gpu", "lora", "gspo", "cispo", PUBLISHED[0].stem])
+def test_a_config_trains_two_steps(name, rows, tmp_path, monkeypatch):
+    """Only what this machine lacks is overridden: model, data, lengths, processes and device."""
+    from rl.grpo import main
+
+    path = ROOT / "configs" / "rl" / f"{name}.yaml"
+    config, (train, held) = load_config(path), rows
+    machine = ["--use_cpu=true", "--use_vllm=false", "--vllm_enable_sleep_mode=false"]
+    model = [f"--model_name_or_path={tiny_model(tmp_path / 'model')}"]
+    data = [f"--train_file={train}", f"--output_dir={tmp_path / 'out'}", "--report_to=none"]
+    lengths = ["--max_steps=2", "--max_completion_length=8", "--save_steps=2", "--workers=1"]
+    if "validation_file" in config:
+        data.append(f"--validation_file={held}")
+        lengths += ["--eval_steps=2", "--validation_samples=2", "--num_generations_eval=2"]
+    if path in PUBLISHED:  # one process in the place of three, and without DeepSpeed's float32 copy
+        machine += ["--per_device_train_batch_size=12", "--dtype=float32"]
+    if name in {"gspo", "cispo"}:
+        machine.append("--dtype=float32")
+    words = ["rl/grpo.py", "--config", str(path), *machine, *model, *data, *lengths]
+    monkeypatch.setattr(sys, "argv", words)
+    main()
+    [state] = (tmp_path / "out").glob("trainer_state.json")
+    logs = read_json(state)["log_history"]
+    assert [log["step"] for log in logs if "loss" in log] == [1, 2]
+    assert all("groups/same_execution" in log for log in logs if "loss" in log)

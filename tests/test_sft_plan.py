@@ -1,10 +1,14 @@
 """The plan agrees with what a run then takes."""
 
+import sys
+from pathlib import Path
+
 import pytest
 
 from slmsql.files import write_jsonl
 from tests.tiny_model import tiny_model
 
+CONFIG = Path(__file__).parent.parent / "configs/sft/slm_sql_qwen2.5_coder_0.5b.yaml"
 SIZES = {
     "hidden_size": 256,
     "intermediate_size": 704,
@@ -119,3 +123,13 @@ def test_packs_are_counted_as_the_trainer_makes_them(words):
     _, training, _ = parsed([*words, "--packing", "true", "--max_length", "100"])
     sizes = packed_sizes([60, 50, 40, 30, 100], training)
     assert sorted(sizes) == [80, 100, 100]
+
+
+def test_a_plan_for_a_gpu_needs_none(words, capsys, monkeypatch):
+    from sft.train import main
+
+    plan = ["--plan", "--plan_zero=2", "--plan_gpus=8", "--attn_implementation=flash_attention_2"]
+    argv = ["sft/train.py", "--config", str(CONFIG), *words[:6], "--eval_rows=4", *plan]
+    monkeypatch.setattr(sys, "argv", argv)  # `bf16: true` as in the config
+    main()
+    assert "memory in all" in capsys.readouterr().out
