@@ -27,7 +27,6 @@ SMALL = {  # what a CPU cannot do, and the size
     "bf16": "false",
     "fp16": "false",
     "dtype": "float32",
-    "attn_implementation": "sdpa",
     "max_length": "400",
     "max_steps": "3",
     "logging_steps": "1",
