@@ -3,8 +3,10 @@
     python scripts/compare.py --runs before=runs/a after=runs/b --output compare.html --json FILE
 
 A run is a folder written by evaluate.py; NAME=FOLDER gives it a name. Each run is compared with the
-first one, question by question, by McNemar's exact test and a paired bootstrap interval of the
-difference. The page lists the questions gained and lost.
+first one, question by question, by McNemar's exact test and two bootstrap intervals of the
+difference: over questions and over databases. With several runs, the p-values are corrected by
+Holm's method. Differences by difficulty have no verdict. The page lists the questions gained and
+lost. Runs on different questions or databases are refused; --different_data true allows them.
 """
 
 from collections.abc import Sequence
@@ -13,17 +15,33 @@ from pathlib import Path
 
 from slmsql.cli.config import parse
 from slmsql.errors import InputError, run_program
-from slmsql.evaluation.statistics import Comparison, compare, mean_interval
+from slmsql.evaluation.statistics import (
+    LEVEL,
+    POINTS,
+    Comparison,
+    holm,
+    interval_over_groups,
+    mean_interval,
+)
 from slmsql.files import Record, write_json, write_text
 from slmsql.page import page
-from slmsql.page.reading import EvaluationRun, read_run, verdicts
-from slmsql.page.runs import run_sections
+from slmsql.page.reading import (
+    EvaluationRun,
+    check_same_data,
+    one_match_mode,
+    read_run,
+    verdicts,
+)
+from slmsql.page.runs import compare_runs, run_sections
 
 
 @dataclass
 class Options:
     runs: list[str] = field(metadata={"help": "two or more folders, each FOLDER or NAME=FOLDER"})
     match: str = field(default="", metadata={"help": "match mode; by default that of the runs"})
+    different_data: bool = field(
+        default=False, metadata={"help": "compare runs on different questions or databases, too"}
+    )
     output: str = field(default="", metadata={"help": "HTML page to write"})
     json: str = field(default="", metadata={"help": "file for the figures"})
 
@@ -34,9 +52,12 @@ class Options:
 
 def main() -> None:
     options = parse(Options, about=__doc__)
-    runs = [read_run(word) for word in options.runs]
-    mode = options.match or _mode(runs)
-    figures = [against(runs[0], run, mode) for run in runs[1:]]
+    runs = one_match_mode([read_run(word) for word in options.runs], options.match)
+    if not options.different_data:
+        check_same_data(runs)
+    mode = str(runs[0].report["match"])
+    figures = [against(runs[0], run) for run in runs[1:]]
+    _add_verdicts(figures)
     for figure in figures:
         print(_lines(runs[0].name, figure, mode))
     if options.json:
@@ -47,9 +68,9 @@ def main() -> None:
         print(f"{options.output}: written")
 
 
-def against(first: EvaluationRun, second: EvaluationRun, mode: str) -> Record:
+def against(first: EvaluationRun, second: EvaluationRun) -> Record:
     """Compare the second run with the first: in total, by difficulty, and by each other metric."""
-    before, after = verdicts(first, mode), verdicts(second, mode)
+    before, after = verdicts(first), verdicts(second)
     if before.keys() != after.keys():
         raise InputError(
             f"{first.name} and {second.name} judge different questions ({len(before)} and "
@@ -57,29 +78,23 @@ def against(first: EvaluationRun, second: EvaluationRun, mode: str) -> Record:
             "the same questions"
         )
     if not before:
-        raise InputError(f"{first.name}: no question was judged in mode {mode!r}")
-    levels = {o["id"]: o["difficulty"] for o in first.outcomes if o["difficulty"]}
+        raise InputError(f"{first.name}: no question was judged")
+    levels = dict.fromkeys(o["difficulty"] for o in first.outcomes if o["id"] in before)
     return {
         "name": second.name,
-        "total": _record(compare(list(before.values()), [after[i] for i in before])),
+        "total": _record(compare_runs(first, second)),
         "by_difficulty": {
-            level: _record(_subset(before, after, [i for i in before if levels.get(i) == level]))
-            for level in dict.fromkeys(levels.get(i, "") for i in before)
-            if level
+            level: _record(compare_runs(first, second, level)) for level in levels if level
         },
         "scores": _scores(first, second),
     }
 
 
-def _mode(runs: Sequence[EvaluationRun]) -> str:
-    modes = sorted({str(run.report["match"]) for run in runs})
-    if len(modes) > 1:
-        raise InputError(f"the runs have different modes {modes}; choose one with --match")
-    return modes[0]
-
-
-def _subset(before: dict[str, bool], after: dict[str, bool], ids: Sequence[str]) -> Comparison:
-    return compare([before[i] for i in ids], [after[i] for i in ids])
+def _add_verdicts(figures: Sequence[Record]) -> None:
+    """Add to each total its p-value by Holm's method and whether the difference is significant."""
+    corrected = holm([figure["total"]["p_value"] for figure in figures])
+    for figure, p_value in zip(figures, corrected, strict=True):
+        figure["total"] |= {"p_value_holm": p_value, "significant": p_value < 1 - LEVEL}
 
 
 def _record(comparison: Comparison) -> Record:
@@ -89,43 +104,60 @@ def _record(comparison: Comparison) -> Record:
         "lost": comparison.lost,
         "difference": round(comparison.difference, 2),
         "interval": comparison.interval.rounded(),
+        "interval_over_databases": comparison.over_databases
+        and comparison.over_databases.rounded(),
         "p_value": comparison.p_value,
-        "significant": comparison.is_significant,
     }
 
 
 def _scores(first: EvaluationRun, second: EvaluationRun) -> Record:
-    """Differences of the other metrics in percentage points, with paired bootstrap intervals."""
+    """Differences of the other metrics in percentage points, with both paired intervals."""
     earlier = {o["id"]: o.get("scores", {}) for o in first.outcomes}
     later = {o["id"]: o.get("scores", {}) for o in second.outcomes}
+    databases = {o["id"]: str(o["db_id"]) for o in first.outcomes}
     differences: Record = {}
     for name in dict.fromkeys(name for scores in earlier.values() for name in scores):
-        gains = [
-            100.0 * (later[question_id][name] - scores[name])
-            for question_id, scores in earlier.items()
-            if name in scores and name in later.get(question_id, {})
-        ]
+        ids = [i for i, s in earlier.items() if name in s and name in later.get(i, {})]
+        gains = [100.0 * (later[i][name] - earlier[i][name]) for i in ids]
         if gains:
-            interval = mean_interval(gains).rounded()
-            mean = round(sum(gains) / len(gains), 2)
-            differences[name] = {"n": len(gains), "difference": mean, "interval": interval}
+            over_databases = interval_over_groups(gains, [databases[i] for i in ids], bounds=POINTS)
+            differences[name] = {
+                "n": len(gains),
+                "difference": round(sum(gains) / len(gains), 2),
+                "interval": mean_interval(gains, bounds=POINTS).rounded(),
+                "interval_over_databases": over_databases and over_databases.rounded(),
+            }
     return differences
 
 
 def _lines(first: str, figure: Record, mode: str) -> str:
     lines = [f"{figure['name']} against {first}, EX ({mode})"]
     for level, change in [("all", figure["total"]), *figure["by_difficulty"].items()]:
-        low, high = change["interval"]
-        verdict = "significant" if change["significant"] else "chance alone can do that"
         lines.append(
-            f"  {level:<12} {change['difference']:+6.1f}  [{low:+.1f}, {high:+.1f}]  "
+            f"  {level:<12} {change['difference']:+6.1f}  {_intervals(change)}  "
             f"gained {change['gained']}, lost {change['lost']} of {change['n']}, "
-            f"p = {change['p_value']:.2g}: {verdict}"
+            f"p = {change['p_value']:.2g}{_verdict(change)}"
         )
     for name, change in figure["scores"].items():
-        low, high = change["interval"]
-        lines.append(f"  {name:<17} {change['difference']:+6.1f}  [{low:+.1f}, {high:+.1f}]")
+        lines.append(f"  {name:<17} {change['difference']:+6.1f}  {_intervals(change)}")
     return "\n".join(lines)
+
+
+def _intervals(change: Record) -> str:
+    """The interval over questions, then, if there are several, the one over databases."""
+    spans = (change["interval"], change["interval_over_databases"])
+    texts = [f"[{span[0]:+.1f}, {span[1]:+.1f}]" for span in spans if span]
+    return ", over databases ".join(texts)
+
+
+def _verdict(change: Record) -> str:
+    """The verdict on a total; nothing for a level, because many levels would give false ones."""
+    if "significant" not in change:
+        return ""
+    verdict = "significant" if change["significant"] else "chance alone can do that"
+    if change["p_value_holm"] == change["p_value"]:
+        return f": {verdict}"
+    return f", corrected {change['p_value_holm']:.2g}: {verdict}"
 
 
 if __name__ == "__main__":

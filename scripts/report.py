@@ -28,7 +28,7 @@ from slmsql.files import Record, read_json, write_text
 from slmsql.page import page, render
 from slmsql.page.curves import line_chart, read_curves
 from slmsql.page.figures import Figure, read_figure
-from slmsql.page.reading import read_run
+from slmsql.page.reading import check_same_data, one_match_mode, read_run
 from slmsql.page.runs import run_sections
 
 
@@ -37,6 +37,12 @@ class Options:
     output: str = field(metadata={"help": "HTML file to write"})
     runs: list[str] = field(
         default_factory=list, metadata={"help": "folders of evaluate.py, or NAME=FOLDER"}
+    )
+    match: str = field(
+        default="", metadata={"help": "match mode of the page; by default that of the runs"}
+    )
+    different_data: bool = field(
+        default=False, metadata={"help": "show runs on different questions or databases, too"}
     )
     stages: str = field(default="", metadata={"help": "JSON file with figures, as described above"})
     curves: list[str] = field(
@@ -61,6 +67,10 @@ def main() -> None:
         sections.append(_stages_section(stages, Path(options.stages)))
     sections += [_training_section(argument) for argument in options.curves]
     runs = [read_run(argument) for argument in options.runs]
+    if runs:
+        runs = one_match_mode(runs, options.match)
+    if not options.different_data:
+        check_same_data(runs)
     sections += run_sections(runs, options.published)
     if notes := stages.get("notes"):
         sections.append(render("notes.html", notes=notes))

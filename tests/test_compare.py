@@ -17,9 +17,9 @@ def program(name, *words):
     )
 
 
-def write_run(folder, right, match="bird"):
+def write_run(folder, right, match="bird", **hashes):
     folder.mkdir()
-    report = {"match": match, "metrics": {}, "by": {}, "left_out_because": {}}
+    report = {"match": match, "metrics": {}, "by": {}, "left_out_because": {}, **hashes}
     report |= {"execution_accuracy": 100 * sum(right) / len(right), "n": len(right)}
     (folder / "report.json").write_text(json.dumps(report))
     blank = {"db_id": "d", "difficulty": "easy", "question": "?", "evidence": "", "sql": "s"}
@@ -64,6 +64,70 @@ def test_runs_that_cannot_be_paired_are_refused(tmp_path, right, match, message)
     assert (result.returncode, message in result.stderr) == (2, True)
 
 
+@pytest.mark.parametrize("key", ["data", "databases"])
+def test_runs_on_other_data_are_refused_with_both_hashes_unless_asked_for(tmp_path, key):
+    runs = [write_run(tmp_path / name, [True, False], **{key: f"hash {name}"}) for name in "ab"]
+    result = program("compare.py", "--runs", *runs)
+    assert result.returncode == 2
+    assert "(hashes hash a and hash b)" in result.stderr
+    assert program("compare.py", "--runs", *runs, "--different_data", "true").returncode == 0
+    page = ("--output", tmp_path / "page.html")
+    assert "hash a and hash b" in program("report.py", "--runs", *runs, *page).stderr
+    result = program("report.py", "--runs", *runs, *page, "--different_data", "true")
+    assert result.returncode == 0, result.stderr
+
+
+def two_modes(folder, bird, strict):
+    """A run whose verdicts are known in two modes; it was scored in mode `bird`."""
+    write_run(folder, bird)
+    outcomes = [json.loads(line) for line in (folder / "outcomes.jsonl").read_text().splitlines()]
+    for outcome, right in zip(outcomes, strict, strict=True):
+        outcome["correct"]["strict"] = right
+    (folder / "outcomes.jsonl").write_text("".join(json.dumps(o) + "\n" for o in outcomes))
+    return folder
+
+
+def test_the_page_shows_the_mode_that_was_asked_for(tmp_path):
+    runs = [
+        two_modes(tmp_path / "before", [True] * 8, [True] * 3 + [False] * 5),
+        two_modes(tmp_path / "after", [True] * 8, [True] * 7 + [False]),
+    ]
+    page = tmp_path / "page.html"
+    words = ("--match", "strict", "--output", page)
+    result = program("compare.py", "--runs", *runs, *words)
+    assert "+50.0" in result.stdout
+    html = page.read_text()
+    assert "match mode “strict”" in html
+    assert "37.5" in html
+    assert "+50.0" in html
+    page.unlink()
+    assert program("report.py", "--runs", *runs, *words).returncode == 0
+    assert "37.5" in page.read_text()
+
+
+def test_a_page_of_runs_in_two_modes_is_refused(tmp_path):
+    runs = [write_run(tmp_path / mode, [True] * 2, mode) for mode in ("bird", "strict")]
+    result = program("report.py", "--runs", *runs, "--output", tmp_path / "page.html")
+    assert (result.returncode, "different modes ['bird', 'strict']" in result.stderr) == (2, True)
+
+
+def test_several_runs_are_corrected_and_levels_have_no_verdict(tmp_path):
+    right = [True] * 50 + [False] * 50
+    runs = [write_run(tmp_path / "first", right)]
+    for number in range(3):  # 11 gained, 2 lost: p = 0.022 alone
+        changed = [False] * 2 + [True] * 59 + [False] * 39
+        runs.append(write_run(tmp_path / str(number), changed))
+    figures = tmp_path / "figures.json"
+    result = program("compare.py", "--runs", *runs, "--json", figures)
+    for run in json.loads(figures.read_text())["runs"]:
+        assert run["total"]["p_value"] < 0.05 < run["total"]["p_value_holm"]
+        assert run["total"]["significant"] is False
+        assert "significant" not in run["by_difficulty"]["easy"]
+    assert "p = 0.022, corrected 0.067: chance alone can do that" in result.stdout
+    alone = program("compare.py", "--runs", *runs[:2])
+    assert "p = 0.022: significant" in alone.stdout
+
+
 def test_a_folder_without_a_run_is_named(tmp_path):
     result = program("compare.py", "--runs", tmp_path, tmp_path)
     assert "is missing" in result.stderr
@@ -87,5 +151,6 @@ def test_codes_1b_and_15b_differ_and_a_run_does_not_differ_from_itself(benchmark
     result = program("compare.py", "--runs", *(tmp_path / m for m in ("1b", "15b", "1b")))
     big, same = result.stdout.split("1b against 1b")
     assert "significant" in big.splitlines()[1]
+    assert "over databases [+1." in big.splitlines()[1]
     assert "gained 0, lost 0" in same
     assert "chance alone" in same

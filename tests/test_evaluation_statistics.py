@@ -2,6 +2,8 @@ import pytest
 
 from slmsql.evaluation.statistics import (
     compare,
+    holm,
+    interval_over_groups,
     mcnemar,
     mean_interval,
     pass_at_k,
@@ -27,8 +29,39 @@ def test_a_share_of_nothing_is_refused():
         share_interval(0, 0)
 
 
-def test_equal_scores_have_no_spread():
-    assert mean_interval([50.0] * 3).rounded() == [50.0, 50.0]
+def test_no_interval_has_width_zero():
+    assert mean_interval([100.0] * 20) == share_interval(20, 20)
+    assert mean_interval([50.0] * 20).rounded(1) == [41.9, 58.1]
+    assert mean_interval([110.0] * 20).high == 110
+    assert compare([True] * 20, [True] * 20).interval.rounded(1) == [-16.1, 16.1]
+    all_gained = compare([False] * 20, [True] * 20).interval
+    assert (all_gained.low < 100, all_gained.high) == (True, 100)
+    every_database = interval_over_groups([100.0] * 20, list("ab") * 10)
+    assert every_database.low == pytest.approx(share_interval(2, 2).low)
+
+
+def test_questions_of_one_database_that_stand_or_fall_together_are_not_independent():
+    values = [100.0] * 50 + [0.0] * 50
+    databases = [str(i // 10) for i in range(100)]
+    over_questions, over_databases = mean_interval(values), interval_over_groups(values, databases)
+    assert over_questions.rounded(0) == [40, 60]
+    assert over_databases.rounded(0) == [20, 80]
+    assert 50 in over_databases
+    assert interval_over_groups(values, ["one"] * 100) is None
+
+
+def test_databases_are_resampled_with_all_their_questions():
+    values, databases = [100.0] * 90 + [0.0] * 10, ["large"] * 90 + ["small"] * 10
+    assert interval_over_groups(values, databases).rounded() == [0, 100]
+    found = compare([False] * 100, [value > 0 for value in values], databases)
+    assert found.over_databases.rounded() == [0, 100]
+    assert found.interval.low > 80
+
+
+def test_holm_corrects_each_p_value_for_the_comparisons_that_are_left():
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.5, 0.6]) == [1.0, 1.0]
+    assert holm([0.02]) == [0.02]
 
 
 @pytest.mark.parametrize(
@@ -43,7 +76,7 @@ def test_two_equal_runs_differ_by_nothing():
     outcomes = [True, False, True]
     found = compare(outcomes, outcomes)
     assert (found.difference, found.p_value, found.is_significant) == (0.0, 1.0, False)
-    assert found.interval.rounded() == [0.0, 0.0]
+    assert 0.0 in found.interval
 
 
 def test_a_clear_gain_is_significant_and_its_interval_is_above_zero():

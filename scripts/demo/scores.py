@@ -157,7 +157,7 @@ def _gain(first: Row, second: Row) -> Record:
     differences = [b - a for a, b in zip(first.scores, second.scores, strict=True)]
     return {
         "difference": round(100 * _mean(differences), 2),
-        "interval": _percent(mean_interval(differences)),
+        "interval": _percent(mean_interval(differences, bounds=(-1.0, 1.0))),
     }
 
 
@@ -166,7 +166,7 @@ def _interval(scores: Sequence[float]) -> list[float]:
     if set(scores) <= {0.0, 1.0}:
         interval = share_interval(sum(map(int, scores)), len(scores))
         return [round(interval.low, 2), round(interval.high, 2)]
-    return _percent(mean_interval(scores))
+    return _percent(mean_interval(scores, bounds=(0.0, 1.0)))
 
 
 def _percent(interval: Interval) -> list[float]:

@@ -77,4 +77,5 @@ class Evaluation:
     @property
     def accuracy(self) -> Metric | None:
         """Execution accuracy in the mode of the run; None if no question could be judged."""
-        return share([outcome.correct[self.match] for outcome in self.judged])
+        verdicts = [outcome.correct[self.match] for outcome in self.judged]
+        return share(verdicts, [outcome.question.db_id for outcome in self.judged])

@@ -1,7 +1,7 @@
 """An evaluation as a record for programs and as a table for people."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 
 from slmsql.evaluation.metric import Metric, mean, share
@@ -28,6 +28,9 @@ def as_record(evaluation: Evaluation) -> Record:
         "n": accuracy.n if accuracy else 0,
         "correct": accuracy.count if accuracy else 0,
         "interval": accuracy and accuracy.interval.rounded(),
+        "interval_over_databases": accuracy
+        and accuracy.over_databases
+        and accuracy.over_databases.rounded(),
         "match": evaluation.match.value,
         "left_out": sum(evaluation.left_out.values()),
         "left_out_because": dict(evaluation.left_out),
@@ -44,11 +47,13 @@ def metrics(evaluation: Evaluation) -> Iterator[tuple[str, Metric]]:
     """All metrics that are defined for a run, by name."""
     judged = evaluation.judged
     for mode in judged[0].correct if judged else ():
-        yield from _some(f"ex_{mode.value}", share([o.correct[mode] for o in judged]))
+        verdicts = [o.correct[mode] for o in judged]
+        yield from _some(f"ex_{mode.value}", share(verdicts, _databases(judged)))
     for name in dict.fromkeys(name for outcome in judged for name in outcome.scores):
-        scores = [outcome.scores[name] for outcome in judged if name in outcome.scores]
-        yield from _some(name, _metric(scores))
-    yield from _some("valid_sql", share([outcome.predicted.ok for outcome in evaluation.outcomes]))
+        scored = [outcome for outcome in judged if name in outcome.scores]
+        yield from _some(name, _metric([o.scores[name] for o in scored], _databases(scored)))
+    outcomes = evaluation.outcomes
+    yield from _some("valid_sql", share([o.predicted.ok for o in outcomes], _databases(outcomes)))
 
 
 def errors(evaluation: Evaluation) -> list[tuple[str, int]]:
@@ -59,13 +64,14 @@ def errors(evaluation: Evaluation) -> list[tuple[str, int]]:
 
 def breakdown(evaluation: Evaluation, by: str) -> Iterator[tuple[str, Metric]]:
     """Execution accuracy by a property of the questions: a key of `BREAKDOWNS`."""
-    verdicts: dict[str, list[bool]] = {}
+    outcomes: dict[str, list[Outcome]] = {}
     for outcome in evaluation.judged:
         for name in BREAKDOWNS[by](outcome):
-            verdicts.setdefault(name, []).append(outcome.correct[evaluation.match])
-    verdicts.pop("", None)  # questions without the property
-    for name in sorted(verdicts, key=_rank):
-        yield from _some(name, share(verdicts[name]))
+            outcomes.setdefault(name, []).append(outcome)
+    outcomes.pop("", None)  # questions without the property
+    for name in sorted(outcomes, key=_rank):
+        verdicts = [outcome.correct[evaluation.match] for outcome in outcomes[name]]
+        yield from _some(name, share(verdicts, _databases(outcomes[name])))
 
 
 def as_table(evaluation: Evaluation) -> str:
@@ -131,9 +137,15 @@ def _shown(value: object) -> str | int | float | None:
     return f"x'{value[:20].hex()}'" if isinstance(value, bytes) else str(value)
 
 
-def _metric(scores: list[bool | float]) -> Metric | None:
+def _metric(scores: Sequence[bool | float], databases: Sequence[str]) -> Metric | None:
     flags = [score for score in scores if isinstance(score, bool)]
-    return share(flags) if len(flags) == len(scores) else mean([float(score) for score in scores])
+    if len(flags) == len(scores):
+        return share(flags, databases)
+    return mean([float(score) for score in scores], databases)
+
+
+def _databases(outcomes: Iterable[Outcome]) -> list[str]:
+    return [outcome.question.db_id for outcome in outcomes]
 
 
 def _rounded(score: bool | float) -> bool | float:
@@ -142,7 +154,11 @@ def _rounded(score: bool | float) -> bool | float:
 
 def _line(name: str, metric: Metric) -> str:
     low, high = metric.interval.low, metric.interval.high
-    return f"{name:<22} {metric.value:6.1f}   [{low:.1f}, {high:.1f}]   n = {metric.n}"
+    line = f"{name:<22} {metric.value:6.1f}   [{low:.1f}, {high:.1f}]   n = {metric.n}"
+    if metric.over_databases is None:
+        return line
+    low, high = metric.over_databases.low, metric.over_databases.high
+    return f"{line}   over databases [{low:.1f}, {high:.1f}]"
 
 
 def _some(name: str, metric: Metric | None) -> Iterator[tuple[str, Metric]]:

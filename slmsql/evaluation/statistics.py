@@ -14,6 +14,8 @@ from functools import lru_cache
 
 LEVEL = 0.95
 RESAMPLES = 1000
+PERCENT = (0.0, 100.0)
+POINTS = (-100.0, 100.0)
 SEED = 20251121
 Z = 1.959963984540054  # the normal quantile of LEVEL
 
@@ -47,9 +49,12 @@ class Comparison:
     """95 % interval of the difference, by paired bootstrap, in percentage points."""
     p_value: float
     """Two-sided p-value of McNemar's exact test: how often chance gives so uneven a split."""
+    over_databases: Interval | None = None
+    """95 % interval of the difference when databases are resampled; None with one database."""
 
     @property
     def is_significant(self) -> bool:
+        """Whether the p-value is below 5 %, if this is the only comparison; see `holm`."""
         return self.p_value < 1 - LEVEL
 
 
@@ -71,8 +76,20 @@ def share_interval(count: int, n: int) -> Interval:
     return Interval(100 * low / n, 100 * high / n)
 
 
-def mean_interval(values: Sequence[float], resamples: int = RESAMPLES) -> Interval:
+def mean_interval(
+    values: Sequence[float],
+    resamples: int = RESAMPLES,
+    *,
+    bounds: tuple[float, float] = PERCENT,
+) -> Interval:
     """The percentile bootstrap interval of a mean, in the unit of the values.
+
+    Equal values have no spread to resample; then this is `_around_constant`.
+
+    Args:
+        values: one for each question.
+        resamples: number of bootstrap samples.
+        bounds: the least and the largest value that is possible.
 
     Raises:
         ValueError: there are no values.
@@ -80,21 +97,81 @@ def mean_interval(values: Sequence[float], resamples: int = RESAMPLES) -> Interv
     if not values:
         raise ValueError("no values")
     if min(values) == max(values):
-        return Interval(values[0], values[0])
+        return _around_constant(values[0], len(values), bounds)
     n = len(values)
     means = (sum(map(values.__getitem__, sample)) / n for sample in _resampled(n, resamples))
     return _percentiles(sorted(means))
 
 
-@lru_cache(maxsize=2)
+def interval_over_groups(
+    values: Sequence[float],
+    groups: Sequence[str],
+    resamples: int = 2 * RESAMPLES,
+    *,
+    bounds: tuple[float, float] = PERCENT,
+) -> Interval | None:
+    """The percentile bootstrap interval of a mean when whole groups of values are resampled.
+
+    Questions on one database are right or wrong together, so resampling questions makes an
+    interval too narrow for what other databases would give. This one resamples the databases.
+    With fewer than about 20 of them it is still rather too narrow.
+
+    Args:
+        values: one for each question.
+        groups: the database of each question.
+        resamples: number of bootstrap samples.
+        bounds: the least and the largest value that is possible.
+
+    Returns:
+        The interval, or None if there are fewer than two groups.
+    """
+    members: dict[str, list[float]] = {}
+    for value, group in zip(values, groups, strict=True):
+        members.setdefault(group, []).append(value)
+    if len(members) < 2:
+        return None
+    sums, sizes = [sum(m) for m in members.values()], [len(m) for m in members.values()]
+    means = {total / size for total, size in zip(sums, sizes, strict=True)}
+    if len(means) == 1:
+        return _around_constant(means.pop(), len(members), bounds)
+    resampled = (
+        sum(map(sums.__getitem__, sample)) / sum(map(sizes.__getitem__, sample))
+        for sample in _resampled(len(members), resamples)
+    )
+    return _percentiles(sorted(resampled))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """The p-values of several comparisons, corrected by Holm's method, in the same order.
+
+    If a comparison is called significant when its corrected p-value is below 5 %, the chance of
+    any false verdict among all comparisons is below 5 %.
+    """
+    order = sorted(range(len(p_values)), key=p_values.__getitem__)
+    corrected = [0.0] * len(p_values)
+    largest = 0.0
+    for rank, index in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        corrected[index] = largest
+    return corrected
+
+
+@lru_cache(maxsize=16)
 def _resampled(n: int, resamples: int) -> list[Sequence[int]]:
     """Samples of n positions, with replacement; the same for all metrics over n values."""
     generator = random.Random(SEED)
     return [array("i", generator.choices(range(n), k=n)) for _ in range(resamples)]
 
 
-def compare(first: Sequence[bool], second: Sequence[bool]) -> Comparison:
+def compare(
+    first: Sequence[bool], second: Sequence[bool], databases: Sequence[str] = ()
+) -> Comparison:
     """Compare two runs, given the outcomes of the same questions in the same order.
+
+    Args:
+        first: whether the first run has each question right.
+        second: the same of the second run.
+        databases: the database of each question, for the interval over databases.
 
     Raises:
         ValueError: the runs have different numbers of outcomes, or none.
@@ -104,6 +181,7 @@ def compare(first: Sequence[bool], second: Sequence[bool]) -> Comparison:
     n = len(first)
     gained = sum(b and not a for a, b in zip(first, second, strict=True))
     lost = sum(a and not b for a, b in zip(first, second, strict=True))
+    gains = [100.0 * (b - a) for a, b in zip(first, second, strict=True)]
     return Comparison(
         n=n,
         gained=gained,
@@ -111,6 +189,7 @@ def compare(first: Sequence[bool], second: Sequence[bool]) -> Comparison:
         difference=100 * (gained - lost) / n,
         interval=paired_interval(gained, lost, n),
         p_value=mcnemar(gained, lost),
+        over_databases=interval_over_groups(gains, databases, bounds=POINTS) if databases else None,
     )
 
 
@@ -121,8 +200,8 @@ def paired_interval(gained: int, lost: int, n: int, resamples: int = 20 * RESAMP
     distribution. Drawing the counts is the same as drawing the questions, but takes no longer for
     more questions.
     """
-    if not gained and not lost:
-        return Interval(0.0, 0.0)
+    if n in (gained, lost) or not (gained or lost):
+        return _around_constant(100 * (gained - lost) / n, n, POINTS)
     generator = random.Random(SEED)
     changed_share = (gained + lost) / n
     gained_share = gained / (gained + lost)
@@ -167,6 +246,17 @@ def percentile(values: Sequence[float], share: float) -> float:
     low = math.floor(position)
     high = math.ceil(position)
     return ordered[low] + (ordered[high] - ordered[low]) * (position - low)
+
+
+def _around_constant(value: float, n: int, bounds: tuple[float, float]) -> Interval:
+    """The interval of a mean of n equal values, which have no spread to resample.
+
+    None of n values differs from this one, so by Wilson's interval a share of up to `unseen` of all
+    values may. The ends are the means if all of these were as small, or as large, as possible.
+    """
+    unseen = _wilson(0, n).high / 100
+    low, high = min(bounds[0], value), max(bounds[1], value)
+    return Interval(value - unseen * (value - low), value + unseen * (high - value))
 
 
 def _wilson(count: int, n: int) -> Interval:

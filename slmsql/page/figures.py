@@ -14,6 +14,8 @@ class Figure:
     value: float
     n: int | None = None
     interval: tuple[float, float] | None = None
+    over_databases: tuple[float, float] | None = None
+    """The interval when databases are resampled instead of questions."""
     note: str = ""
     published: bool = False
     """Measured and published by somebody else."""
@@ -34,12 +36,16 @@ def read_figure(record: dict[str, Any], where: str, name: str = "") -> Figure:
     name = str(record.get("name", name))
     if not name or not isinstance(value, int | float):
         raise InputError(f"{where}: a figure needs 'name' and 'value', got {sorted(record)}")
-    interval = record.get("interval")
     return Figure(
         name,
         float(value),
         record.get("n"),
-        (float(interval[0]), float(interval[1])) if interval else None,
+        _interval(record.get("interval")),
+        _interval(record.get("interval_over_databases")),
         str(record.get("note", "")),
         bool(record.get("published", False)),
     )
+
+
+def _interval(ends: Any) -> tuple[float, float] | None:
+    return (float(ends[0]), float(ends[1])) if ends else None

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from slmsql.evaluation.candidate_metrics import pass_at_k_note
-from slmsql.evaluation.statistics import compare
+from slmsql.evaluation.statistics import LEVEL, Comparison, Interval, compare, holm
 from slmsql.files import Record
 from slmsql.page.curves import Curve, line_chart
 from slmsql.page.figures import Figure, read_figure
 from slmsql.page.published import published_sections
 from slmsql.page.questions import questions_section
-from slmsql.page.reading import EvaluationRun, verdicts
+from slmsql.page.reading import EvaluationRun, one_match_mode, verdicts
 from slmsql.page.rendering import render
 
 METRICS = {
@@ -35,22 +35,22 @@ STATISTICS = ("mean", "p50", "p90", "p99")
 
 
 def run_sections(runs: Sequence[EvaluationRun], published: str = "") -> list[Markup]:
-    """All sections for runs on the same questions. The others are compared with the first.
+    """All sections for runs on the same questions in one match mode, compared with the first run.
 
     Args:
         runs: what to show.
         published: the set whose published numbers stand beside ours, such as "bird dev".
 
     Raises:
-        InputError: the runs answer different questions.
+        InputError: the runs answer different questions, or were scored in different modes.
     """
     if not runs:
         return []
+    runs = one_match_mode(runs)
     accuracies = [read_figure(run.report, run.name, run.name) for run in runs]
     sections = [_summary(runs, accuracies), *published_sections(published, accuracies)]
     if len(runs) > 1:
-        rows = [_comparison_row(runs[0], run) for run in runs[1:]]
-        sections.append(render("comparison.html", first=runs[0].name, rows=rows))
+        sections.append(_comparisons(runs))
     for name in runs[0].report.get("by", {}):
         sections += _breakdown(runs, name)
     if any("error_class" in outcome for run in runs for outcome in run.outcomes):
@@ -72,20 +72,51 @@ def _metric(run: EvaluationRun, name: str) -> Figure | None:
     return record and read_figure(record, name, METRICS.get(name, name))
 
 
-def _comparison_row(first: EvaluationRun, second: EvaluationRun) -> list[object]:
+def compare_runs(first: EvaluationRun, second: EvaluationRun, level: str = "") -> Comparison:
+    """Compare two runs on the questions that both judge.
+
+    Args:
+        first: the run to compare with.
+        second: the other one.
+        level: only questions of this difficulty; by default all.
+
+    Raises:
+        ValueError: there is no such question.
+    """
     before, after = verdicts(first), verdicts(second)
-    shared = [key for key in before if key in after]
-    comparison = compare([before[key] for key in shared], [after[key] for key in shared])
-    low, high = comparison.interval.rounded(1)
-    return [
-        second.name,
-        f"{comparison.difference:+.1f}",
-        f"{low:+.1f} – {high:+.1f}",
-        "significant" if comparison.is_significant else "may be chance",
-        comparison.gained,
-        comparison.lost,
-        f"{comparison.p_value:.2g}",
+    shared = {
+        outcome["id"]: str(outcome["db_id"])
+        for outcome in first.outcomes
+        if outcome["id"] in before
+        and outcome["id"] in after
+        and level in ("", outcome["difficulty"])
+    }
+    return compare(
+        [before[key] for key in shared], [after[key] for key in shared], list(shared.values())
+    )
+
+
+def _comparisons(runs: Sequence[EvaluationRun]) -> Markup:
+    comparisons = [compare_runs(runs[0], run) for run in runs[1:]]
+    corrected = holm([comparison.p_value for comparison in comparisons])
+    rows = [
+        [
+            run.name,
+            f"{comparison.difference:+.1f}",
+            _span(comparison.interval),
+            _span(comparison.over_databases),
+            "significant" if p_value < 1 - LEVEL else "may be chance",
+            comparison.gained,
+            comparison.lost,
+            f"{p_value:.2g}",
+        ]
+        for run, comparison, p_value in zip(runs[1:], comparisons, corrected, strict=True)
     ]
+    return render("comparison.html", first=runs[0].name, rows=rows)
+
+
+def _span(interval: Interval | None) -> str:
+    return f"{interval.low:+.1f} – {interval.high:+.1f}" if interval else ""
 
 
 def _breakdown(runs: Sequence[EvaluationRun], name: str) -> list[Markup]:
