@@ -1,6 +1,7 @@
 """Fixtures: the real benchmark data, where this machine has it, and a small database."""
 
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -41,3 +42,14 @@ def singers(tmp_path: Path) -> Path:
         """,
     )
     return path
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Train a tiny model on one thread; several would spend their time waiting for each other."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

@@ -102,10 +102,10 @@ def test_a_recipe_is_parsed_with_its_values(recipe, rows):
 
     words = ["--config", str(recipe), "--data", str(rows), "--use_cpu", "--bf16", "false"]
     words += ["--fp16", "false"]
-    _, filled = parse_with_trainer(
+    options, filled = parse_with_trainer(
         Options, ["trl:SFTConfig", "trl:ModelConfig"], about="", argv=words
     )
-    parsed = {name: value for part in filled for name, value in vars(part).items()}
+    parsed = {name: value for part in (options, *filled) for name, value in vars(part).items()}
     for name, value in yaml.safe_load(recipe.read_text()).items():
         if name not in {"data", "eval_rows", "bf16", "fp16", "report_to"}:
             assert parsed[name] == value, name

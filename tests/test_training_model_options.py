@@ -107,15 +107,6 @@ def move(folder, *words):
     return torch.cat([(new.float() - old.float()).abs().flatten() for new, old in pairs])
 
 
-@pytest.fixture
-def one_thread():
-    """So small a model spends its time on threads that wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.mark.slow
 def test_one_gpu_moves_the_weights_as_float32_does(tmp_path, one_thread):
     tiny_model(tmp_path / "model")
