@@ -17,12 +17,13 @@ from rewards.watch import make_alarms
 from rl.options import Options, check, validation_rows
 from rl.rollouts import RolloutLog, groups_by_step, rewind
 from rl.rows import pass_rates
-from rl.tokenizer import check_tokenizer, read_completions_whole, rows_within
+from rl.tokenizer import check_tokenizer, prompt_limit, read_completions_whole, rows_within
 from rl.zero_variance import ZeroVarianceFilter, groups_per_update
 from slmsql.cli.config import parse_with_trainer
 from slmsql.errors import run_program
 from slmsql.execution import Executor
 from slmsql.files import Record
+from slmsql.training.adapters import base_of, keep_precise, tokenizer_folder, with_adapter
 from slmsql.training.checkpoints import output_folder, resume_from, step_of, train_from
 from slmsql.training.publish import finish
 from slmsql.training.rows import runnable_rows
@@ -118,7 +119,7 @@ def train(run: GRPORun, **trainer_arguments: Any) -> None:
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(
-        run.model.model_name_or_path, revision=run.model.model_revision
+        tokenizer_folder(str(run.model.model_name_or_path)), revision=run.model.model_revision
     )
     check_tokenizer(tokenizer, think="format" in run.options.rewards)
     read_completions_whole(tokenizer)
@@ -145,14 +146,26 @@ def _resume(
 
 
 def _without_long_prompts(run: GRPORun, tokenizer: "PreTrainedTokenizerBase") -> GRPORun:
-    from accelerate import PartialState
-
-    limit = run.options.max_prompt_length
+    """Leave out the rows of both files whose prompts are too long."""
+    limit = prompt_limit(run.options.max_prompt_length, run.training)
     if not limit:
         return run
-    rows = rows_within(limit, run.rows, tokenizer)
-    PartialState().print(f"left out: {len(run.rows) - len(rows)} prompts over {limit} tokens")
-    return replace(run, rows=rows)
+    rows = _short_rows(limit, run.rows, tokenizer, run.options.train_file)
+    validation_file = run.options.validation_file
+    if not validation_file:
+        return replace(run, rows=rows)
+    short = _short_rows(limit, run.validation_rows, tokenizer, validation_file)
+    return replace(run, rows=rows, validation_rows=short)
+
+
+def _short_rows(
+    limit: int, rows: list[Record], tokenizer: "PreTrainedTokenizerBase", file: Path
+) -> list[Record]:
+    from accelerate import PartialState
+
+    short = rows_within(limit, rows, tokenizer)
+    PartialState().print(f"{file}: left out {len(rows) - len(short)} prompts over {limit} tokens")
+    return short
 
 
 def _open_folder(run: GRPORun) -> None:
@@ -169,13 +182,11 @@ def _make_trainer(
 ) -> "ExecutionGRPOTrainer":
     from accelerate import PartialState
     from datasets import Dataset
-    from trl import get_peft_config, get_quantization_config
 
     from rl.trainer import ExecutionGRPOTrainer
 
     options, training = run.options, run.training
-    _set_model_arguments(training, run.model)
-    return ExecutionGRPOTrainer(
+    trainer = ExecutionGRPOTrainer(
         judge=run.judge,
         match=options.match,
         rows=run.rows,
@@ -190,7 +201,7 @@ def _make_trainer(
             file=run.folder / "samples.jsonl",
             samples=options.validation_samples,
         ),
-        model=run.model.model_name_or_path,
+        **_model_arguments(training, run.model),
         processing_class=tokenizer,
         reward_funcs=make_rewards(
             options.rewards,
@@ -201,10 +212,11 @@ def _make_trainer(
         args=training,
         train_dataset=Dataset.from_list(run.rows),
         eval_dataset=Dataset.from_list(run.validation_rows) if run.validation_rows else None,
-        peft_config=get_peft_config(run.model),
-        quantization_config=get_quantization_config(run.model),
         **trainer_arguments,
     )
+    if run.model.load_in_4bit or run.model.load_in_8bit:
+        keep_precise(trainer.model)
+    return trainer
 
 
 def _make_filter(run: GRPORun) -> ZeroVarianceFilter:
@@ -223,15 +235,36 @@ def _make_filter(run: GRPORun) -> ZeroVarianceFilter:
     return row_filter
 
 
-def _set_model_arguments(training: "GRPOConfig", model: "ModelConfig") -> None:
-    """Put the model's options where the trainer looks for them, as TRL's own script does."""
+def _model_arguments(training: "GRPOConfig", model: "ModelConfig") -> dict[str, Any]:
+    """The trainer's arguments for the model: its name, or an adapter on its base model."""
+    from transformers import AutoModelForCausalLM
+    from trl import get_peft_config, get_quantization_config
+
+    quantization = get_quantization_config(model)
     given = cast(dict[str, Any], training.model_init_kwargs or {})  # the parser has read its JSON
-    training.model_init_kwargs = {
+    loading = {
         "revision": model.model_revision,
         "attn_implementation": model.attn_implementation,
         "dtype": model.dtype,
         **given,
     }
+    base = base_of(str(model.model_name_or_path))
+    if base is None:
+        training.model_init_kwargs = loading  # where the trainer looks for them
+        return {
+            "model": model.model_name_or_path,
+            "peft_config": get_peft_config(model),
+            "quantization_config": quantization,
+        }
+    training.model_init_kwargs = None
+    loaded = AutoModelForCausalLM.from_pretrained(
+        base,
+        quantization_config=quantization,
+        trust_remote_code=training.trust_remote_code,
+        **loading,
+    )
+    checkpointing = training.gradient_checkpointing
+    return {"model": with_adapter(loaded, model, gradient_checkpointing=checkpointing)}
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from rl.rows import check_layout
 from slmsql.errors import InputError
 from slmsql.files import Record
 from slmsql.match import Match
+from slmsql.training.adapters import base_of, check_peft_option
 from slmsql.training.model_check import check_model
 from slmsql.training.model_options import check_attention, check_precision
 from slmsql.training.rows import read_grpo_rows
@@ -35,7 +36,10 @@ class Options:
     )
     match: Match = field(default=Match.BIRD, metadata={"help": "when a result is correct"})
     max_prompt_length: int = field(
-        default=0, metadata={"help": "leave out rows with prompts over N tokens; 0: no limit"}
+        default=0,
+        metadata={
+            "help": "leave out rows with prompts over N tokens, also for validation; 0: no limit"
+        },
     )
     workers: int = field(
         default=0, metadata={"help": "processes that run SQL; 0: this rank's share of the cores"}
@@ -86,7 +90,8 @@ def check(options: Options, training: "GRPOConfig", model: "ModelConfig") -> lis
     Raises:
         InputError: with what is wrong.
     """
-    check_model(model.model_name_or_path)
+    check_model(base_of(model.model_name_or_path or "") or model.model_name_or_path)
+    check_peft_option(model)
     check_attention(model)
     check_precision(training, model)
     _check_loss(training)

@@ -9,6 +9,18 @@ from slmsql.prompt.build import Layout, target
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+    from trl import GRPOConfig
+
+
+def prompt_limit(max_prompt_length: int, training: "GRPOConfig") -> int:
+    """The longest prompt that can be answered, in tokens; 0: no limit.
+
+    The colocated vLLM raises an error for a prompt that leaves no room for the completion.
+    """
+    room = 0
+    if training.use_vllm and training.vllm_max_model_length:
+        room = training.vllm_max_model_length - (training.max_completion_length or 0)
+    return min(filter(None, (max_prompt_length, room)), default=0)
 
 
 def rows_within(
@@ -26,8 +38,8 @@ def rows_within(
     short = [row for row, length in zip(rows, lengths, strict=True) if length <= limit]
     if not short:
         raise InputError(
-            f"every prompt is longer than max_prompt_length {limit}; the shortest has "
-            f"{min(lengths)} tokens"
+            f"every prompt is longer than {limit} tokens, the limit of max_prompt_length and "
+            f"vllm_max_model_length; the shortest has {min(lengths)}"
         )
     return short
 

@@ -18,6 +18,7 @@ from trl import GRPOTrainer
 from rewards import Judge
 from rewards.completion import Completion, answer_of, pairs_of, text_of
 from rewards.watch import Alarm, JudgedCompletion, raised_alarms, watch_metrics
+from rl.merging import keep_frozen_weights
 from rl.rollouts import RolloutLog
 from rl.validate import answer_rows
 from rl.zero_variance import ZeroVarianceFilter, has_variance
@@ -79,6 +80,8 @@ class ExecutionGRPOTrainer(GRPOTrainer):
         self._times = StepTimes()
         super().__init__(**trainer_arguments)
         self._group_size = cast(int, self.num_generations)
+        if self.use_vllm:
+            keep_frozen_weights(self.vllm_generation)
 
     def training_step(self, *arguments: Any, **named: Any) -> torch.Tensor:
         """Trainer: one forward and backward pass, with a generation before it when one is due."""
@@ -109,7 +112,9 @@ class ExecutionGRPOTrainer(GRPOTrainer):
         model.eval()
         with torch.random.fork_rng():  # the next rollouts are sampled as if without a validation
             torch.manual_seed(self.args.seed + self.accelerator.process_index)
-            metrics = self._validation.run(self, self._answer, prefix=metric_key_prefix)
+            metrics = self._validation.run(
+                self, self._answer, prefix=metric_key_prefix, at_once=self.use_vllm
+            )
         self.log(dict(metrics))
         model.train()
         self.control = self.callback_handler.on_evaluate(

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from slmsql.files import Record
+from slmsql.prompt.generation import plain_generation
 from slmsql.training.validation import AnsweredRow
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ def answer_rows(trainer: "GRPOTrainer", rows: Sequence[Record], samples: int) ->
 def _completions(trainer: "GRPOTrainer", prompts: Sequence[Any], copies: int) -> list[str]:
     """The texts that the model writes; each prompt occurs `copies` times in succession."""
     ids, images, multimodal_fields = trainer._tokenize_prompts(list(prompts))
-    completion_ids, _ = trainer._generate_single_turn(ids, images, multimodal_fields, copies)
+    with plain_generation(trainer.model):
+        completion_ids, _ = trainer._generate_single_turn(ids, images, multimodal_fields, copies)
     tokenizer: Any = trainer.processing_class
     texts: list[str] = tokenizer.batch_decode(completion_ids, skip_special_tokens=True)
     return texts
@@ -40,17 +42,19 @@ def _completions(trainer: "GRPOTrainer", prompts: Sequence[Any], copies: int) ->
 def _greedy_generation(trainer: "GRPOTrainer") -> Iterator[None]:
     """Let the trainer's generation take the most likely token, and then sample again."""
     if trainer.use_vllm:
-        engine, temperature = trainer.vllm_generation, trainer.vllm_generation.temperature
-        engine.temperature = 0.0
+        engine = trainer.vllm_generation
+        sampled = engine.temperature, engine.repetition_penalty
+        engine.temperature, engine.repetition_penalty = 0.0, 1.0
         try:
             yield
         finally:
-            engine.temperature = temperature
+            engine.temperature, engine.repetition_penalty = sampled
         return
     config, kwargs = trainer.generation_config, trainer.generation_kwargs
     trainer.generation_config = copy.deepcopy(config)
-    trainer.generation_config.update(do_sample=False, temperature=1.0, top_p=1.0, top_k=50)
-    trainer.generation_kwargs = {**kwargs, "do_sample": False}
+    greedy = {"do_sample": False, "repetition_penalty": 1.0}
+    trainer.generation_config.update(**greedy, temperature=1.0, top_p=1.0, top_k=50)
+    trainer.generation_kwargs = {**kwargs, **greedy}
     try:
         yield
     finally:

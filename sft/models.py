@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from sft.encoding import Encoder, end_token, read_turn
 from slmsql.errors import InputError
 from slmsql.training import model_check
+from slmsql.training.adapters import base_of, check_peft_option, tokenizer_folder, with_adapter
 
 if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from trl import ModelConfig, SFTConfig
 
 ATTENTION = {"full_attention", "sliding_attention", "chunked_attention"}
-ADAPTER = "adapter_config.json"
 
 
 def check_model(model: "ModelConfig") -> "PretrainedConfig":
@@ -56,24 +56,12 @@ def check_packing(config: "PretrainedConfig") -> None:
         )
 
 
-def base_of(name: str) -> str | None:
-    """The base model of an adapter folder; None for a whole model or a name on the hub."""
-    file = Path(name) / ADAPTER
-    if not file.is_file():
-        return None
-    try:
-        return str(json.loads(file.read_text(encoding="utf-8"))["base_model_name_or_path"])
-    except (json.JSONDecodeError, KeyError) as error:
-        raise InputError(f"{file} names no base model: {error!r}") from error
-
-
 def load_tokenizer(model: "ModelConfig", template: str | None) -> "PreTrainedTokenizerBase":
     """The model's tokenizer, with the chat template of a file or of another model if given."""
     from transformers import AutoTokenizer
 
-    name = str(model.model_name_or_path)
-    home = name if (Path(name) / "tokenizer_config.json").is_file() else base_of(name) or name
-    tokenizer = AutoTokenizer.from_pretrained(home, revision=model.model_revision)
+    folder = tokenizer_folder(str(model.model_name_or_path))
+    tokenizer = AutoTokenizer.from_pretrained(folder, revision=model.model_revision)
     if template and Path(template).is_file():
         tokenizer.chat_template = Path(template).read_text(encoding="utf-8")
     elif template:
@@ -95,8 +83,7 @@ def load_model(
 ) -> "tuple[PreTrainedModel | PeftModel, PeftConfig | None]":
     """Load the weights; also returns the configuration of a new adapter, if one is to be made.
 
-    An adapter folder is loaded on its base model and trained further (Nemo's second phase). It
-    keeps its rank and targets: the `lora_*` options do not apply.
+    An adapter folder is loaded on its base model and trained further (Nemo's second phase).
 
     Args:
         compute_dtype: of the arithmetic on 4-bit weights; empty: the dtype of the other weights.
@@ -104,10 +91,10 @@ def load_model(
     Raises:
         InputError: the folder is an adapter, and --use_peft is not given.
     """
-    from peft import PeftModel, prepare_model_for_kbit_training
     from transformers import AutoModelForCausalLM
     from trl import get_peft_config
 
+    check_peft_option(model)
     name = str(model.model_name_or_path)
     base = base_of(name)
     loaded = AutoModelForCausalLM.from_pretrained(
@@ -121,11 +108,8 @@ def load_model(
     )
     if base is None:
         return loaded, get_peft_config(model)
-    if not model.use_peft:
-        raise InputError(f"{name} is an adapter: give --use_peft to train on, or merge it first")
-    if model.load_in_4bit or model.load_in_8bit:
-        loaded = prepare_model_for_kbit_training(loaded, training.gradient_checkpointing)
-    return PeftModel.from_pretrained(loaded, name, is_trainable=True), None
+    checkpointing = training.gradient_checkpointing
+    return with_adapter(loaded, model, gradient_checkpointing=checkpointing), None
 
 
 def _quantization(model: "ModelConfig", compute_dtype: str) -> "BitsAndBytesConfig | None":
@@ -144,21 +128,3 @@ def _extra(training: "SFTConfig") -> dict[str, Any]:
     extra = training.model_init_kwargs or {}
     training.model_init_kwargs = None
     return dict(extra) if isinstance(extra, dict) else dict(json.loads(extra))
-
-
-def keep_precise(model: Any) -> None:
-    """Keep trained adapters in float32, and quantised weights as they were loaded.
-
-    The trainer turns adapters on 4-bit models into bfloat16, which is too coarse for their updates
-    and does not work with fp16 loss scaling. On some CPUs bitsandbytes repacks weights for a
-    bfloat16 kernel at the first evaluation, and training would continue with those.
-    """
-    import torch
-    from bitsandbytes.nn import Linear4bit
-
-    for parameter in model.parameters():
-        if parameter.requires_grad:
-            parameter.data = parameter.data.to(torch.float32)
-    for module in model.modules():
-        if isinstance(module, Linear4bit):
-            module.support_avx512bf16_for_cpu = False

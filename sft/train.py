@@ -90,8 +90,9 @@ def make_trainer(options: Options, training: "SFTConfig", model: "ModelConfig") 
     from trl import SFTTrainer
 
     from sft.examples import prepare_both
-    from sft.models import keep_precise, load_encoder, load_model
+    from sft.models import load_encoder, load_model
     from sft.validate import add_validation, make_validation
+    from slmsql.training.adapters import keep_precise
 
     encoder = load_encoder(model, training)
     validation = make_validation(options, training)

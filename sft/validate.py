@@ -8,6 +8,7 @@ from sft.options import Options
 from slmsql.execution import Executor, Pair, Verdict
 from slmsql.files import Record
 from slmsql.match import Match
+from slmsql.prompt.generation import plain_generation
 from slmsql.training.checkpoints import output_folder
 from slmsql.training.rows import read_grpo_rows, runnable_rows
 from slmsql.training.validation import AnsweredRow, Validation
@@ -71,7 +72,10 @@ def add_validation(trainer: "SFTTrainer", validation: Validation, tokens: int) -
 def generate(
     trainer: "SFTTrainer", prompts: Sequence[list[dict[str, str]]], tokens: int
 ) -> list[str]:
-    """Answer one batch of prompts greedily; under ZeRO-3 the weights are gathered meanwhile."""
+    """Answer one batch of prompts greedily, whatever the model's `generation_config.json` says.
+
+    Under ZeRO-3 the weights are gathered meanwhile.
+    """
     import torch
     from trl.models import unwrap_model_for_generation
 
@@ -86,6 +90,7 @@ def generate(
     inputs.pop("token_type_ids", None)
     with (
         unwrap_model_for_generation(trainer.model_wrapped, trainer.accelerator) as model,
+        plain_generation(model),
         torch.no_grad(),
         trainer.compute_loss_context_manager(),
     ):

@@ -1,10 +1,13 @@
 """The GRPO program: what it checks first, and what it does with rows, rollouts and groups."""
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from accelerate import Accelerator
+from transformers import GenerationConfig
 from trl import GRPOConfig
 
 from rewards import Judge
@@ -17,11 +20,12 @@ from rewards.watch import (
     raised_alarms,
     watch_metrics,
 )
-from rl.grpo import check_run
+from rl.grpo import _without_long_prompts, check_run
 from rl.options import Options, check, validation_rows
 from rl.rollouts import RolloutLog, groups_by_step, rewind
 from rl.rows import check_layout
-from rl.tokenizer import check_tokenizer
+from rl.tokenizer import check_tokenizer, prompt_limit
+from rl.validate import answer_rows
 from rl.zero_variance import ZeroVarianceFilter, groups_per_update, has_variance
 from slmsql.cli.config import parse_with_trainer
 from slmsql.errors import InputError
@@ -35,7 +39,8 @@ from slmsql.rows.formats import grpo_row
 from slmsql.training.checkpoints import latest_complete, mark_complete, step_of
 from slmsql.training.rows import read_grpo_rows, runnable_rows
 from slmsql.training.run_record import check_same_run, write_record
-from slmsql.training.validation import AnsweredRow, Counts, judge_answers, share_of
+from slmsql.training.validation import AnsweredRow, Counts, Validation, judge_answers, share_of
+from tests.tiny_model import tiny_tokenizer
 
 GOLD = "SELECT name FROM singer WHERE age = 30"
 
@@ -369,6 +374,59 @@ def test_processes_share_validation_rows_evenly():
     assert share_of(rows[:1], 1, 2) == [{"id": 0}]
 
 
+@pytest.mark.parametrize(("at_once", "calls"), [(True, [7]), (False, [2, 2, 2, 1])])
+def test_vllm_answers_all_validation_rows_in_one_call(singers, tmp_path, at_once, calls):
+    rows = [row(singers, f"q{n}") for n in range(7)]
+    judge = Judge(workers=1)
+    validation = Validation(rows, Match.BIRD, judge.verdicts, tmp_path / "samples.jsonl")
+    trainer = SimpleNamespace(
+        args=SimpleNamespace(per_device_eval_batch_size=2),
+        accelerator=Accelerator(cpu=True),
+        is_world_process_zero=lambda: True,
+        state=SimpleNamespace(global_step=0),
+        callback_handler=SimpleNamespace(callbacks=[]),
+    )
+    sizes = []
+
+    def answer(batch):
+        sizes.append(len(batch))
+        return [AnsweredRow(asked, think(GOLD)) for asked in batch]
+
+    metrics = validation.run(trainer, answer, at_once=at_once)
+    judge.close()
+    assert sizes == calls
+    assert metrics["eval_questions"] == 7
+    assert metrics["eval_ex_greedy"] == 1.0
+
+
+class StandInForVllm:
+    """In the place of TRL's connection to vLLM: notes each call and its sampling parameters."""
+
+    temperature, repetition_penalty = 0.8, 1.1
+
+    def __init__(self):
+        self.calls = []
+
+    def answer(self, ids, _images, _fields, copies):
+        self.calls.append((len(ids), copies, self.temperature, self.repetition_penalty))
+        return [[n] for n in range(len(ids))], None
+
+
+def test_validation_through_vllm_makes_one_greedy_call_and_one_that_samples(singers):
+    engine = StandInForVllm()
+    trainer = SimpleNamespace(
+        use_vllm=True,
+        vllm_generation=engine,
+        model=SimpleNamespace(generation_config=GenerationConfig()),
+        processing_class=SimpleNamespace(batch_decode=lambda ids, **_: [str(*i) for i in ids]),
+        _tokenize_prompts=lambda prompts: (prompts, None, {}),
+        _generate_single_turn=engine.answer,
+    )
+    answered = answer_rows(trainer, [row(singers, f"q{n}") for n in range(20)], samples=3)
+    assert engine.calls == [(20, 1, 0.0, 1.0), (60, 3, 0.8, 1.1)]
+    assert (answered[1].greedy, answered[1].samples) == ("1", ("3", "4", "5"))
+
+
 # Resuming
 
 
@@ -410,6 +468,38 @@ def test_a_run_resumes_from_the_last_complete_checkpoint(checked_run, tmp_path):
     assert checked_run(resume="false").checkpoint is None
 
 
+def test_validation_rows_are_left_out_by_length_as_training_rows_are(
+    checked_run, singers, tmp_path, capsys
+):
+    """A prompt over the limit of vLLM would end the run at its first validation."""
+    long = row(singers, "long")
+    long["prompt"] = [{"role": "user", "content": "<think> </think> <answer> </answer>" * 500}]
+    write_jsonl(tmp_path / "held.jsonl", [row(singers, "short"), long])
+    changes = {"validation_file": tmp_path / "held.jsonl", "eval_strategy": "steps"}
+    run = checked_run(**changes, eval_steps=1, max_prompt_length=1000, resume="false")
+    short = _without_long_prompts(run, tiny_tokenizer())
+    assert [held["id"] for held in short.validation_rows] == ["short"]
+    assert len(short.rows) == 4
+    assert "held.jsonl: left out 1 prompts over 1000 tokens" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("max_prompt_length", "vllm", "limit"),
+    [(0, None, 0), (0, 900, 700), (500, 900, 500), (800, 900, 700), (500, None, 500)],
+)
+def test_a_prompt_leaves_room_for_its_completion(tmp_path, max_prompt_length, vllm, limit):
+    training = SimpleNamespace(
+        use_vllm=bool(vllm), vllm_max_model_length=vllm, max_completion_length=200
+    )
+    assert prompt_limit(max_prompt_length, training) == limit
+
+
+def test_processes_wait_for_hours_while_the_first_one_prepares(checked_run):
+    """For 916,156 rows the main process needs longer than the 30 minutes of TRL."""
+    assert checked_run().training.ddp_timeout_delta == timedelta(hours=6)
+    assert checked_run(ddp_timeout=60).training.ddp_timeout_delta == timedelta(minutes=1)
+
+
 def test_a_run_does_not_resume_under_other_settings(checked_run, singers, tmp_path):
     with pytest.raises(
         InputError, match=r"\(learning_rate was 1e-06, is 0\.001; beta was 0\.0, is"
@@ -417,6 +507,8 @@ def test_a_run_does_not_resume_under_other_settings(checked_run, singers, tmp_pa
         checked_run(learning_rate=1e-3, beta=0.1)
     with pytest.raises(InputError, match="seed was 42, is 7"):
         checked_run(seed=7)
+    with pytest.raises(InputError, match=r"rewards was \['execution', 'format'\], is \['format'\]"):
+        checked_run(rewards="format")
     with pytest.raises(InputError, match=r"global_batch was \d+, is 16; "):
         checked_run(per_device_train_batch_size=16)
     write_jsonl(tmp_path / "rows.jsonl", [row(singers, f"q{n}") for n in range(5)])

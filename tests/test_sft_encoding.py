@@ -1,9 +1,12 @@
 """The completion and its end token carry loss and nothing else, in every chat template."""
 
 import pytest
+from trl import SFTConfig
 
 from sft.encoding import IGNORED, Encoder, end_token, prompt_text, read_turn
+from sft.examples import encoding_processes, prepare
 from slmsql.errors import InputError
+from slmsql.files import write_jsonl
 from slmsql.prompt.build import generation_prompt, read_template, target
 from slmsql.questions.question import Question
 from tests.tiny_model import KINDS, tiny_tokenizer
@@ -90,3 +93,27 @@ def test_a_template_whose_turns_end_in_plain_text_is_refused():
     tokenizer.chat_template = "{% for m in messages %}{{ m['content'] }}#{% endfor %}"
     with pytest.raises(InputError, match="not a token"):
         end_token(tokenizer, read_turn(tokenizer))
+
+
+@pytest.mark.parametrize(
+    ("rows", "wanted", "processes"),
+    [(916_156, None, 8), (5_000, None, 2), (300, None, None), (300, 4, 4), (916_156, 1, None)],
+)
+def test_large_files_are_encoded_on_all_cores(monkeypatch, rows, wanted, processes):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)))
+    assert encoding_processes(rows, wanted) == processes
+
+
+@pytest.mark.slow
+def test_rows_stay_in_their_order_on_several_processes(tmp_path):
+    messages = [{"role": "user", "content": "Who sings?"}]
+    answers = [[{"role": "assistant", "content": f"SELECT {n}"}] for n in range(50)]
+    write_jsonl(tmp_path / "rows.jsonl", ({"prompt": messages, "completion": a} for a in answers))
+    tokenizer = tiny_tokenizer()
+    encoder = Encoder(tokenizer, read_turn(tokenizer))
+    training = SFTConfig(
+        output_dir=str(tmp_path), use_cpu=True, bf16=False, dataset_num_proc=2, max_length=200
+    )
+    examples = prepare(tmp_path / "rows.jsonl", encoder, training)
+    texts = [tokenizer.decode(ids) for ids in examples["input_ids"]]
+    assert [f"SELECT {n}<" in text for n, text in enumerate(texts)] == [True] * 50

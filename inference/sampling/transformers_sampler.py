@@ -8,6 +8,7 @@ from inference.sampling.options import SamplerOptions
 from inference.sampling.prompt_ids import prompt_tokens
 from inference.sampling.sampler import Completed, Request, Sample, SamplingParams
 from slmsql.errors import InputError
+from slmsql.prompt.generation import plain_config
 
 
 class TransformersSampler:
@@ -68,7 +69,7 @@ class TransformersSampler:
             settings |= {
                 "temperature": sampling.temperature,
                 "top_p": sampling.top_p,
-                "top_k": 0,  # the model's own generation config may set another
+                "top_k": 0,  # transformers takes 50 unless told otherwise
             }
         return settings
 
@@ -103,6 +104,7 @@ def _load(options: SamplerOptions) -> tuple[Any, Any]:
         model: Any = AutoModelForCausalLM.from_pretrained(options.model, dtype=options.dtype)
     except (ValueError, OSError) as error:
         raise InputError(f"cannot load {options.model}: {' '.join(str(error).split())}") from error
+    model.generation_config = plain_config(model.generation_config)
     if options.adapter:
         from peft import PeftModel
 

@@ -31,6 +31,10 @@ from slmsql.errors import InputError
 
 T = TypeVar("T")
 
+# While the main process encodes rows or runs gold queries, the others wait at a barrier. TRL's
+# 30 minutes are too short for large files; the value counts from the moment the processes connect.
+TRAINER_DEFAULTS = {"ddp_timeout": 6 * 3600}  # seconds
+
 
 def parse(options: type[T], *, about: str | None, argv: Sequence[str] | None = None) -> T:
     """Fill a dataclass from `--config FILE.yaml` and from the options that override it.
@@ -59,6 +63,7 @@ def parse_with_trainer(
     """Fill a dataclass as `parse` does, and the trainer's dataclasses with the remaining options.
 
     The trainer's module is imported only after the program's own options have been checked.
+    `TRAINER_DEFAULTS` replace the trainer's own.
 
     Args:
         trainer: the trainer's dataclasses as `module:name`, such as `trl:GRPOConfig`.
@@ -71,7 +76,8 @@ def parse_with_trainer(
         _trainer_options(trainer, ["--help"])  # prints and exits
     parsed, remaining = parser.parse_known_args(words)
     filled = _fill(options, parsed, parser)
-    return filled, _trainer_options(trainer, [*remaining, *(implied(filled) if implied else [])])
+    words = [*as_arguments(TRAINER_DEFAULTS), *remaining, *(implied(filled) if implied else [])]
+    return filled, _trainer_options(trainer, words)
 
 
 def load_config(path: Path) -> dict[str, Any]:

@@ -8,6 +8,7 @@ and the rooms above them; torch, transformers and TRL only inside functions.
     model_check   finds a missing model in seconds
     model_options refuses attention that is not installed, and weights too coarse to train
     run_record    `run.json`, and whether a run may resume under the present settings
+    adapters      the base of a LoRA adapter, training one further
     checkpoints   when one is complete, which one a run resumes from, which ones are kept
     validation    execution accuracy on held-out questions; samples shows its answers in trackers
     publish       saves, writes the model card (model_card) and uploads

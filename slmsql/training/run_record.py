@@ -24,13 +24,13 @@ PACKAGES = ("accelerate", "deepspeed", "peft", "slmsql", "torch", "transformers"
 # The settings that decide the weights, of both programs.
 DECISIVE = (
     "model_name_or_path", "use_peft", "lora_r", "lora_alpha", "lora_dropout",
-    "lora_target_modules", "load_in_4bit", "bnb_4bit_compute_dtype",
+    "lora_target_modules", "load_in_4bit", "bnb_4bit_compute_dtype", "dtype",
     "seed", "data_seed", "learning_rate",
     "lr_scheduler_type", "warmup_steps", "weight_decay", "optim",
     "adam_beta1", "adam_beta2", "max_grad_norm", "num_train_epochs", "max_steps",
     "bf16", "fp16", "global_batch", "data_hash",
     # SFT
-    "max_length", "packing",
+    "max_length", "packing", "completion_only_loss",
     # GRPO
     "rewards", "reward_weights", "match", "beta", "loss_type", "epsilon", "epsilon_high",
     "scale_rewards", "importance_sampling_level", "use_bias_correction_kl",

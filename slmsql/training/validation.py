@@ -86,8 +86,14 @@ class Validation:
     file: Path
     samples: int = 0
 
-    def run(self, trainer: "Trainer", answer: Answer, *, prefix: str = "eval") -> dict[str, float]:
+    def run(
+        self, trainer: "Trainer", answer: Answer, *, prefix: str = "eval", at_once: bool = False
+    ) -> dict[str, float]:
         """Answer and judge all rows; returns metrics, the same on every process but for the time.
+
+        Args:
+            at_once: answer this process's rows in one call, as vLLM forms batches itself;
+                otherwise `per_device_eval_batch_size` rows at a time.
 
         Raises:
             InputError: no answer could be judged.
@@ -95,7 +101,7 @@ class Validation:
         from accelerate.utils import gather_object
 
         start = time.monotonic()
-        size = trainer.args.per_device_eval_batch_size
+        size = len(self.rows) if at_once else trainer.args.per_device_eval_batch_size
         answered = answer_share(self.rows, answer, size, trainer.accelerator)
         counts, samples = judge_answers(answered, self.judge, self.match)
         total = add(gather_object([counts]))
