@@ -109,7 +109,8 @@ class VoteOptions:
         default=True, metadata={"help": "whether a candidate with an empty result votes"}
     )
     match: Match = field(
-        default=Match.BIRD, metadata={"help": "when two results agree, for the figures"}
+        default=Match.BIRD,
+        metadata={"help": "when two results agree, in the vote and for the figures"},
     )
     json: Path | None = field(
         default=None, metadata={"help": "file for the figures, if gold SQL is known"}

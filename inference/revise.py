@@ -9,7 +9,7 @@ a merge model, give the generator as --model.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from inference.options import QuestionOptions, RevisionOptions, VoteOptions
@@ -86,6 +86,7 @@ class Options:
             **asdict(self.revision.revision_settings),
             "weight": self.voting.weight,
             "empty_votes": self.voting.empty_votes,
+            "match": self.voting.match,
         }
 
 
@@ -107,7 +108,7 @@ def run(options: Options, get_sampler: Callable[[], Sampler]) -> None:
     sets = read_candidates(options.candidates, every_question, wanted=questions)
     revision_settings = options.revision.revision_settings
     with Executor(workers=options.voting.workers or None) as executor:
-        sets = run_candidates(sets, executor)
+        sets = run_candidates(sets, executor, options.voting.match)
         rules = options.voting.rules_for(sets)
         first = [vote(candidate_set, rules) for candidate_set in sets]
         doubtful = doubtful_questions(questions, sets, revision_settings, rules)
@@ -121,7 +122,8 @@ def run(options: Options, get_sampler: Callable[[], Sampler]) -> None:
 
         with Journal(options.journal_path, options.settings()) as journal:
             record_missing("revise", doubtful, tasks, get_sampler, executor, journal)
-        predictions = second_votes(first, doubtful, journal, revision_settings)
+        revised = run_candidates(revised_sets(doubtful, journal), executor, options.voting.match)
+        predictions = second_votes(first, doubtful, revised, revision_settings)
         write_jsonl(options.output, (prediction.as_record() for prediction in predictions))
         print(f"{options.output}: {decisions(predictions)}")
         if options.voting.json:
@@ -144,21 +146,34 @@ def doubtful_questions(
     return doubtful
 
 
+def revised_sets(doubtful: Mapping[str, Revision], journal: Journal) -> list[CandidateSet]:
+    """The merge model's answers to the questions in doubt."""
+    sets = []
+    for identity, revision in doubtful.items():
+        recorded = read_record(journal.records[identity], f"{journal.output}, {identity}")
+        sets.append(replace(recorded, database=revision.question.database))
+    return sets
+
+
 def second_votes(
     first: Sequence[Prediction],
     doubtful: Mapping[str, Revision],
-    journal: Journal,
+    revised: Sequence[CandidateSet],
     revision_settings: RevisionSettings,
 ) -> list[Prediction]:
     """The predictions of both votes, in the order of the questions."""
-    predictions = []
-    for prediction in first:
-        if revision := doubtful.get(prediction.id):
-            where = f"{journal.output}, {prediction.id}"
-            revised = read_record(journal.records[prediction.id], where).candidates
-            prediction = second_vote(prediction.id, revision.groups, revised, revision_settings)
-        predictions.append(prediction)
-    return predictions
+    candidates = {candidate_set.id: candidate_set.candidates for candidate_set in revised}
+    return [
+        second_vote(
+            prediction.id,
+            doubtful[prediction.id].groups,
+            candidates[prediction.id],
+            revision_settings,
+        )
+        if prediction.id in doubtful
+        else prediction
+        for prediction in first
+    ]
 
 
 def measure_stages(

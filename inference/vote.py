@@ -38,7 +38,7 @@ def main(options: Options) -> None:
     gold = {question.id: question.gold_sql for question in questions}
     sets = read_candidates(options.candidates, every_question, wanted=questions)
     with Executor(workers=options.voting.workers or None) as executor:
-        sets = run_candidates(sets, executor)
+        sets = run_candidates(sets, executor, options.voting.match)
         rules = options.voting.rules_for(sets)
         predictions = [vote(candidate_set, rules) for candidate_set in sets]
         write_jsonl(options.output, (prediction.as_record() for prediction in predictions))

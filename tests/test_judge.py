@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from slmsql.execution import Executor, Limits, Pair, Statement, Status, create_database
-from slmsql.match import Match
+from slmsql.match import Match, orders_rows
 
 SCRIPT = """
 CREATE TABLE dept (id INTEGER PRIMARY KEY, name TEXT);
@@ -250,6 +250,41 @@ def test_equal_digests_are_what_bird_calls_correct(executor, company, predicted,
     if mine.ok and theirs.ok:
         verdict = executor.judge([Pair(company, predicted, gold)], match=BIRD)[0]
         assert verdict.correct is (mine.digest == theirs.digest)
+
+
+@pytest.mark.parametrize("match", [Match.SPIDER, Match.STRICT])
+@pytest.mark.parametrize(("predicted", "gold"), [p[2:4] for p in VERDICTS])
+def test_equal_digests_of_a_mode_are_what_it_calls_correct(
+    executor, company, predicted, gold, match
+):
+    """The order of rows aside, which only a gold query can ask for."""
+    statements = [Statement(company, predicted), Statement(company, gold)]
+    mine, theirs = executor.run(statements, match=match)
+    if mine.ok and theirs.ok:
+        verdict = executor.judge([Pair(company, predicted, gold)], match=match)[0]
+        if verdict.correct or not orders_rows(gold):
+            assert verdict.correct is (mine.digest == theirs.digest)
+
+
+def test_a_digest_belongs_to_its_mode(executor, company):
+    def equal(first, second):
+        pairs = [Statement(company, sql) for sql in (first, second)]
+        return [
+            match.value
+            for match in Match
+            if len({execution.digest for execution in executor.run(pairs, match=match)}) == 1
+        ]
+
+    assert equal("SELECT 1, 2", "SELECT 2, 1") == ["spider"]
+    assert equal("SELECT dept_id FROM emp", "SELECT DISTINCT dept_id FROM emp") == [
+        "bird",
+        "spider",
+    ]
+    assert equal("SELECT 0.1 + 0.2", "SELECT 0.3") == ["strict"]
+    assert equal("SELECT 1 UNION SELECT 2 ORDER BY 1", "SELECT 1 UNION SELECT 2") == [*Match]
+    two_rows = "SELECT 1, 2 UNION ALL SELECT 2, 1"
+    assert equal(two_rows, "SELECT 2, 1 UNION ALL SELECT 1, 2") == [*Match]
+    assert equal(two_rows, "SELECT 1, 1 UNION ALL SELECT 2, 2") == []
 
 
 def test_a_gold_is_correct_by_itself(executor, company):

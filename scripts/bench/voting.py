@@ -67,7 +67,7 @@ def main() -> None:
     options = parse(Options, about=__doc__)
     sets, gold = _read(options)
     with Executor() as executor:
-        sets = run_candidates(sets, executor)
+        sets = run_candidates(sets, executor, options.match)
         questions = _judge(sets, gold, executor, options.match)
     by_source = VotingRules(VoteWeight.SOURCE, sources=source_weights(sets))
     ways = list(_ways(questions, by_source, options))

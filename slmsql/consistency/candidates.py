@@ -8,6 +8,7 @@ from slmsql.consistency.prediction import read_predictions
 from slmsql.errors import InputError
 from slmsql.execution import Execution, Executor, Statement, Status
 from slmsql.files import Record, read_jsonl
+from slmsql.match import Match
 from slmsql.questions.question import Question
 
 
@@ -22,7 +23,8 @@ class Candidate:
     """None until the SQL has run."""
     error: str | None = None
     digest: str | None = None
-    """Hash of the set of rows, where 1 equals 1.0; votes are grouped by it. None unless it ran."""
+    """Hash of the result in the match mode in which it ran; votes are grouped by it. Files have
+    that of mode `bird`, the set of rows, where 1 equals 1.0. None unless it ran."""
     row_count: int = 0
     logprob: float | None = None
     """Mean log-probability of the completion's tokens, if the sampler reports it."""
@@ -128,26 +130,42 @@ def fixed_count(sets: Sequence[CandidateSet]) -> int | None:
     return None
 
 
-def run_candidates(sets: Sequence[CandidateSet], executor: Executor) -> list[CandidateSet]:
-    """Run the candidates that have not run yet; equal statements on a database run once."""
+def run_candidates(
+    sets: Sequence[CandidateSet], executor: Executor, match: Match = Match.BIRD
+) -> list[CandidateSet]:
+    """Run the candidates that have not run yet; equal statements on a database run once.
+
+    Args:
+        sets: the candidates. Those that have run have the digests of mode `bird`, unless this
+            function returned them.
+        executor: where the SQL runs.
+        match: the mode of the digests. In another mode than `bird`, all candidates that ran run
+            again in it.
+    """
     statements = [
         Statement(candidate_set.database, candidate.sql)
         for candidate_set in sets
         for candidate in candidate_set.candidates
-        if candidate.status is None
+        if _must_run(candidate, match)
     ]
-    executions = iter(executor.run(statements))
+    executions = iter(executor.run(statements, match=match))
     return [
-        replace(candidate_set, candidates=tuple(_executed(candidate_set.candidates, executions)))
+        replace(
+            candidate_set, candidates=tuple(_executed(candidate_set.candidates, executions, match))
+        )
         for candidate_set in sets
     ]
 
 
+def _must_run(candidate: Candidate, match: Match) -> bool:
+    return candidate.status is None or (candidate.ok and match is not Match.BIRD)
+
+
 def _executed(
-    candidates: Sequence[Candidate], executions: Iterator[Execution]
+    candidates: Sequence[Candidate], executions: Iterator[Execution], match: Match
 ) -> Iterator[Candidate]:
     for candidate in candidates:
-        if candidate.status is None:
+        if _must_run(candidate, match):
             yield with_execution(candidate, next(executions))
         else:
             yield candidate

@@ -2,8 +2,9 @@
 
 The rules, all deterministic:
 - A candidate that does not run has no vote.
-- Results are compared as sets of rows, where 1 equals 1.0. An empty result counts like any other;
-  with `empty_votes` off, it wins only if every candidate that ran has an empty result.
+- Results are compared by the candidates' digests, which belong to a match mode: in `bird`, they
+  are those of sets of rows, where 1 equals 1.0. An empty result counts like any other; with
+  `empty_votes` off, it wins only if every candidate that ran has an empty result.
 - The group with the most votes (or the most weight) wins; ties go to the group that appeared first.
 - The SQL of a group is that of its first member.
 - If no candidate ran, the first one with SQL is returned, decided by `none`.

@@ -66,7 +66,7 @@ def with_candidates(
         The evaluation with each question's groups of candidates, and the metrics of the
         candidates: None if no question with candidates could be judged.
     """
-    executed = run_candidates(sets, executor)
+    executed = run_candidates(sets, executor, evaluation.match)
     sets_by_id = {candidate_set.id: candidate_set for candidate_set in executed}
     judged = [o for o in evaluation.judged if o.question.id in sets_by_id]
     gold = {o.question.id: o.question.gold_sql for o in judged}

@@ -64,12 +64,15 @@ class Executor:
         """End the workers. The executor cannot be used afterwards."""
         self._finalizer()
 
-    def run(self, statements: Sequence[Statement], *, preview: int = 0) -> list[Execution]:
+    def run(
+        self, statements: Sequence[Statement], *, preview: int = 0, match: Match = Match.BIRD
+    ) -> list[Execution]:
         """Run statements, each distinct one once.
 
         Args:
             statements: any SQL, or none. Bad SQL does not raise: its execution has a status.
             preview: number of rows to return of each result.
+            match: the mode in which statements run (`spider` removes DISTINCT) and digests agree.
 
         Returns:
             The executions, in the order of the statements.
@@ -78,19 +81,20 @@ class Executor:
             FileNotFoundError, InputError: a file is missing or is not a database; nothing has run.
         """
         states = _database_states(statement.database for statement in statements)
-        keys = [(states[str(s.database)], s.sql) for s in statements]
-        answers = {key: self._recent.execution(*key, preview) for key in dict.fromkeys(keys)}
+        run_as = _run_as((statement.sql for statement in statements), match)
+        keys = [(states[str(s.database)], run_as[s.sql]) for s in statements]
+        answers = {key: self._recent.execution(*key, preview, match) for key in dict.fromkeys(keys)}
         new = [key for key, execution in answers.items() if execution is None]
         batch = Batch()
         jobs = [
-            Job(batch, database, part, preview=preview)
+            Job(batch, database, part, preview=preview, digest=match)
             for database, sql in _by_database(new).items()
             for part in _parts(sql, self._chunk(len(new)))
         ]
         self._live_pool().finish(batch, jobs)
         for database, text in new:
             execution = batch.executions[database, text]
-            self._recent.add_execution(database, text, preview, execution)
+            self._recent.add_execution(database, text, preview, match, execution)
         return [answers[key] or batch.executions[key] for key in keys]
 
     def judge(self, pairs: Sequence[Pair], *, match: Match) -> list[Verdict]:
@@ -116,7 +120,7 @@ class Executor:
         ]
         self._live_pool().finish(batch, jobs)
         for (database, text), execution in batch.executions.items():
-            self._recent.add_execution(database, text, 0, execution)
+            self._recent.add_execution(database, text, 0, Match.BIRD, execution)
         for key in new:
             answers[key] = verdict = _verdict(batch, *key)
             self._recent.add_verdict(*key, match, verdict)

@@ -43,6 +43,8 @@ class Job:
     match: Match | None = None
     preview: int = 0
     """Number of rows to return of each result."""
+    digest: Match = Match.BIRD
+    """The mode of the digests."""
     fresh: bool = False
     """It needs a process that has run nothing else."""
     again: bool = False
@@ -60,6 +62,7 @@ class Job:
                 "pairs": self.pairs,
                 "match": self.match,
                 "preview": self.preview,
+                "digest": self.digest,
                 "fresh": self.fresh,
                 "failures": self.failures,
             }
@@ -88,6 +91,7 @@ class Job:
             [(indices.index(pair[0]), indices.index(pair[1]))] if pair else [],
             self.match,
             self.preview,
+            self.digest,
             failures={
                 indices.index(i): fields for i, fields in self.failures.items() if i in indices
             },

@@ -22,11 +22,13 @@ class RecentAnswers:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._executions: dict[tuple[DatabaseState, Sql, int], Execution] = {}
+        self._executions: dict[tuple[DatabaseState, Sql, int, Match], Execution] = {}
         self._verdicts: dict[tuple[DatabaseState, Sql, Sql, Match], Verdict] = {}
 
-    def execution(self, database: DatabaseState, sql: Sql, preview: int) -> Execution | None:
-        return self._executions.get((database, sql, preview))
+    def execution(
+        self, database: DatabaseState, sql: Sql, preview: int, digest: Match
+    ) -> Execution | None:
+        return self._executions.get((database, sql, preview, digest))
 
     def verdict(
         self, database: DatabaseState, predicted: Sql, gold: Sql, match: Match
@@ -34,11 +36,11 @@ class RecentAnswers:
         return self._verdicts.get((database, predicted, gold, match))
 
     def add_execution(
-        self, database: DatabaseState, sql: Sql, preview: int, execution: Execution
+        self, database: DatabaseState, sql: Sql, preview: int, digest: Match, execution: Execution
     ) -> None:
         if not execution.volatile and execution.kind != INFRASTRUCTURE:
             with self._lock:
-                _add(self._executions, (database, sql, preview), execution)
+                _add(self._executions, (database, sql, preview, digest), execution)
 
     def add_verdict(
         self, database: DatabaseState, predicted: Sql, gold: Sql, match: Match, verdict: Verdict

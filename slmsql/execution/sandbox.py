@@ -8,9 +8,10 @@ from pathlib import Path
 
 from slmsql.execution.authorizer import COMMANDS, Authorizer, is_volatile
 from slmsql.execution.database import open_immutable
-from slmsql.execution.digest import digest
+from slmsql.execution.digest import digest, digest_in
 from slmsql.execution.errors import classify
 from slmsql.execution.types import Limits, Row, Status
+from slmsql.match import Match
 from slmsql.sql.quoting import quote_identifier
 from slmsql.sql.tokens import first_word
 
@@ -52,7 +53,14 @@ class Result:
 
     @cached_property
     def digest(self) -> str | None:
+        """The hash of the set of rows, for mode `bird`; None unless ok."""
         return digest(self.row_set) if self.ok else None
+
+    def digest_for(self, match: Match) -> str | None:
+        """The hash of the result in a mode; None unless ok."""
+        if match is Match.BIRD or not self.ok:
+            return self.digest
+        return digest_in(match, self.rows, len(self.columns))
 
 
 class Overflow(Exception):

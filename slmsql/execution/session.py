@@ -41,7 +41,9 @@ class Session:
         results = [task.result(index) for index in range(len(request["sql"]))]
         return {
             "verdicts": verdicts,
-            "executions": [_fields(result, request["preview"]) for result in results],
+            "executions": [
+                _fields(result, request["preview"], Match(request["digest"])) for result in results
+            ],
         }
 
     def run(self, path: str, identity: list[int], sql: str | None, *, final: bool) -> Result:
@@ -176,10 +178,10 @@ def _same_set(predicted: Result, gold: Result) -> bool:
     return True
 
 
-def _fields(result: Result, preview: int) -> Message:
+def _fields(result: Result, preview: int, match: Match) -> Message:
     rows = [tuple(map(_readable, row)) for row in result.rows[:preview]]
     parts = (result.status, result.error, result.kind, result.columns, rows, len(result.rows))
-    return (*parts, result.digest, result.steps, result.volatile)
+    return (*parts, result.digest_for(match), result.steps, result.volatile)
 
 
 def _readable(value: Hashable) -> Hashable:

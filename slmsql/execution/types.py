@@ -80,7 +80,8 @@ class Execution:
     """The first rows, as many as were asked for: to show, never to compare."""
     row_count: int = 0
     digest: str | None = None
-    """Hash of the set of rows, with 1 equal to 1.0; voting groups by it. None unless ok."""
+    """Hash of the result, by which votes are grouped: of the set of rows, with 1 equal to 1.0, or
+    what another match mode compares if `Executor.run` was given one. None unless ok."""
     steps: int = 0
     """Instructions of SQLite's virtual machine, rounded down to thousands."""
     volatile: bool = False
