@@ -37,7 +37,8 @@ class Handler(BaseHTTPRequestHandler):
         if behaviour is None:
             self.answer(200, proper(body))
         elif callable(behaviour):
-            self.answer(200, behaviour(body))
+            answer = behaviour(body)
+            self.answer(*answer) if isinstance(answer, tuple) else self.answer(200, answer)
         else:
             getattr(self, behaviour)()
 
@@ -58,6 +59,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def unknown_model(self):
         self.answer(404, {"error": "no such model"})
+
+    def wrong_key(self):
+        self.answer(401, {"error": "wrong API key"})
+
+    def filtered(self):
+        self.answer(400, {"error": "the prompt triggered the content filter"})
 
     def too_long(self):
         self.answer(400, {"error": "This model's maximum context length is 10 tokens"})

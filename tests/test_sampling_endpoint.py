@@ -1,10 +1,12 @@
 """The endpoint sampler against servers that behave and servers that do not."""
 
 from collections import Counter
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import pytest
 
-from inference.sampling.endpoint_sampler import EndpointSampler
+from inference.sampling.endpoint_sampler import EndpointSampler, _seconds_asked
 from inference.sampling.options import SamplerOptions
 from inference.sampling.sampler import Request, SamplingParams
 from tests.stand_in import Server, choice, proper
@@ -118,6 +120,117 @@ def test_a_prompt_that_is_too_long_is_a_final_error(serve):
     assert "context length" in done.error
 
 
+def small_model(prompt_tokens, context=2048):
+    """A server as vLLM 0.31 is: it stops counting a prompt where the completion would begin."""
+
+    def answer(body):
+        longest = context - body["max_tokens"]
+        if prompt_tokens <= longest:
+            usage = {"prompt_tokens": prompt_tokens, "completion_tokens": 5 * body["n"]}
+            return proper(body) | {"usage": usage}
+        text = (
+            f"This model's maximum context length is {context} tokens. However, you requested "
+            f"{body['max_tokens']} output tokens and your prompt contains at least {longest + 1} "
+            f"input tokens, for a total of at least {context + 1} tokens."
+        )
+        return 400, {"error": {"message": text}}
+
+    return answer
+
+
+def test_a_completion_that_is_too_long_is_asked_for_again_with_the_room_left(serve):
+    server = serve(always=small_model(1200))
+    done = ask([server], request(n=3))["q"]
+    assert (done.error, len(done.samples), done.prompt_tokens) == (None, 3, 1200)
+    assert [(body["max_tokens"], body["n"]) for _, _, body in server.seen] == [
+        (1024, 3),
+        (1, 1),
+        (848, 3),
+    ]
+
+
+def test_a_limit_of_the_completion_is_kept(serve):
+    refusal = (
+        400,
+        {"error": "max_tokens is too large: 1024. It supports at most 500 completion tokens"},
+    )
+    server = serve(lambda _: refusal)
+    assert ask([server], request())["q"].error is None
+    assert server.seen[1][2]["max_tokens"] == 500
+
+
+def test_a_prompt_without_room_for_any_completion_is_a_final_error(serve):
+    done = ask([serve(always=small_model(2048))], request())["q"]
+    assert (done.temporary, done.fatal, done.samples) == (False, False, [])
+
+
+def test_a_content_filter_is_a_final_error_of_one_question(serve):
+    done = ask([serve("filtered")], request("q0"), request("q1"), concurrency=1)
+    assert (done["q0"].temporary, done["q0"].fatal) == (False, False)
+    assert done["q1"].error is None
+
+
+def test_a_wrong_key_is_found_with_the_first_request(serve):
+    server = serve(always="wrong_key")
+    done = ask([server], *(request(f"q{n}") for n in range(40)), concurrency=1)
+    assert len(server.seen) == 1
+    assert all(completed.fatal and "status 401" in completed.error for completed in done.values())
+
+
+def test_a_dead_server_ends_the_wait(serve):
+    server = serve(always="broken")
+    done = ask([server], *(request(f"q{n}") for n in range(40)), concurrency=1, retries=1)
+    assert len(server.seen) == 10  # two tries of five requests
+    assert all(completed.temporary for completed in done.values())
+    assert [completed.fatal for completed in done.values()] == [False] * 4 + [True] * 36
+
+
+def test_a_server_that_answers_others_is_not_dead(serve):
+    faults = ["broken", "broken", None] * 20
+    done = ask([serve(*faults)], *(request(f"q{n}") for n in range(60)), retries=0, concurrency=1)
+    assert not any(completed.fatal for completed in done.values())
+
+
+@pytest.mark.parametrize(
+    ("header", "low", "high"),
+    [
+        ("3.5", 3.5, 3.5),
+        ("0", 0, 0),
+        ("-5", 0, 0),
+        ("nan", 0, 0),
+        ("1e9", 300, 300),
+        ("soon", 0, 0),
+        ("", 0, 0),
+        (format_datetime(datetime.now(UTC) + timedelta(seconds=200)), 100, 200),
+        (format_datetime(datetime.now(UTC) - timedelta(seconds=200)), 0, 0),
+        ("Fri, 31 Dec 1999 23:59:59 GMT", 0, 0),
+    ],
+)
+def test_a_server_asks_to_wait_for_seconds_or_until_a_date(header, low, high):
+    assert low <= _seconds_asked(header) <= high
+
+
+def test_the_pauses_of_many_requests_differ():
+    sampler = EndpointSampler(SamplerOptions(model="m", endpoints=["http://x"], backoff=1.0))
+    pauses = {sampler._pause(turn, 2.0) for turn in range(3) for _ in range(20)}
+    assert len(pauses) == 60
+    assert 2.5 <= min(pauses) < max(pauses) <= 6
+    sampler.close()
+
+
+def test_all_completion_tokens_are_counted(serve):
+    answer = lambda body: proper(body) | {"usage": {"completion_tokens": 11}}  # noqa: E731
+    done = ask([serve(answer)], request(n=3))["q"]
+    assert [sample.tokens for sample in done.samples] == [4, 4, 3]
+
+
+def test_a_prompt_that_is_not_unicode_is_a_final_error(serve):
+    messages = [{"role": "user", "content": "\ud800"}]
+    done = ask([serve()], Request("q", messages, 1, 0, THINK))["q"]
+    assert not done.temporary
+    assert "not valid Unicode" in done.error
+
+
 def test_a_missing_server_is_replaced_by_the_next(serve):
     done = ask(["http://127.0.0.1:9", serve()], *(request(f"q{n}") for n in range(6)))
     assert all(completed.error is None for completed in done.values())
@@ -157,3 +270,18 @@ def test_endpoint_urls_are_accepted_in_each_form(serve, tail):
     server = serve()
     ask([server.url + tail], request())
     assert server.seen[0][0] == "/v1/chat/completions"
+
+
+@pytest.mark.parametrize(
+    ("tail", "path"),
+    [
+        ("/v1?api-version=2", "/v1/chat/completions?api-version=2"),
+        ("?api-version=2", "/v1/chat/completions?api-version=2"),
+        ("/v1/chat/completions?api-version=2", "/v1/chat/completions?api-version=2"),
+        ("/openai/deployments/m?a=1", "/openai/deployments/m/chat/completions?a=1"),
+    ],
+)
+def test_the_query_of_a_url_stays_at_its_end(serve, tail, path):
+    server = serve()
+    ask([server.url + tail], request())
+    assert server.seen[0][0] == path

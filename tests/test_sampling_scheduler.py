@@ -45,12 +45,12 @@ def executor():
 
 @pytest.fixture
 def drawn(singers, executor):
-    def run(script, *, questions=1, **plan):
+    def run(script, *, questions=1, sampler=Scripted, **plan):
         tasks = [
             Task(Question(f"q{n}", "?", "singers", singers), MESSAGES, SamplingPlan(**plan))
             for n in range(questions)
         ]
-        sampler = Scripted(script)
+        sampler = sampler(script)
         return list(draw(tasks, sampler, executor)), sampler
 
     return run
@@ -166,3 +166,44 @@ def test_sql_keeps_its_lines_and_comments(drawn):
     text = "<think>\nx\n</think>\n<answer>\nSELECT 1 -- a; b\n, 2\n</answer>"
     (question,), _ = drawn(lambda request: [text], n=1)
     assert question.candidate_set.candidates[0].sql == "SELECT 1 -- a; b\n, 2"
+
+
+def repaired(answer):
+    """A script whose first candidate fails and whose repairs get this answer."""
+
+    def script(request):
+        if "repair" in request.key:
+            return Completed(request.key, (), **answer)
+        return ["SELECT nam FROM singer", *["SELECT 1"] * (request.n - 1)]
+
+    return script
+
+
+@pytest.mark.parametrize("temporary", [True, False])
+def test_a_repair_that_the_sampler_refuses_costs_nothing_else(drawn, temporary):
+    script = repaired({"error": "no", "temporary": temporary})
+    (question,), _ = drawn(script, n=6, round_size=3, repair=True)
+    assert (question.error, question.refusal) == (None, None)
+    statuses = [candidate.status for candidate in question.candidate_set.candidates]
+    assert statuses == [Status.ERROR, Status.OK, Status.OK] * 2
+
+
+def test_a_database_that_breaks_is_the_error_of_its_question(drawn, singers):
+    log = singers.with_name(singers.name + "-wal")
+
+    def script(request):
+        if request.key.startswith("q0/"):
+            log.write_bytes(b"x")
+        return same(request)
+
+    (question,), _ = drawn(script, n=2)
+    assert "has changes that are not in it yet" in question.error
+
+
+def test_an_answer_to_another_draw_is_left_alone(drawn):
+    class Stale(Scripted):
+        def completed(self):
+            return [Completed("q0/0/0", [Sample("SELECT 7")]), *super().completed()]
+
+    (question,), _ = drawn(same, n=2, sampler=Stale)
+    assert len(question.candidate_set.candidates) == 2

@@ -1,26 +1,42 @@
 """Samples from OpenAI-compatible endpoints: vLLM servers, Ollama, hosted models; one or several.
 
-A request is retried, after growing pauses and at the next endpoint, if a server refuses it, stalls,
-is overloaded or sends an unusable answer. A request that no endpoint answers is returned with an
-error and can be asked again later.
+A request is retried, after growing pauses and at the next endpoint, if a server stalls, is
+overloaded or sends an unusable answer. A request that no endpoint answers is returned with an error
+and can be asked again later. Three cases differ:
+- The prompt leaves too little room for the completion: it is asked again with the room it leaves.
+- A server refuses this prompt (too long, a content filter): the error is final.
+- A server refuses everybody (a wrong key, an unknown model), or no server answers any more: the
+  requests that wait get the same error without being sent.
 """
 
+import math
 import os
+import random
+import re
+import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from itertools import count
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from queue import Empty, SimpleQueue
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from inference.sampling.options import SamplerOptions
 from inference.sampling.sampler import Completed, Request, Sample, SamplingParams
 from slmsql.errors import InputError
 
 WAIT = 0.1  # seconds that `completed` waits for an answer
-LONGEST_PAUSE = 30.0  # seconds
-TOO_LONG = ("context length", "context_length", "too long", "maximum length", "max_model_len")
+LONGEST_PAUSE = 30.0  # seconds between two tries, besides what a server asks for
+LONGEST_ASKED = 300.0  # seconds that a server may ask to wait
+GIVE_UP_AFTER = 5  # requests in a row that used up their retries: the servers are gone
+OVERLOADED = (408, 409, 425, 429)  # and all from 500 on
+PROMPT_REFUSED = (400, 413, 422)
+# How servers name their limits when the prompt and `max_tokens` together are too long.
+CONTEXT_LENGTH = re.compile(r"(?:context[ _]length|max_model_len)\D{1,20}(\d+)", re.IGNORECASE)
+LONGEST_COMPLETION = re.compile(r"at most (\d+) completion tokens")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +48,20 @@ class _Answer:
 
 
 class _CallError(Exception):
-    """A call gave no usable answer."""
+    """A call gave no usable answer. Every request would meet the same error."""
 
-    def __init__(self, text: str, *, can_retry: bool = True, pause: float = 0.0) -> None:
+
+class _Temporary(_CallError):
+    """The next try may succeed."""
+
+    def __init__(self, text: str, pause: float = 0.0) -> None:
         super().__init__(text)
-        self.can_retry = can_retry
         self.pause = pause
         """Seconds that the server asks to wait."""
+
+
+class _Refused(_CallError):
+    """The server does not take this prompt."""
 
 
 class EndpointSampler:
@@ -58,14 +81,21 @@ class EndpointSampler:
             limits=httpx.Limits(max_connections=options.concurrency),
         )
         self._threads = ThreadPoolExecutor(options.concurrency, thread_name_prefix="endpoint")
-        self._request_numbers = count()
         self._done: SimpleQueue[Future[Completed]] = SimpleQueue()
+        self._submitted = 0
         self._pending = 0
+        self._failures = 0
+        """Requests in a row that no endpoint answered."""
+        self._stopped = (0, "")
+        """The number of the last request that is not sent any more, and why."""
+        self._closing = threading.Event()
+        self._random = random.Random()
 
     def submit(self, request: Request) -> None:
         self._pending += 1
-        first = next(self._request_numbers) % len(self._urls)
-        self._threads.submit(self._complete, request, first).add_done_callback(self._done.put)
+        self._submitted += 1
+        future = self._threads.submit(self._complete, request, self._submitted)
+        future.add_done_callback(self._done.put)
 
     def completed(self) -> list[Completed]:
         done: list[Completed] = []
@@ -78,41 +108,96 @@ class EndpointSampler:
         return done
 
     def close(self) -> None:
+        self._closing.set()  # no further tries
         self._threads.shutdown(cancel_futures=True)
         self._client.close()
 
-    def _complete(self, request: Request, first: int) -> Completed:
+    def _complete(self, request: Request, number: int) -> Completed:
+        last, reason = self._stopped
+        if number <= last:
+            return Completed(request.key, (), error=reason, temporary=True, fatal=True)
         samples: list[Sample] = []
         prompt_tokens = 0
         start = time.monotonic()
         try:
             # Some servers return one completion whatever `n` says: call until all are there.
             while len(samples) < request.n:
-                answer = self._call(request, len(samples), first)
+                request, answer = self._call_with_room(request, len(samples), number)
                 samples += answer.samples
                 prompt_tokens += answer.prompt_tokens
         except _CallError as error:
-            text = str(error)
-            is_final = not error.can_retry and any(words in text.lower() for words in TOO_LONG)
+            fatal = self._is_fatal(error)
+            if fatal:
+                self._stopped = (self._submitted, str(error))
             return Completed(
-                request.key, samples, prompt_tokens, error=text, temporary=not is_final
+                request.key,
+                samples,
+                prompt_tokens,
+                error=str(error),
+                temporary=not isinstance(error, _Refused),
+                fatal=fatal,
             )
         seconds = time.monotonic() - start
         return Completed(request.key, samples[: request.n], prompt_tokens, seconds)
 
-    def _call(self, request: Request, received: int, first: int) -> _Answer:
-        """Call the endpoints in turn, from number `first` on, until one answers."""
+    def _is_fatal(self, error: _CallError) -> bool:
+        """Whether other requests will meet this error, which ended a request."""
+        if isinstance(error, _Temporary):
+            self._failures += 1
+            return self._failures >= GIVE_UP_AFTER
+        return not isinstance(error, _Refused)
+
+    def _call_with_room(
+        self, request: Request, received: int, number: int
+    ) -> tuple[Request, _Answer]:
+        """The answer; if prompt and completion are too long together, to a shorter request."""
+        try:
+            return request, self._call(request, received, number)
+        except _Refused as error:
+            room = self._room(request, str(error), number)
+            if not 0 < room < request.sampling.max_tokens:
+                raise
+        request = replace(request, sampling=replace(request.sampling, max_tokens=room))
+        return request, self._call(request, received, number)
+
+    def _room(self, request: Request, refusal: str, number: int) -> int:
+        """The number of tokens that a completion may have by this refusal; 0 if it does not say.
+
+        Servers do not always count the whole prompt, so a completion of one token finds out.
+
+        Raises:
+            _CallError: the prompt is too long even for that.
+        """
+        if longest := LONGEST_COMPLETION.search(refusal):
+            return int(longest[1])
+        if not (context := CONTEXT_LENGTH.search(refusal)):
+            return 0
+        shortest = replace(request, n=1, sampling=replace(request.sampling, max_tokens=1))
+        return int(context[1]) - self._call(shortest, 0, number).prompt_tokens
+
+    def _call(self, request: Request, received: int, number: int) -> _Answer:
+        """Call the endpoints in turn, from the request's own on, until one answers."""
         tries = self._options.retries + 1
         for attempt in range(tries):
-            url = self._urls[(first + attempt) % len(self._urls)]
+            url = self._urls[(number - 1 + attempt) % len(self._urls)]
             try:
-                return self._post(url, request, received)
-            except _CallError as error:
-                if not error.can_retry or attempt == tries - 1:
+                answer = self._post(url, request, received)
+            except _Temporary as error:
+                pause = self._pause(attempt // len(self._urls), error.pause)
+                if attempt == tries - 1 or self._closing.wait(pause):
                     raise
-                pause = self._options.backoff * 2 ** (attempt // len(self._urls))
-                time.sleep(min(max(pause, error.pause), LONGEST_PAUSE))
+            except _Refused:
+                self._failures = 0  # the server lives
+                raise
+            else:
+                self._failures = 0
+                return answer
         raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _pause(self, turn: int, asked: float) -> float:
+        """Seconds before the next try: longer each turn, and not the same for all requests."""
+        longest = min(self._options.backoff * 2.0 ** min(turn, 30), LONGEST_PAUSE)
+        return asked + self._random.uniform(longest / 2, longest)
 
     def _post(self, url: str, request: Request, received: int) -> _Answer:
         import httpx
@@ -120,14 +205,16 @@ class EndpointSampler:
         try:
             response = self._client.post(url, json=self._body(request, received))
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise _CallError(f"{url}: {type(error).__name__} {error}") from error
+            raise _Temporary(f"{url}: {type(error).__name__} {error}") from error
+        except UnicodeEncodeError as error:
+            raise _Refused(f"the prompt is not valid Unicode: {error}") from error
         if response.status_code != 200:
-            raise _refusal(url, response.status_code, response.text, response.headers)
+            raise _status_error(url, response.status_code, response.text, response.headers)
         try:
             return _read(response.json(), request.sampling)
         except (ValueError, KeyError, TypeError, IndexError) as error:
             text = f"{url}: unusable answer ({type(error).__name__} {error}): {response.text:.200}"
-            raise _CallError(text) from error
+            raise _Temporary(text) from error
 
     def _body(self, request: Request, received: int) -> dict[str, Any]:
         sampling = request.sampling
@@ -148,18 +235,42 @@ class EndpointSampler:
 
 
 def _address(url: str) -> str:
-    """The full URL for `http://host:8000`, `http://host:8000/v1` or the full URL itself."""
-    url = url.rstrip("/")
-    if url.endswith("/chat/completions"):
-        return url
-    return f"{url}/chat/completions" if "/v1" in url else f"{url}/v1/chat/completions"
+    """The full URL for `http://host:8000`, `http://host:8000/v1` or the full URL itself.
+
+    A query such as `?api-version=1` stays at its end.
+    """
+    parts = urlsplit(url)
+    path = parts.path.rstrip("/")
+    if not path.endswith("/chat/completions"):
+        has_version = "/v1" in path or "/deployments/" in path  # the latter as Azure has it
+        path += "/chat/completions" if has_version else "/v1/chat/completions"
+    return urlunsplit(parts._replace(path=path))
 
 
-def _refusal(url: str, status: int, text: str, headers: Mapping[str, str]) -> _CallError:
-    can_retry = status in (408, 409, 425, 429) or status >= 500
-    pause = headers.get("retry-after", "")
-    seconds = float(pause) if pause.isdigit() else 0.0
-    return _CallError(f"{url}: status {status}: {text:.300}", can_retry=can_retry, pause=seconds)
+def _status_error(url: str, status: int, text: str, headers: Mapping[str, str]) -> _CallError:
+    message = f"{url}: status {status}: {text:.300}"
+    if status in OVERLOADED or status >= 500:
+        return _Temporary(message, _seconds_asked(headers.get("retry-after", "")))
+    return _Refused(message) if status in PROMPT_REFUSED else _CallError(message)
+
+
+def _seconds_asked(retry_after: str) -> float:
+    """The seconds of a Retry-After header: a number or a date; 0 if it is neither."""
+    try:
+        seconds = float(retry_after)
+    except ValueError:
+        seconds = _seconds_until(retry_after)
+    return min(max(seconds, 0.0), LONGEST_ASKED) if math.isfinite(seconds) else 0.0
+
+
+def _seconds_until(date: str) -> float:
+    try:
+        moment = parsedate_to_datetime(date)
+    except ValueError:
+        return 0.0
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return (moment - datetime.now(UTC)).total_seconds()
 
 
 def _read(answer: Any, sampling: SamplingParams) -> _Answer:
@@ -167,8 +278,10 @@ def _read(answer: Any, sampling: SamplingParams) -> _Answer:
     if not choices:
         raise ValueError("it has no choices")
     usage = answer.get("usage") or {}
-    tokens = int(usage.get("completion_tokens") or 0) // len(choices)
-    samples = tuple(_sample(choice, tokens, sampling) for choice in choices)
+    each, left = divmod(int(usage.get("completion_tokens") or 0), len(choices))
+    samples = tuple(
+        _sample(choice, each + (number < left), sampling) for number, choice in enumerate(choices)
+    )
     return _Answer(samples, int(usage.get("prompt_tokens") or 0))
 
 

@@ -1,16 +1,19 @@
 """The loop of every program that samples: draw what the journal lacks, and record each question."""
 
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from inference.sampling.journal import Journal
 from inference.sampling.progress import Progress
 from inference.sampling.sampler import Sampler
-from inference.sampling.scheduler import Task, draw
+from inference.sampling.scheduler import SampledQuestion, Task, draw
 from slmsql.errors import InputError
 from slmsql.execution import Executor
 
 T = TypeVar("T")
+# Errors of databases and processes; any other exception is a bug of ours.
+EXPECTED = (InputError, OSError, RuntimeError)
 
 
 def record_missing(
@@ -32,23 +35,57 @@ def record_missing(
         journal: where the answers go.
 
     Raises:
-        InputError: some questions got no answer; the others are in the journal.
+        InputError: some questions got no answer, or the model refused every prompt; answers are in
+            the journal.
     """
     missing = [item for identity, item in wanted.items() if identity not in journal.records]
     if missing:
-        sampler = get_sampler()
-        progress = Progress(name, len(missing) + len(journal.records), len(journal.records))
-        failures: list[str] = []
-        for sampled in draw(tasks(missing), sampler, executor):
-            progress.step(sampled.tokens)
-            if sampled.error:
-                failures.append(f"{sampled.candidate_set.id}: {sampled.error}")
-            else:
-                journal.add(sampled.as_record())
+        progress = Progress(name, len(wanted), len(wanted) - len(missing))
+        failure = _record(draw(tasks(missing), get_sampler(), executor), progress, journal)
         progress.finish()
-        if failures:
+        if failure:
+            unanswered = sum(identity not in journal.records for identity in wanted)
             raise InputError(
-                f"{len(failures)} questions got no answer; the same command tries them again "
-                f"({failures[0]})"
+                f"{unanswered} questions got no answer; the same command tries them again "
+                f"({failure})"
             )
+    _report_refusals(journal)
     journal.finish(list(wanted))
+
+
+def _record(questions: Iterable[SampledQuestion], progress: Progress, journal: Journal) -> str:
+    """Record the questions as they are done; returns an error of those that have no answer, if any.
+
+    An error that other questions would meet too ends the loop. Refusals are recorded last, and only
+    if another question has an answer: if the model refuses every prompt, the fault is elsewhere.
+    """
+    failure = ""
+    refusals: list[SampledQuestion] = []
+    for sampled in questions:
+        progress.step(sampled.tokens)
+        if sampled.cause and not isinstance(sampled.cause, EXPECTED):
+            raise sampled.cause
+        if sampled.fatal:
+            failure = sampled.error or ""
+            break
+        if sampled.error:
+            failure = failure or f"{sampled.candidate_set.id}: {sampled.error}"
+        elif sampled.refusal:
+            refusals.append(sampled)
+        else:
+            journal.add(sampled.as_record())
+    if refusals and not journal.records and not failure:
+        raise InputError(f"the model refuses every prompt: {refusals[0].refusal}")
+    for sampled in refusals:
+        journal.add(sampled.as_record())
+    return failure
+
+
+def _report_refusals(journal: Journal) -> None:
+    refusals = [record for record in journal.records.values() if "refused" in record]
+    if refusals:
+        print(
+            f"{len(refusals)} of {len(journal.records)} prompts are too long or were refused, and "
+            f"got no completion ({refusals[0]['id']}: {refusals[0]['refused']})",
+            file=sys.stderr,
+        )

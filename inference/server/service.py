@@ -110,6 +110,8 @@ class Service:
         plan = self._options.plan.plan_for(prompt.template)
         messages = build_prompt(question, prompt.prompt_settings).messages
         first = _sampled(self._generator, Task(question, messages, plan))
+        if first.refusal:
+            raise RuntimeError(first.refusal)
         prediction = vote(first.candidate_set)
         groups = group_by_result(first.candidate_set.candidates)
         second = self._revised(question, groups)
