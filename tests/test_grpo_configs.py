@@ -133,4 +133,4 @@ def test_a_config_trains_two_steps(name, rows, tmp_path, monkeypatch, one_thread
     logs = read_json(tmp_path / "out" / "trainer_state.json")["log_history"]
     losses = [log for log in logs if "loss" in log]
     assert [log["step"] for log in losses] == [1, 2]
-    assert all("groups/same_execution" in log for log in losses)
+    assert "groups/same_execution" in losses[0]
