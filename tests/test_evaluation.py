@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 
 from slmsql.consistency.candidates import Candidate, CandidateSet
+from slmsql.errors import InputError
 from slmsql.evaluation import ErrorClass, Extras, as_record, as_table, efficiency, evaluate, soft_f1
 from slmsql.evaluation.candidate_metrics import Price, pass_at_k_note, usage, with_candidates
 from slmsql.evaluation.constructs import constructs
@@ -142,13 +143,38 @@ def test_a_text_in_double_quotes_is_that_text():
 
 def test_timed_answers_have_r_ves_and_wrong_ones_nothing(singers, executor):
     questions = [ask(singers), ask(singers, number=2)]
-    answers = {"1": NAMES, "2": "SELECT 1"}
+    answers = {"1": "SELECT T1.name FROM singer AS T1", "2": "SELECT 1"}
     found = evaluate(
         questions, answers, match=Match.BIRD, executor=executor, extras=Extras(timings=3)
     )
     right, wrong = (outcome.scores["r_ves"] for outcome in found.outcomes)
     assert 0.5 <= right <= 1.25**0.5
     assert wrong == 0.0
+
+
+def test_the_gold_query_is_as_fast_as_itself(singers, executor):
+    questions = [ask(singers, number=number) for number in range(40)]
+    answers = {q.id: f"  {NAMES}; -- the gold query" for q in questions}
+    found = evaluate(
+        questions, answers, match=Match.BIRD, executor=executor, extras=Extras(timings=1)
+    )
+    metrics = as_record(found)["metrics"]
+    for name in ("r_ves", "r_ves_filtered", "r_ves_steps", "ves"):
+        assert metrics[name]["value"] == 100
+
+
+def test_a_suite_that_lacks_a_database_is_refused(singers, executor, tmp_path):
+    def score(folder):
+        questions = [ask(singers), Question("2", "?", "songs", singers, gold_sql=NAMES)]
+        extras = Extras(suites=folder)
+        answers = {"1": NAMES, "2": NAMES}
+        evaluate(questions, answers, match=Match.BIRD, executor=executor, extras=extras)
+
+    with pytest.raises(InputError, match="no suite for 2 of 2 databases"):
+        score(tmp_path / "wrong")
+    create_database(tmp_path / "part" / "singers" / "other.sqlite", "CREATE TABLE singer (name);")
+    with pytest.raises(InputError, match=r"no suite for 1 of 2 databases.*part/songs"):
+        score(tmp_path / "part")
 
 
 def test_a_test_suite_asks_for_the_same_result_on_every_database(singers, executor, tmp_path):

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from slmsql.errors import InputError
 from slmsql.evaluation.constructs import constructs
 from slmsql.evaluation.diagnosis import differences, error_class, tie_query
 from slmsql.evaluation.outcome import Evaluation, Outcome
@@ -34,7 +35,8 @@ class Extras:
     catalogs: Catalogs | None = None
     """For Spider's exact-set match; None to leave it out."""
     suites: Path | None = None
-    """Folder with more databases, `<db_id>/*.sqlite`, for test-suite EX."""
+    """Folder with more databases, `<db_id>/*.sqlite`, for test-suite EX. Each database of a
+    question with a gold query must have some."""
     timings: int = 0
     """How many times to run right answers for R-VES and VES; 0 to leave them out."""
 
@@ -58,8 +60,13 @@ def evaluate(
         match: the mode of the headline figure.
         executor: runs the SQL.
         extras: what to measure besides EX and the share of valid SQL.
+
+    Raises:
+        InputError: the folder of suites is missing or lacks a database.
     """
     available, missing = with_databases(questions)
+    if extras.suites:
+        _check_suites(extras.suites, available)
     verdicts = _verdicts(available, predictions, executor)
     outcomes: list[Outcome] = []
     for start in range(0, len(available), BATCH):
@@ -181,6 +188,17 @@ def _ids_with_ties(outcomes: Sequence[Outcome], executor: Executor) -> set[str]:
         for (question_id, (_, limit)), execution in zip(queries.items(), executions, strict=True)
         if len(execution.rows) > limit and execution.rows[limit - 1] == execution.rows[limit]
     }
+
+
+def _check_suites(folder: Path, questions: Sequence[Question]) -> None:
+    """Raise unless every database has a suite: a figure of some questions would look like EX."""
+    names = sorted({question.db_id for question in questions if question.gold_sql is not None})
+    lacking = [name for name in names if not any((folder / name).glob("*.sqlite"))]
+    if lacking:
+        raise InputError(
+            f"{folder} has no suite for {len(lacking)} of {len(names)} databases; expected for "
+            f"instance {folder / lacking[0]}/*.sqlite"
+        )
 
 
 def _with_suites(outcomes: Sequence[Outcome], folder: Path, executor: Executor) -> list[Outcome]:

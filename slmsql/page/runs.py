@@ -25,7 +25,7 @@ METRICS = {
     "soft_f1": "Soft-F1, any order of rows",
     "soft_f1_official": "Soft-F1 as BIRD computes it",
     "r_ves": "R-VES",
-    "r_ves_official": "R-VES as BIRD computes it",
+    "r_ves_filtered": "R-VES with BIRD's outlier rule",
     "r_ves_steps": "R-VES by steps instead of time",
     "ves": "VES",
     "valid_sql": "SQL that runs",
