@@ -5,12 +5,12 @@ import pytest
 
 from slmsql.consistency.candidates import Candidate, CandidateSet
 from slmsql.errors import InputError
-from slmsql.evaluation import ErrorClass, Extras, as_record, as_table, efficiency, evaluate, soft_f1
+from slmsql.evaluation import ErrorClass, Extras, as_record, as_table, efficiency, evaluate
 from slmsql.evaluation.candidate_metrics import Price, pass_at_k_note, usage, with_candidates
 from slmsql.evaluation.constructs import constructs
 from slmsql.evaluation.report import outcome_record
-from slmsql.execution import Executor, create_database
-from slmsql.match import Match
+from slmsql.execution import Executor, create_database, job
+from slmsql.match import Match, soft_f1
 from slmsql.questions.question import Question
 from slmsql.sql.parsing import normalised
 
@@ -211,6 +211,25 @@ def test_soft_f1_does_not_depend_on_order_and_counts_each_value_once(
 ):
     assert soft_f1.soft_f1(predicted, gold) == pytest.approx(ours)
     assert soft_f1.official(predicted, gold) == pytest.approx(official, abs=0.01)
+
+
+def test_only_the_rows_to_show_leave_the_workers(singers, executor, monkeypatch):
+    """Complete results of a few hundred questions would fill the memory."""
+    numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9000)"
+    gold, sql = f"{numbers} SELECT i, 1 FROM n", f"{numbers} SELECT i, i % 2 FROM n"
+    received = []
+    decode = job.decode
+
+    def measured(body):
+        received.append(len(body))
+        return decode(body)
+
+    monkeypatch.setattr(job, "decode", measured)
+    outcome = scored([ask(singers, gold)], [sql], executor).outcomes[0]
+    assert outcome.scores["soft_f1"] == pytest.approx(0.75, abs=0.01)
+    assert outcome.scores["soft_f1_official"] > 0
+    assert outcome.gold.row_count == 9000
+    assert max(received) < 2000
 
 
 def test_constructs_are_what_the_gold_query_uses():

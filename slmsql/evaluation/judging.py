@@ -21,7 +21,6 @@ from slmsql.spider import Catalogs
 
 PREVIEW = 20  # rows of each result that an outcome keeps
 EXPENSIVE = frozenset({Status.TIMEOUT, Status.TOO_LARGE})
-BATCH = 256  # questions whose complete results are in memory at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +30,7 @@ class Extras:
     queries: bool = True
     """All that is read from the texts of the queries: exact match, constructs, error classes."""
     results: bool = True
-    """Soft-F1, which needs complete results."""
+    """Soft-F1, which is computed where the complete results are: in the executor's workers."""
     catalogs: Catalogs | None = None
     """For Spider's exact-set match; None to leave it out."""
     suites: Path | None = None
@@ -67,11 +66,8 @@ def evaluate(
     available, missing = with_databases(questions)
     if extras.suites:
         _check_suites(extras.suites, available)
-    verdicts = _verdicts(available, predictions, executor)
-    outcomes: list[Outcome] = []
-    for start in range(0, len(available), BATCH):
-        part = available[start : start + BATCH]
-        outcomes += _outcomes(part, predictions, verdicts, executor, extras)
+    verdicts = _verdicts(available, predictions, executor, soft_f1=extras.results)
+    outcomes = list(_outcomes(available, predictions, verdicts, executor, extras))
     if extras.suites:
         outcomes = _with_suites(outcomes, extras.suites, executor)
     if extras.queries:
@@ -82,7 +78,11 @@ def evaluate(
 
 
 def _verdicts(
-    questions: Sequence[Question], predictions: Mapping[str, str], executor: Executor
+    questions: Sequence[Question],
+    predictions: Mapping[str, str],
+    executor: Executor,
+    *,
+    soft_f1: bool,
 ) -> dict[str, dict[Match, Verdict]]:
     labelled = [question for question in questions if question.gold_sql is not None]
     verdicts: dict[str, dict[Match, Verdict]] = {question.id: {} for question in questions}
@@ -95,7 +95,8 @@ def _verdicts(
             else:
                 waiting.append(question)
         pairs = [Pair(q.database, predictions[q.id], q.gold_sql) for q in waiting]
-        for question, verdict in zip(waiting, executor.judge(pairs, match=mode), strict=True):
+        judged = executor.judge(pairs, match=mode, soft_f1=soft_f1 and mode is Match.BIRD)
+        for question, verdict in zip(waiting, judged, strict=True):
             verdicts[question.id][mode] = verdict
     return verdicts
 
@@ -115,13 +116,12 @@ def _outcomes(
     executor: Executor,
     extras: Extras,
 ) -> Iterator[Outcome]:
-    preview = executor.limits.rows if extras.results else PREVIEW
     failures = {q.id: _failure(verdicts[q.id]) for q in questions}
     to_run = [q for q in questions if failures[q.id] is None]
     statements = [Statement(q.database, predictions[q.id]) for q in to_run]
-    executions = executor.run(statements, preview=preview)
+    executions = executor.run(statements, preview=PREVIEW)
     results = dict(zip((q.id for q in to_run), executions, strict=True))
-    golds = executor.run([Statement(q.database, q.gold_sql) for q in questions], preview=preview)
+    golds = executor.run([Statement(q.database, q.gold_sql) for q in questions], preview=PREVIEW)
     for question, gold in zip(questions, golds, strict=True):
         predicted = failures[question.id] or results[question.id]
         sql = predictions[question.id]
@@ -142,21 +142,19 @@ def _outcome(
     gold: Execution,
     extras: Extras,
 ) -> Outcome:
-    predicted_preview = replace(predicted, rows=predicted.rows[:PREVIEW])
     if question.gold_sql is None:
-        return Outcome(question, sql, predicted_preview, None, left_out="no gold query")
-    gold_preview = replace(gold, rows=gold.rows[:PREVIEW])
+        return Outcome(question, sql, predicted, None, left_out="no gold query")
     if not gold.ok or any(not verdict.gold.ok for verdict in verdicts.values()):
-        return Outcome(question, sql, predicted_preview, gold_preview, left_out="gold query fails")
+        return Outcome(question, sql, predicted, gold, left_out="gold query fails")
     correct = {mode: bool(verdict.correct) for mode, verdict in verdicts.items()}
     scores: dict[str, bool | float] = {}
     if extras.queries:
         catalog = extras.catalogs.of(question) if extras.catalogs else None
         scores.update(query_scores(sql, question.gold_sql, catalog))
     if extras.results:
-        scores.update(result_scores(predicted, gold))
+        scores.update(result_scores(verdicts[Match.BIRD]))
     used = constructs(question.gold_sql) if extras.queries else ()
-    return Outcome(question, sql, predicted_preview, gold_preview, correct, scores, constructs=used)
+    return Outcome(question, sql, predicted, gold, correct, scores, constructs=used)
 
 
 def _explained(outcomes: Sequence[Outcome], match: Match, executor: Executor) -> Iterator[Outcome]:

@@ -2,10 +2,10 @@
 
 import statistics
 
-from slmsql.evaluation import efficiency, soft_f1
+from slmsql.evaluation import efficiency
 from slmsql.evaluation.outcome import Outcome
 from slmsql.evaluation.submission import one_line
-from slmsql.execution import Execution
+from slmsql.execution import Verdict
 from slmsql.match import Match
 from slmsql.spider import Catalog, same_sets
 from slmsql.sql.parsing import normalised
@@ -21,14 +21,10 @@ def query_scores(sql: str, gold: str, catalog: Catalog | None) -> Scores:
     return scores if same is None else {**scores, "exact_set_match": same}
 
 
-def result_scores(predicted: Execution, gold: Execution) -> Scores:
+def result_scores(verdict: Verdict) -> Scores:
     """Scores from both complete results. An answer without a result scores 0."""
-    if not predicted.ok:
-        return {"soft_f1": 0.0, "soft_f1_official": 0.0}
-    return {
-        "soft_f1": soft_f1.soft_f1(predicted.rows, gold.rows),
-        "soft_f1_official": soft_f1.official(predicted.rows, gold.rows),
-    }
+    soft_f1, official = verdict.soft_f1 or (0.0, 0.0)
+    return {"soft_f1": soft_f1, "soft_f1_official": official}
 
 
 def timing_scores(outcome: Outcome, repeats: int) -> Scores:

@@ -97,8 +97,13 @@ class Executor:
             self._recent.add_execution(database, text, preview, match, execution)
         return [answers[key] or batch.executions[key] for key in keys]
 
-    def judge(self, pairs: Sequence[Pair], *, match: Match) -> list[Verdict]:
+    def judge(self, pairs: Sequence[Pair], *, match: Match, soft_f1: bool = False) -> list[Verdict]:
         """Decide for each pair whether the prediction has the result of the gold query.
+
+        Args:
+            pairs: predictions and gold queries.
+            match: when two results agree.
+            soft_f1: also compute Soft-F1, in the workers, so that no complete result leaves them.
 
         Returns:
             The verdicts, in the order of the pairs.
@@ -110,11 +115,14 @@ class Executor:
         states = _database_states(pair.database for pair in pairs)
         run_as = _run_as((text for pair in pairs for text in (pair.predicted, pair.gold)), match)
         keys = [(states[str(p.database)], run_as[p.predicted], run_as[p.gold]) for p in pairs]
-        answers = {key: self._recent.verdict(*key, match) for key in dict.fromkeys(keys)}
+        answers = {
+            key: None if soft_f1 else self._recent.verdict(*key, match)
+            for key in dict.fromkeys(keys)
+        }
         new = [key for key, verdict in answers.items() if verdict is None]
         batch = Batch()
         jobs = [
-            _judging(batch, database, part, match)
+            _judging(batch, database, part, match, soft_f1)
             for database, distinct in _by_gold(new).items()
             for part in _parts(distinct, self._chunk(len(new)))
         ]
@@ -181,12 +189,16 @@ def _by_gold(
 
 
 def _judging(
-    batch: Batch, database: DatabaseState, pairs: list[tuple[Sql, Sql]], match: Match
+    batch: Batch,
+    database: DatabaseState,
+    pairs: list[tuple[Sql, Sql]],
+    match: Match,
+    soft_f1: bool,
 ) -> Job:
     sql = list(dict.fromkeys(text for pair in pairs for text in pair))
     position = {text: index for index, text in enumerate(sql)}
     positions = [(position[predicted], position[gold]) for predicted, gold in pairs]
-    return Job(batch, database, sql, positions, match)
+    return Job(batch, database, sql, positions, match, soft_f1=soft_f1)
 
 
 def _parts(items: list[T], size: int) -> list[list[T]]:
@@ -204,4 +216,5 @@ def _verdict(batch: Batch, database: DatabaseState, predicted_sql: Sql, gold_sql
         correct, reason = None, f"the prediction could not be run: {predicted.error}"
     elif correct is None:
         reason = "the results are too large to be compared"
-    return Verdict(correct, predicted, gold, reason)
+    soft_f1 = batch.soft_f1.get((database, predicted_sql, gold_sql))
+    return Verdict(correct, predicted, gold, reason, soft_f1)

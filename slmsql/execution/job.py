@@ -25,6 +25,9 @@ class Batch:
 
     executions: dict[tuple[DatabaseState, Sql], Execution] = field(default_factory=dict)
     verdicts: dict[tuple[DatabaseState, Sql, Sql], bool | None] = field(default_factory=dict)
+    soft_f1: dict[tuple[DatabaseState, Sql, Sql], tuple[float, float] | None] = field(
+        default_factory=dict
+    )
     waiting: int = 0
     """Number of jobs that are not done yet."""
     failure: BaseException | None = None
@@ -45,6 +48,8 @@ class Job:
     """Number of rows to return of each result."""
     digest: Match = Match.BIRD
     """The mode of the digests."""
+    soft_f1: bool = False
+    """Whether to compute Soft-F1 of the pairs."""
     fresh: bool = False
     """It needs a process that has run nothing else."""
     again: bool = False
@@ -63,6 +68,7 @@ class Job:
                 "match": self.match,
                 "preview": self.preview,
                 "digest": self.digest,
+                "soft_f1": self.soft_f1,
                 "fresh": self.fresh,
                 "failures": self.failures,
             }
@@ -73,9 +79,13 @@ class Job:
         reply = decode(body)
         for sql, fields in zip(self.sql, reply["executions"], strict=True):
             self.batch.executions[self.database, sql] = _execution(fields)
-        for (predicted, gold), verdict in zip(self.pairs, reply["verdicts"], strict=True):
-            key = (self.database, self.sql[predicted], self.sql[gold])
-            self.batch.verdicts[key] = verdict
+        keys = [
+            (self.database, self.sql[predicted], self.sql[gold]) for predicted, gold in self.pairs
+        ]
+        self.batch.verdicts.update(zip(keys, reply["verdicts"], strict=True))
+        if self.soft_f1:
+            scores = [score and (score[0], score[1]) for score in reply["soft_f1"]]
+            self.batch.soft_f1.update(zip(keys, scores, strict=True))
 
     def singles(self) -> list["Job"]:
         """The same work as one job per pair or statement, so that no statement affects another."""
@@ -92,6 +102,7 @@ class Job:
             self.match,
             self.preview,
             self.digest,
+            self.soft_f1,
             failures={
                 indices.index(i): fields for i, fields in self.failures.items() if i in indices
             },

@@ -14,6 +14,8 @@ from slmsql.execution.sandbox import Result, Sandbox
 from slmsql.execution.types import Limits, Status
 from slmsql.execution.wire import EXIT_FRESH, Message, as_rows
 from slmsql.match import Match, orders_rows, same_result
+from slmsql.match.soft_f1 import official as official_soft_f1
+from slmsql.match.soft_f1 import soft_f1
 
 OPEN_DATABASES = 64
 GOLD_BYTES = 64 * 2**20  # bytes of gold results that a worker keeps in memory
@@ -39,8 +41,10 @@ class Session:
         task = _Task(self, request)
         verdicts = [task.verdict(predicted, gold) for predicted, gold in request["pairs"]]
         results = [task.result(index) for index in range(len(request["sql"]))]
+        pairs = request["pairs"] if request["soft_f1"] else []
         return {
             "verdicts": verdicts,
+            "soft_f1": [task.soft_f1(predicted, gold) for predicted, gold in pairs],
             "executions": [
                 _fields(result, request["preview"], Match(request["digest"])) for result in results
             ],
@@ -140,6 +144,18 @@ class _Task:
         if not predicted.ok or self.match is None:
             return False
         return predicted is gold or self._agree(predicted, gold, self.request["sql"][gold_index])
+
+    def soft_f1(self, predicted_index: int, gold_index: int) -> tuple[float, float] | None:
+        """Soft-F1 and BIRD's Soft-F1; None if a query failed or memory ran out."""
+        predicted, gold = self.result(predicted_index), self.result(gold_index)
+        if not predicted.ok or not gold.ok:
+            return None
+        try:
+            return soft_f1(predicted.rows, gold.rows), official_soft_f1(predicted.rows, gold.rows)
+        except MemoryError:
+            if not self.request["fresh"]:
+                os._exit(EXIT_FRESH)
+            return None
 
     def _run(self, index: int) -> Result:
         POSITION.pack_into(self.session.page, 0, index)

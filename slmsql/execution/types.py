@@ -101,3 +101,6 @@ class Verdict:
     predicted: Execution
     gold: Execution
     reason: str | None = None
+    soft_f1: tuple[float, float] | None = None
+    """Soft-F1 and BIRD's Soft-F1 of the two results, if `Executor.judge` was asked for them and
+    both queries ran."""

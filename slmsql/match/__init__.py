@@ -1,6 +1,7 @@
 """Do two results agree? `same_result(predicted_rows, gold_rows, Match.BIRD)` says so.
 
 In: two complete results, as rows. Out: True or False, by one of three rules. Imports `slmsql.sql`.
+`soft_f1` has the partial score of results that do not agree.
 
 | | bird | spider | strict |
 |---|---|---|---|
