@@ -13,7 +13,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from inference import generate, revise, vote
-from inference.options import PlanOptions, QuestionOptions, RevisionOptions, VoteOptions
+from inference.options import (
+    PlanOptions,
+    QuestionOptions,
+    RevisionOptions,
+    RuleOptions,
+    VoteOptions,
+)
 from inference.sampling.loading import check_sampler, sampler_when_needed
 from inference.sampling.options import SamplerOptions, SamplingOptions
 from slmsql.cli import programs
@@ -71,6 +77,7 @@ class Options:
             sampler=self.sampler,
             output=self.output / "candidates.jsonl",
             workers=self.voting.workers,
+            rules=RuleOptions(weight=self.voting.weight, empty_votes=self.voting.empty_votes),
         )
 
     def first_vote(self) -> vote.Options:

@@ -7,21 +7,22 @@ resumes. With --round_size and --confidence, sampling of a question stops when i
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from inference.options import PlanOptions, QuestionOptions
+from inference.options import PlanOptions, QuestionOptions, RuleOptions
 from inference.sampling.journal import Journal
-from inference.sampling.loading import model_identity, sampler_when_needed
+from inference.sampling.loading import sampler_settings, sampler_when_needed
 from inference.sampling.options import SamplerOptions
 from inference.sampling.recording import record_missing
 from inference.sampling.sampler import Sampler
-from inference.sampling.scheduler import Task
+from inference.sampling.scheduler import SamplingPlan, Task
 from slmsql.cli.config import parse
 from slmsql.cli.options import PromptOptions
+from slmsql.consistency.voting import VoteWeight
 from slmsql.errors import run_program
 from slmsql.execution import Executor
-from slmsql.prompt.build import build_prompt
+from slmsql.prompt.build import build_prompt, template_hash
 from slmsql.questions.question import Question
 
 
@@ -35,18 +36,26 @@ class Options:
     sampler: SamplerOptions
     output: Path = field(metadata={"help": "candidates.jsonl to write"})
     workers: int = field(default=0, metadata={"help": "processes that run SQL; 0: all cores"})
+    rules: RuleOptions
+
+    @property
+    def sampling_plan(self) -> SamplingPlan:
+        """How many candidates each question gets, how they are sampled, and when sampling stops."""
+        plan = self.plan.plan_for(self.prompt.template)
+        logprobs = self.plan.logprobs or self.rules.weight is VoteWeight.LOGPROB
+        # In a single round, the rules of the vote do not change what is sampled.
+        rules = self.rules.rules_for_samples if plan.round_size else plan.rules
+        return replace(plan, rules=rules, sampling=replace(plan.sampling, logprobs=logprobs))
 
     def settings(self) -> dict[str, object]:
         """Everything that determines the candidates; a resumed run must have the same."""
         return {
             "program": "generate",
-            "model": model_identity(self.sampler.model),
-            "adapter": model_identity(self.sampler.adapter),
-            "questions": self.source.file_hash(),
-            "limit": self.source.limit,
-            "shard": self.source.shard,
+            **sampler_settings(self.sampler),
+            **self.source.settings(),
             **asdict(self.prompt.prompt_settings),
-            **asdict(self.plan.plan_for(self.prompt.template)),
+            "template_text": template_hash(self.prompt.template),
+            **asdict(self.sampling_plan),
         }
 
 
@@ -71,7 +80,7 @@ def run(options: Options, get_sampler: Callable[[], Sampler]) -> None:
 
         def tasks(missing: Sequence[Question]) -> Iterator[Task]:
             """Build prompts as they are needed, so that reading schemas overlaps sampling."""
-            plan = options.plan.plan_for(options.prompt.template)
+            plan = options.sampling_plan
             for question in missing:
                 messages = build_prompt(question, options.prompt.prompt_settings).messages
                 yield Task(question, messages, plan)

@@ -46,9 +46,15 @@ class QuestionOptions(SourceOptions):
             )
         return present
 
-    def file_hash(self) -> str:
-        """Hash of the question file, by which a resumed run recognises it."""
-        return file_hash(self.files()[0])
+    def settings(self) -> dict[str, object]:
+        """Which questions and databases they are, for a resumed run to compare."""
+        folder = self.databases or self.root
+        return {
+            "questions": file_hash(self.files()[0]),
+            "databases": str(Path(folder).resolve()) if folder else "",
+            "limit": self.limit,
+            "shard": self.shard,
+        }
 
     def _shard_of(self, questions: list[Question]) -> list[Question]:
         if not self.shard:
@@ -99,8 +105,8 @@ class PlanOptions(SamplingOptions):
 
 
 @dataclass(kw_only=True)
-class VoteOptions:
-    """How candidates vote, and how the result is measured."""
+class RuleOptions:
+    """How candidates vote."""
 
     weight: VoteWeight = field(
         default=VoteWeight.COUNT, metadata={"help": "how much one vote counts"}
@@ -108,6 +114,18 @@ class VoteOptions:
     empty_votes: bool = field(
         default=True, metadata={"help": "whether a candidate with an empty result votes"}
     )
+
+    @property
+    def rules_for_samples(self) -> VotingRules:
+        """The rules for candidates of one model, where a weight by source does not apply."""
+        weight = VoteWeight.COUNT if self.weight is VoteWeight.SOURCE else self.weight
+        return VotingRules(weight, self.empty_votes)
+
+
+@dataclass(kw_only=True)
+class VoteOptions(RuleOptions):
+    """How candidates vote, and how the result is measured."""
+
     match: Match = field(
         default=Match.BIRD,
         metadata={"help": "when two results agree, in the vote and for the figures"},

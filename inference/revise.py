@@ -14,7 +14,7 @@ from pathlib import Path
 
 from inference.options import QuestionOptions, RevisionOptions, VoteOptions
 from inference.sampling.journal import Journal
-from inference.sampling.loading import model_identity, sampler_when_needed
+from inference.sampling.loading import sampler_settings, sampler_when_needed
 from inference.sampling.options import SamplerOptions, SamplingOptions, sampling_params
 from inference.sampling.recording import record_missing
 from inference.sampling.sampler import Sampler
@@ -36,10 +36,11 @@ from slmsql.consistency.revision import (
     second_vote,
 )
 from slmsql.consistency.upper_bounds import measure
-from slmsql.consistency.voting import VotingRules, group_by_result, vote
+from slmsql.consistency.voting import VoteWeight, VotingRules, group_by_result, vote
 from slmsql.errors import run_program
 from slmsql.execution import Executor
 from slmsql.files import file_hash, write_json, write_jsonl
+from slmsql.prompt.build import template_hash
 from slmsql.questions.question import Question
 
 BATCH = 64  # questions whose drafts run together for their prompts
@@ -70,20 +71,20 @@ class Options:
     def plan(self) -> SamplingPlan:
         """How many revisions each question gets, and how they are sampled."""
         sampling = sampling_params(self.sampling, self.revision.merge_template)
+        if self.voting.weight is VoteWeight.LOGPROB:
+            sampling = replace(sampling, logprobs=True)
         return SamplingPlan(sampling=sampling, n=self.sampling.n, seed=self.sampling.seed)
 
     def settings(self) -> dict[str, object]:
         """Everything that determines the revisions; a resumed run must have the same."""
         return {
             "program": "revise",
-            "model": model_identity(self.sampler.model),
-            "adapter": model_identity(self.sampler.adapter),
-            "questions": self.source.file_hash(),
+            **sampler_settings(self.sampler),
+            **self.source.settings(),
             "candidates": [file_hash(file) for file in self.candidates],
-            "limit": self.source.limit,
-            "shard": self.source.shard,
             **asdict(self.plan),
             **asdict(self.revision.revision_settings),
+            "template_text": template_hash(self.revision.merge_template),
             "weight": self.voting.weight,
             "empty_votes": self.voting.empty_votes,
             "match": self.voting.match,
@@ -123,7 +124,9 @@ def run(options: Options, get_sampler: Callable[[], Sampler]) -> None:
         with Journal(options.journal_path, options.settings()) as journal:
             record_missing("revise", doubtful, tasks, get_sampler, executor, journal)
         revised = run_candidates(revised_sets(doubtful, journal), executor, options.voting.match)
-        predictions = second_votes(first, doubtful, revised, revision_settings)
+        predictions = second_votes(
+            first, doubtful, revised, revision_settings, options.voting.rules_for_samples
+        )
         write_jsonl(options.output, (prediction.as_record() for prediction in predictions))
         print(f"{options.output}: {decisions(predictions)}")
         if options.voting.json:
@@ -160,6 +163,7 @@ def second_votes(
     doubtful: Mapping[str, Revision],
     revised: Sequence[CandidateSet],
     revision_settings: RevisionSettings,
+    rules: VotingRules,
 ) -> list[Prediction]:
     """The predictions of both votes, in the order of the questions."""
     candidates = {candidate_set.id: candidate_set.candidates for candidate_set in revised}
@@ -169,6 +173,7 @@ def second_votes(
             doubtful[prediction.id].groups,
             candidates[prediction.id],
             revision_settings,
+            rules,
         )
         if prediction.id in doubtful
         else prediction

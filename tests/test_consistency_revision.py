@@ -12,7 +12,7 @@ from slmsql.consistency.revision import (
     revision_prompts,
     second_vote,
 )
-from slmsql.consistency.voting import group_by_result
+from slmsql.consistency.voting import VotingRules, group_by_result
 from slmsql.execution import Executor, Status
 from slmsql.questions.question import Question
 from tests.test_consistency_voting import candidates, failed, ran
@@ -135,3 +135,11 @@ def test_a_repair_shows_the_answer_and_its_error():
     repair = repair_prompt(messages, broken)
     assert [message["role"] for message in repair] == ["user", "assistant", "user"]
     assert 'near "SELEC"' in repair[-1]["content"]
+
+
+def test_empty_revisions_have_no_vote_if_empty_results_have_none():
+    rules = VotingRules(empty_votes=False)
+    groups = group_by_result(candidates("aab"), rules)
+    revised = [ran("e", rows=0)] * 3 + [ran("b")]
+    assert second_vote("q", groups, revised, RevisionSettings(), rules).sql == "SELECT 'b'"
+    assert second_vote("q", groups, revised, RevisionSettings()).sql == "SELECT 'e'"

@@ -153,3 +153,22 @@ def test_with_a_threshold_a_confident_lead_decides():
     assert is_decided(group_by_result(candidates("aaa")), 19, 0.9)
     assert not is_decided(group_by_result(candidates("aa")), 20, 0.9)
     assert not is_decided(group_by_result(candidates("aab")), 19, 0.9)
+
+
+NO_EMPTY_VOTES = VotingRules(empty_votes=False)
+
+
+def test_votes_that_do_not_count_decide_nothing():
+    empty = [ran("e", rows=0)] * 6
+    groups = group_by_result([*empty, ran("a")], NO_EMPTY_VOTES)
+    assert not is_decided(groups, 2, 1.0)  # two votes for another result would win
+    assert is_decided(groups[:1], 0, 1.0)
+    assert not is_decided(group_by_result(empty, NO_EMPTY_VOTES), 2, 0.9)
+    assert is_decided(group_by_result(empty), 2, 0.9)
+
+
+def test_a_weighted_lead_decides_by_its_weight():
+    votes = [ran("a", logprob=-2.0)] * 6 + [ran("b", logprob=-0.1)]
+    rules = VotingRules(VoteWeight.LOGPROB)
+    assert not is_decided(group_by_result(votes, rules), 2, 1.0)  # 0.81 for a, 0.90 for b
+    assert is_decided(group_by_result(votes), 2, 1.0)

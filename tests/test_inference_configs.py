@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from inference import ask, csc
+from scripts import benchmark
 from slmsql.cli.config import parse
 
 FOLDER = Path(__file__).parent.parent / "configs" / "inference"
@@ -22,6 +23,19 @@ def test_a_config_fills_the_options_of_its_program(file):
     filled = parse(options, about=None, argv=["--config", str(file), *needed])
     plan = filled.plan if program == "csc" else filled.service.plan
     assert plan.n > 1
+
+
+def test_a_benchmark_as_published_passes_on_what_was_published():
+    file = FOLDER.parent / "evaluation" / "bird_dev.yaml"
+    words = ["--model", "m", "--root", "r", "--output", "o"]
+    options = parse(benchmark.Options, about=None, argv=["--config", str(file), *words])
+    chain = options.chain()
+    published = parse(csc.Options, about=None, argv=["--config", str(FOLDER / "slm_sql_bird.yaml")])
+    assert chain.revision == published.revision
+    assert chain.plan == published.plan
+    assert chain.prompt == published.prompt
+    assert chain.sampler.max_model_len == published.sampler.max_model_len
+    assert chain.second_stage().sampling == published.second_stage().sampling
 
 
 def test_the_published_settings_are_those_of_the_paper():

@@ -74,6 +74,19 @@ def model_identity(name: str) -> str:
     return f"{name} {digest.hexdigest()}"
 
 
+def sampler_settings(options: SamplerOptions) -> dict[str, object]:
+    """What determines the completions of a prompt, for a resumed run to compare."""
+    return {
+        "model": model_identity(options.model),
+        "adapter": model_identity(options.adapter),
+        "sampler": _sampler_name(options),
+        "dtype": options.dtype,
+        "quantization": options.quantization,
+        "max_model_len": options.max_model_len,
+        "endpoints": sorted(options.endpoints),
+    }
+
+
 def _sampler_name(options: SamplerOptions) -> str:
     if options.sampler == "endpoint" and not options.endpoints:
         raise InputError("--sampler endpoint needs --endpoints URL")

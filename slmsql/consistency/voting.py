@@ -101,10 +101,11 @@ def confidence(groups: Sequence[ResultGroup]) -> float:
     That is, the posterior probability that the leader is more likely than the runner-up, given
     their votes and a uniform prior: the Beta rule of adaptive consistency (arXiv 2305.11860).
     """
-    if not groups:
+    voting = [group for group in groups if group.weight > 0]  # the others cannot win
+    if not voting:
         return 0.0
-    first = groups[0].votes
-    second = groups[1].votes if len(groups) > 1 else 0
+    first = voting[0].votes
+    second = voting[1].votes if len(voting) > 1 else 0
     total = first + second + 1
     ways: int = sum(math.comb(total, k) for k in range(first + 1))
     return ways / float(2**total)
@@ -115,12 +116,12 @@ def is_decided(groups: Sequence[ResultGroup], remaining: int, threshold: float) 
 
     The vote is decided when the `remaining` samples cannot change the winner, or when `confidence`
     reaches the threshold. With a `threshold` of 1 only the first rule applies, so that stopping
-    never changes the winner.
+    never changes the winner. No sample weighs more than 1.
     """
     if not groups or remaining <= 0:
         return remaining <= 0
-    second = groups[1].votes if len(groups) > 1 else 0
-    if groups[0].votes > second + remaining:
+    second = groups[1].weight if len(groups) > 1 else 0.0
+    if groups[0].weight > second + remaining:
         return True
     return threshold < 1 and confidence(groups) >= threshold
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from string import Template as StringTemplate
 
 from slmsql.errors import InputError
+from slmsql.files import file_hash
 from slmsql.questions.question import Question
 from slmsql.schema.budget import BudgetedSchema, cut_to_budget
 from slmsql.schema.model import Schema
@@ -117,10 +118,7 @@ def read_template(name: str) -> Template:
     Raises:
         InputError: the template does not exist, or it is not in the form above.
     """
-    path = FOLDER / f"{name}.txt" if "/" not in name and "." not in name else Path(name)
-    if not path.is_file():
-        shipped = sorted(file.stem for file in FOLDER.glob("*.txt"))
-        raise InputError(f"no template {name!r}; give a path or one of {shipped}")
+    path = _template_path(name)
     head, _, rest = path.read_text(encoding="utf-8").partition("\n")
     before, user_heading, user = rest.partition("## user\n")
     _, _, system = before.partition("## system\n")
@@ -128,6 +126,23 @@ def read_template(name: str) -> Template:
     if key.strip() != "layout" or layout.strip() not in list(Layout) or not user_heading:
         raise InputError(f"{path}: expected 'layout: think|sql', then '## system', '## user'")
     return Template(path.stem, Layout(layout.strip()), system.strip(), user.strip())
+
+
+def template_hash(name: str) -> str:
+    """The hash of a template's text, which changes when the template is edited.
+
+    Raises:
+        InputError: the template does not exist.
+    """
+    return file_hash(_template_path(name))
+
+
+def _template_path(name: str) -> Path:
+    path = FOLDER / f"{name}.txt" if "/" not in name and "." not in name else Path(name)
+    if not path.is_file():
+        shipped = sorted(file.stem for file in FOLDER.glob("*.txt"))
+        raise InputError(f"no template {name!r}; give a path or one of {shipped}")
+    return path
 
 
 def generation_prompt(question: Question, schema: str, template: Template) -> Messages:
