@@ -40,9 +40,12 @@ def record_missing(
     """
     missing = [item for identity, item in wanted.items() if identity not in journal.records]
     if missing:
+        sampled = draw(tasks(missing), get_sampler(), executor)
         progress = Progress(name, len(wanted), len(wanted) - len(missing))
-        failure = _record(draw(tasks(missing), get_sampler(), executor), progress, journal)
-        progress.finish()
+        try:
+            failure = _record(sampled, progress, journal)
+        finally:
+            progress.finish()
         if failure:
             unanswered = sum(identity not in journal.records for identity in wanted)
             raise InputError(
