@@ -20,7 +20,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 
 from inference import generate
-from inference.options import PlanOptions, QuestionOptions
+from inference.options import PlanOptions, QuestionOptions, RuleOptions
 from inference.sampling.loading import sampler_when_needed
 from inference.sampling.options import SamplerOptions
 from inference.sampling.sampler import Request, Sampler, seed_of
@@ -103,6 +103,7 @@ def generate_seconds(options: Options, get_sampler: Callable[[], Sampler]) -> fl
             sampler=options.sampler,
             output=Path(folder) / "candidates.jsonl",
             workers=options.workers,
+            rules=RuleOptions(),
         )
         generate.run(generation, get_sampler)
     return round(time.monotonic() - start, 3)
