@@ -1,5 +1,7 @@
 """Attention that is not installed and weights too coarse to train are refused at once."""
 
+import importlib
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -77,6 +79,29 @@ def test_arithmetic_on_4_bit_weights_can_have_its_own_dtype():
     assert _quantization(model, "").bnb_4bit_compute_dtype is torch.float16
     assert _quantization(model, "float32").bnb_4bit_compute_dtype is torch.float32
     assert _quantization(ModelConfig(), "float32") is None
+
+
+@pytest.mark.parametrize(
+    ("program", "data", "words", "message"),
+    [
+        ("sft.train", "--data", ["--attn_implementation=flash_attention_2"], "flash_attn"),
+        ("sft.train", "--data", ["--dtype=bfloat16", "--bf16=true"], "whole bfloat16 weights"),
+        ("rl.grpo", "--train_file", ["--attn_implementation=flash_attention_2"], "flash_attn"),
+        ("rl.grpo", "--train_file", ["--dtype=bfloat16", "--bf16=true"], "whole bfloat16 weights"),
+    ],
+)
+def test_a_program_refuses_before_it_reads_a_row(
+    tmp_path, monkeypatch, program, data, words, message
+):
+    (tmp_path / "rows.jsonl").write_text("not a row")
+    model = tiny_model(tmp_path / "model")
+    given = [f"{data}={tmp_path}/rows.jsonl", f"--model_name_or_path={model}", *words]
+    given += [f"--output_dir={tmp_path}/out", "--use_cpu=true", "--report_to=none"]
+    monkeypatch.setattr(model_options, "find_spec", lambda package: None)
+    monkeypatch.setattr(sys, "argv", [program, *given])
+    with pytest.raises(InputError, match=message):
+        importlib.import_module(program).main()
+    assert not (tmp_path / "out").exists()
 
 
 def move(folder, *words):
