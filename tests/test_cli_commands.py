@@ -5,8 +5,10 @@ The cheap ones run, on the first rows of the real data.
 
 import ast
 import importlib
+import os
 import re
 import shlex
+import subprocess
 import sys
 import tomllib
 from dataclasses import dataclass
@@ -214,11 +216,17 @@ def test_each_step_of_the_readme_reads_what_an_earlier_one_writes():
 # Cheap commands, run as documented but for options that shorten them
 
 
-def run(monkeypatch, command, *more):
-    program, *words = command.words
+def run(command, *more):
+    """Run a command in the present folder, as a reader would."""
+    program, script, *words = command.words
     assert program == "python"
-    monkeypatch.setattr(sys, "argv", [*words, *more])
-    importlib.import_module(module_of(words[0])).main()
+    ended = subprocess.run(
+        [sys.executable, ROOT / script, *words, *more],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 0, ended.stderr
 
 
 def the_command(page, start):
@@ -247,25 +255,56 @@ def workplace(benchmarks, tmp_path, monkeypatch):
         ("nichelm_all", ""),
     ],
 )
-def test_the_command_of_a_data_config_runs(workplace, monkeypatch, name, more):
+def test_the_command_of_a_data_config_runs(workplace, name, more):
     config = f"configs/data/{name}.yaml"
-    run(monkeypatch, the_command(config, "python"), "--limit", "40", *more.split())
+    run(the_command(config, "python"), "--limit", "40", *more.split())
     assert list(read_jsonl(workplace / load_config(ROOT / config)["output"]))
 
 
 @pytest.mark.slow
-def test_the_commands_for_the_laboratory_run(workplace, monkeypatch):
+def test_the_commands_for_the_laboratory_run(workplace):
     for command in commands(ROOT / "configs/data/laboratory.yaml"):
-        run(monkeypatch, command)
+        run(command)
     assert len(list(read_jsonl(Path("data/laboratory.jsonl")))) == 579
 
 
 @pytest.mark.slow
-def test_the_commands_for_nichelms_mix_run(workplace, monkeypatch):
+def test_the_commands_for_nichelms_mix_run(workplace):
     for name in ("nichelm_all", "nichelm"):
         more = ["--limit", "60"] if name == "nichelm_all" else ["--most", "20"]
-        run(monkeypatch, the_command(f"configs/data/{name}.yaml", "python"), *more)
+        run(the_command(f"configs/data/{name}.yaml", "python"), *more)
     rows = list(read_jsonl(Path("data/nichelm.jsonl")))
     assert len(rows) == 20
     assert [message["role"] for message in rows[0]["prompt"]] == ["system", "user"]
     assert "CREATE TABLE" in rows[0]["prompt"][0]["content"]
+
+
+SPIDER_FILES = {  # as the commands name them
+    "predictions.jsonl": "codes-15b",
+    "spider_dev__codes-15b.jsonl": "codes-15b",
+    "system_1.jsonl": "codes-1b",
+    "system_2.jsonl": "codes-3b",
+    "system_3.jsonl": "codes-7b",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("page", "start", "output"),
+    [
+        ("README.md", "python scripts/evaluate.py --benchmark spider", "runs/score/report.json"),
+        ("README.md", "python inference/vote.py", "runs/vote.json"),
+        (
+            "docs/evaluation.md",
+            "python scripts/evaluate.py --benchmark spider",
+            "runs/codes-15b/report.json",
+        ),
+    ],
+)
+def test_a_command_for_predictions_runs(workplace, benchmarks, page, start, output):
+    for name, system in SPIDER_FILES.items():
+        file = benchmarks / "predictions" / f"spider_dev__{system}.jsonl"
+        (workplace / name).symlink_to(file)
+    command = the_command(page, start)
+    run(Command(page, command.text.replace("SPIDER", "data/spider")))
+    assert (workplace / output).exists()
