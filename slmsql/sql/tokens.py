@@ -19,6 +19,18 @@ TOKEN = re.compile(
     """,
     re.VERBOSE,
 )
+GAP = r"(?: [ \t\n\f\r\ufeff]++ | --[^\n]*+ | /\*(?s:.)*?(?:\*/|\Z) )*+"
+WORD_END = r"(?![\w$\x80-\U0010ffff])"
+NAME = r"""(?: "[^"]*+" | `[^`]*+` | \[[^\]]*+\] | \w[\w$]*+ )"""
+QUERY_START = re.compile(
+    rf"""
+    {GAP} (?: \( {GAP} )*+
+    (?: (?:SELECT|VALUES){WORD_END} {GAP} [^\s;]
+      | WITH{WORD_END} {GAP} (?:RECURSIVE{WORD_END} {GAP})? {NAME} {GAP} (?: \( | AS{WORD_END} )
+    )
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
 CURRENT_YEAR = ["YEAR", "(", "CURDATE", "(", ")", ")"]
 
 Token = tuple[str, str]  # kind (a group of TOKEN) and text
@@ -41,6 +53,15 @@ def first_word(sql: str) -> str:
         if kind != "space":
             return text.upper() if kind == "word" else ""
     return ""
+
+
+def begins_query(sql: str) -> bool:
+    """Whether a text begins as a query does, after comments and parentheses.
+
+    That is SELECT or VALUES with something behind it, or `WITH name AS` or `WITH name (`. The rest
+    of the text is not looked at.
+    """
+    return QUERY_START.match(sql) is not None
 
 
 def orders_rows(sql: str) -> bool:
