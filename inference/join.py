@@ -12,11 +12,9 @@ from pathlib import Path
 
 from inference.options import QuestionOptions
 from slmsql.cli.config import parse
-from slmsql.consistency.candidates import read_candidates
+from slmsql.consistency.candidates import COSTS, read_candidates
 from slmsql.errors import run_program
 from slmsql.files import read_jsonl, write_jsonl
-
-COSTS = ("prompt_tokens", "tokens", "seconds")
 
 
 @dataclass(kw_only=True)

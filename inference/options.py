@@ -15,7 +15,7 @@ from slmsql.consistency.voting import VoteWeight, VotingRules
 from slmsql.errors import InputError
 from slmsql.files import file_hash
 from slmsql.match import Match
-from slmsql.questions.question import Question, with_databases
+from slmsql.questions.question import Question, count_reasons, database_faults
 
 
 @dataclass(kw_only=True)
@@ -28,20 +28,23 @@ class QuestionOptions(SourceOptions):
     )
 
     def select(self, questions: list[Question]) -> list[Question]:
-        """The questions of `--limit` and `--shard` that have a database; reports the others.
+        """The questions of `--limit` and `--shard` with a usable database; reports the others.
 
         Raises:
             InputError: the shard is malformed or contains no question.
             FileNotFoundError: no question has a database.
         """
         selected = self._shard_of(questions[: self.limit or None])
-        present, missing = with_databases(selected)
+        faults = database_faults(selected)
+        present = [question for question in selected if question not in faults]
         if not present:
-            raise FileNotFoundError(f"no question has its database: {missing[0].database}")
-        if missing:
+            raise FileNotFoundError(
+                f"no question has its database ({count_reasons(faults)}): {selected[0].database}"
+            )
+        if faults:
             print(
-                f"left out: {len(missing)} of {len(selected)} questions, whose database is missing "
-                f"({missing[0].database})",
+                f"left out: {len(faults)} of {len(selected)} questions ({count_reasons(faults)}; "
+                f"for instance {next(iter(faults)).database})",
                 file=sys.stderr,
             )
         return present

@@ -129,7 +129,7 @@ def write_questions(options: Options) -> list[Question]:
     name = release(questions)
     questions = questions[: options.limit or None]
     present, missing = with_databases(questions)
-    print(f"data: {name}; {len(questions)} questions, {len(missing)} without a database")
+    print(f"data: {name}; {len(questions)} questions, {len(missing)} without a usable database")
     if not present:
         raise InputError(f"no question has a database; expected {questions[0].database}")
     path = options.questions_file

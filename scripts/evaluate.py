@@ -26,7 +26,7 @@ from slmsql.evaluation.report import outcome_record
 from slmsql.execution import Executor
 from slmsql.files import Record, write_json, write_jsonl
 from slmsql.match import Match
-from slmsql.questions.question import Question, with_databases
+from slmsql.questions.question import Question, count_reasons, database_faults
 from slmsql.spider import Catalogs, read_foreign_keys, with_levels
 
 
@@ -96,14 +96,14 @@ def main() -> None:
 
 
 def _check_ids(predictions: dict[str, str], questions: Sequence[Question], file: Path) -> None:
-    """Raise if ids do not match; a question without a database needs no prediction."""
-    available, missing = with_databases(questions)
-    if not available:
+    """Raise if ids do not match; a question without a usable database needs no prediction."""
+    faults = database_faults(questions)
+    if len(faults) == len(questions):
         raise InputError(
-            f"none of the {len(questions)} questions has a database; expected for instance "
-            f"{questions[0].database}"
+            f"none of the {len(questions)} questions has a database that can be used "
+            f"({count_reasons(faults)}); expected for instance {questions[0].database}"
         )
-    match_ids(predictions, [*available, *(q for q in missing if q.id in predictions)], file)
+    match_ids(predictions, [q for q in questions if q not in faults or q.id in predictions], file)
 
 
 def _extras(options: Options, questions: Sequence[Question]) -> Extras:

@@ -24,7 +24,7 @@ from markupsafe import Markup
 
 from slmsql.cli.config import parse
 from slmsql.errors import InputError, run_program
-from slmsql.files import Record, read_json, write_text
+from slmsql.files import Record, read_json, read_json_object, write_text
 from slmsql.page import page, render
 from slmsql.page.curves import line_chart, read_curves
 from slmsql.page.figures import Figure, read_figure
@@ -98,7 +98,9 @@ def _figure(record: Record, file: Path, position: int) -> Figure:
     if not isinstance(record, dict):
         raise InputError(f"{where}: expected an object, got {record!r:.80}")
     if "report" in record:
-        record = {**read_json(file.parent / record["report"]), **record}
+        if not isinstance(record["report"], str):
+            raise InputError(f"{where}: 'report' must be a path, got {record['report']!r:.80}")
+        record = {**read_json_object(file.parent / record["report"]), **record}
     return read_figure(record, where)
 
 

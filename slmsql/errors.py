@@ -11,13 +11,19 @@ class InputError(ValueError):
 def run_program(main: Callable[[], None]) -> None:
     """Run a program's `main`; an error in its input prints one line and exits with code 2.
 
-    Only `InputError`, missing files and missing permissions count as errors in the input. Any other
-    exception is a bug and keeps its traceback.
+    Only `InputError`, missing files, folders in place of files (or the reverse) and missing
+    permissions count as errors in the input. Any other exception is a bug and keeps its traceback.
     """
     try:
         main()
-    except (InputError, FileNotFoundError, NotADirectoryError, PermissionError) as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (
+        InputError,
+        FileNotFoundError,
+        IsADirectoryError,
+        NotADirectoryError,
+        PermissionError,
+    ) as error:
+        print("error:", " ".join(str(error).splitlines()), file=sys.stderr)
         sys.exit(2)
     except BrokenPipeError:  # the reader is gone, as in `program | head`
         sys.stderr.close()

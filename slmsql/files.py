@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +19,8 @@ def read_jsonl(path: Path) -> Iterator[Record]:
     """Yield the objects of a JSON Lines file; blank lines are skipped.
 
     Raises:
-        InputError: a line is not UTF-8, not JSON or not an object; the message names file and line.
+        InputError: a line is not UTF-8, not JSON or not an object, or an object has a key twice;
+            the message names file and line.
     """
     with open(path, "rb") as file:
         for number, line in enumerate(file, start=1):
@@ -30,16 +32,28 @@ def read_json(path: Path) -> Any:
     """Read a JSON file.
 
     Raises:
-        InputError: the file is not UTF-8 or not JSON; the message has the position.
+        InputError: the file is not UTF-8 or not JSON, or an object has a key twice.
     """
     try:
-        return json.loads(path.read_bytes().decode("utf-8-sig"))
+        return _parsed(path.read_bytes().decode("utf-8-sig"), str(path))
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 at byte {error.start}") from error
     except json.JSONDecodeError as error:
         raise InputError(
             f"{path}:{error.lineno}:{error.colno}: not JSON ({error.msg}); is the file complete?"
         ) from error
+
+
+def read_json_object(path: Path) -> Record:
+    """Read a JSON file that holds one object.
+
+    Raises:
+        InputError: it does not, or `read_json` cannot read the file.
+    """
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: expected a JSON object, got {type(content).__name__}")
+    return content
 
 
 def write_jsonl(path: Path, records: Iterable[Mapping[str, Any]]) -> int:
@@ -93,11 +107,38 @@ def file_hash(path: Path) -> str:
 
 def _record(line: bytes, position: str) -> Record:
     try:
-        record = json.loads(line.decode("utf-8-sig").strip())
+        record = _parsed(line.decode("utf-8-sig").strip(), position)
     except UnicodeDecodeError as error:
         raise InputError(f"{position}: not UTF-8 at byte {error.start} of the line") from error
     except json.JSONDecodeError as error:
         raise InputError(f"{position}: not JSON ({error.msg} at column {error.colno})") from error
     if not isinstance(record, dict):
         raise InputError(f"{position}: expected a JSON object, got {type(record).__name__}")
+    return record
+
+
+def _parsed(text: str, position: str) -> Any:
+    """Parse JSON.
+
+    Raises:
+        InputError: it cannot be used although it may be JSON.
+        json.JSONDecodeError: it is not JSON.
+    """
+    try:
+        return json.loads(text, object_pairs_hook=_object)
+    except json.JSONDecodeError:
+        raise
+    except RecursionError as error:
+        raise InputError(f"{position}: the JSON is nested too deeply") from error
+    except InputError as error:
+        raise InputError(f"{position}: {error}") from error
+    except ValueError as error:
+        raise InputError(f"{position}: a number in the JSON has too many digits") from error
+
+
+def _object(pairs: list[tuple[str, Any]]) -> Record:
+    record = dict(pairs)
+    if len(record) < len(pairs):
+        doubled = Counter(key for key, _ in pairs).most_common(1)[0][0]
+        raise InputError(f"an object has the key {doubled!r:.80} twice")
     return record

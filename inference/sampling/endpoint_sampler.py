@@ -26,6 +26,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from inference.sampling.options import SamplerOptions
 from inference.sampling.sampler import Completed, Request, Sample, SamplingParams
+from slmsql.consistency.candidates import is_mean_logprob
 from slmsql.errors import InputError
 
 WAIT = 0.1  # seconds that `completed` waits for an answer
@@ -310,4 +311,9 @@ def _with_stop_text(text: str, reason: str | None, sampling: SamplingParams) -> 
 
 def _logprob(choice: Any) -> float | None:
     tokens = (choice.get("logprobs") or {}).get("content") or []
-    return sum(token["logprob"] for token in tokens) / len(tokens) if tokens else None
+    if not tokens:
+        return None
+    mean = sum(token["logprob"] for token in tokens) / len(tokens)
+    if not is_mean_logprob(mean):
+        raise ValueError(f"the mean log-probability is {mean}")
+    return float(mean)

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import IO
 
 from slmsql.errors import InputError
-from slmsql.files import Record, json_line, read_json, read_jsonl, write_jsonl
+from slmsql.files import Record, json_line, read_json_object, read_jsonl, write_jsonl
 
 
 class Journal:
@@ -23,7 +23,8 @@ class Journal:
     An output is locked by its journal until the journal is closed or its process dies.
 
     Raises:
-        InputError: another run holds the lock, or the output has other settings.
+        InputError: another run holds the lock, the output has other settings, or an earlier record
+            or the earlier settings are malformed.
     """
 
     def __init__(self, output: Path, settings: Mapping[str, object]) -> None:
@@ -96,7 +97,7 @@ class Journal:
         return self.output.exists() or has_records
 
     def _check(self, settings: Mapping[str, object]) -> None:
-        before = read_json(self._settings_file)
+        before = read_json_object(self._settings_file)
         for name, value in settings.items():
             if value != before.get(name):
                 raise InputError(
@@ -106,8 +107,13 @@ class Journal:
 
     def _read(self) -> dict[str, Record]:
         self._cut_torn_line()
-        files = [file for file in (self.output, self._partial) if file.exists()]
-        return {str(record["id"]): record for file in files for record in read_jsonl(file)}
+        records: dict[str, Record] = {}
+        for file in (self.output, self._partial):
+            for number, record in enumerate(read_jsonl(file) if file.exists() else (), start=1):
+                if "id" not in record:
+                    raise InputError(f"{file}, record {number}: no 'id'; it has {sorted(record)}")
+                records[str(record["id"])] = record
+        return records
 
     def _cut_torn_line(self) -> None:
         """Remove the half line that a kill during a write leaves."""

@@ -1,15 +1,19 @@
 """Candidates: several SQL queries for a question, from our sampler or from prediction files."""
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TypeGuard
 
 from slmsql.consistency.prediction import read_predictions
 from slmsql.errors import InputError
-from slmsql.execution import Execution, Executor, Statement, Status
+from slmsql.execution import Execution, Executor, Statement, Status, database_fault
 from slmsql.files import Record, read_jsonl
 from slmsql.match import Match
 from slmsql.questions.question import Question
+
+COSTS = ("prompt_tokens", "tokens", "seconds")  # of a question, in `candidates.jsonl`
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,15 +176,15 @@ def _executed(
 
 
 def with_databases(sets: Iterable[CandidateSet]) -> tuple[list[CandidateSet], list[CandidateSet]]:
-    """Split sets into those whose database file exists and those whose file is missing."""
-    exists: dict[Path, bool] = {}
+    """Split sets into those with a usable database and the others."""
+    faults: dict[Path, str | None] = {}
     present: list[CandidateSet] = []
     missing: list[CandidateSet] = []
     for candidate_set in sets:
         database = candidate_set.database
-        if database not in exists:
-            exists[database] = database.is_file()
-        (present if exists[database] else missing).append(candidate_set)
+        if database not in faults:
+            faults[database] = database_fault(database)
+        (present if faults[database] is None else missing).append(candidate_set)
     return present, missing
 
 
@@ -192,6 +196,9 @@ def read_record(record: Record, where: str) -> CandidateSet:
     if not isinstance(record["candidates"], list):
         raise InputError(f"{where}: 'candidates' must be a list")
     candidates = tuple(_candidate(item, where) for item in record["candidates"])
+    for name in (*COSTS, "first_round"):
+        if name in record:
+            _check_number(record[name], f"{where}: {name!r}")
     first_round = record.get("first_round")
     return CandidateSet(
         id=str(record["id"]),
@@ -222,6 +229,11 @@ def _joined(first: CandidateSet, second: CandidateSet) -> CandidateSet:
     return replace(first, candidates=candidates, first_round=first_round)
 
 
+def is_mean_logprob(value: object) -> bool:
+    """Whether a value can be the mean log-probability of tokens."""
+    return _is_finite(value) and value <= 0
+
+
 def _read(file: Path, questions: Sequence[Question]) -> Mapping[str, CandidateSet]:
     if file.suffix == ".jsonl" and "candidates" in next(read_jsonl(file), {}):
         return _from_sets(file)
@@ -247,15 +259,39 @@ def _candidate(item: object, where: str) -> Candidate:
         raise InputError(f"{where}: a candidate must be an object with 'sql', got {item!r:.80}")
     status = item.get("status")
     if status is not None and status not in list(Status):
-        raise InputError(f"{where}: unknown status {status!r}; expected one of {list(Status)}")
+        raise InputError(
+            f"{where}: unknown status {status!r:.80}; expected one of {', '.join(Status)}"
+        )
+    for name in ("error", "digest", "repaired"):
+        if not isinstance(item.get(name), str | None):
+            raise InputError(f"{where}: {name!r} must be text, got {item[name]!r:.80}")
+    row_count = item.get("row_count", 0)
+    _check_number(row_count, f"{where}: 'row_count'")
+    logprob = item.get("logprob")
+    if logprob is not None and not is_mean_logprob(logprob):
+        raise InputError(
+            f"{where}: 'logprob' must be a finite number and at most 0, got {logprob!r:.80}"
+        )
     return Candidate(
         sql=item.get("sql"),
         completion=str(item.get("completion", "")),
         status=None if status is None else Status(status),
         error=item.get("error"),
         digest=item.get("digest"),
-        row_count=int(item.get("row_count", 0)),
-        logprob=item.get("logprob"),
+        row_count=int(row_count),
+        logprob=logprob,
         source=str(item.get("source", "")),
         repaired=item.get("repaired"),
     )
+
+
+def _check_number(value: object, where: str) -> None:
+    """Raise unless a value is a number that can count something."""
+    if not (_is_finite(value) and value >= 0):
+        raise InputError(f"{where} must be a number and at least 0, got {value!r:.80}")
+
+
+def _is_finite(value: object) -> TypeGuard[float]:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) <= sys.float_info.max

@@ -51,7 +51,7 @@ def read_predictions(file: Path, questions: Sequence[Question]) -> dict[str, str
 
     Three forms are read: JSON Lines of `id, sql`; BIRD's
     `{"0": "SQL\\t----- bird -----\\tdb_id"}`, keyed by question id or position; and Spider's text
-    file, one SQL per line in the order of the questions.
+    file, one SQL per line in the order of the questions, each with or without a tab and its db_id.
 
     Raises:
         InputError: a record is malformed, an id occurs twice, or the number of lines differs from
@@ -109,8 +109,8 @@ def _from_bird(file: Path, questions: Sequence[Question]) -> dict[str, str]:
     for number, sql in content.items():
         if number not in by_number:
             raise InputError(f"{file}: the number {number!r} is not among the questions")
-        predictions[by_number[number]] = _without_database(_text(sql, file, number))
-    return predictions
+        predictions[by_number[number]] = _text(sql, file, number)
+    return _without_databases(predictions, questions)
 
 
 def _ids_by_number(questions: Sequence[Question]) -> dict[str, str]:
@@ -136,12 +136,28 @@ def _from_lines(file: Path, questions: Sequence[Question]) -> dict[str, str]:
         lines.pop()
     if len(lines) != len(questions):
         raise InputError(f"{file}: {len(lines)} lines for {len(questions)} questions")
-    return {q.id: _without_database(line) for q, line in zip(questions, lines, strict=True)}
+    by_id = {question.id: line for question, line in zip(questions, lines, strict=True)}
+    return _without_databases(by_id, questions)
+
+
+def _without_databases(lines: dict[str, str], questions: Sequence[Question]) -> dict[str, str]:
+    """The SQL of lines that may end with the id of their database.
+
+    After a plain tab, as in Spider's gold files, the id is removed only if most lines end with that
+    of their question: `FROM\tsinger` may be part of the SQL.
+    """
+    endings = {q.id: f"\t{q.db_id}" for q in questions if q.id in lines}
+    written = [identity for identity, line in lines.items() if line.strip()]
+    with_database = [
+        identity for identity in written if lines[identity].endswith(endings[identity])
+    ]
+    if 2 * len(with_database) > len(written):
+        lines = {identity: line.removesuffix(endings[identity]) for identity, line in lines.items()}
+    return {identity: _without_database(line) for identity, line in lines.items()}
 
 
 def _without_database(line: str) -> str:
     for separator in SEPARATORS:
         if separator in line:
             return line.partition(separator)[0]
-    sql, separator, database = line.rpartition("\t")
-    return sql if separator and database.isidentifier() else line
+    return line

@@ -107,8 +107,11 @@ def confidence(groups: Sequence[ResultGroup]) -> float:
     first = voting[0].votes
     second = voting[1].votes if len(voting) > 1 else 0
     total = first + second + 1
-    ways: int = sum(math.comb(total, k) for k in range(first + 1))
-    return ways / float(2**total)
+    ways = combinations = 1  # of none among `total`
+    for k in range(first):
+        combinations = combinations * (total - k) // (k + 1)
+        ways += combinations
+    return ways / (1 << total)  # as floats, both integers would overflow above 1,000 votes
 
 
 def is_decided(groups: Sequence[ResultGroup], remaining: int, threshold: float) -> bool:

@@ -1,8 +1,9 @@
 """Judges the prediction of each question by all metrics in one pass.
 
 A question that cannot be judged (its gold query fails, for instance) is not a wrong answer: it is
-left out of all denominators and counted with the reason. A prediction that does not run, or whose
-result is too large to compare, is wrong.
+left out of all denominators and counted with the reason. So are all questions on a database that is
+missing, broken or damaged, whichever statement shows the damage. A prediction that does not run, or
+whose result is too large to compare, is wrong.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,9 +15,17 @@ from slmsql.evaluation.constructs import constructs
 from slmsql.evaluation.diagnosis import differences, error_class, tie_query
 from slmsql.evaluation.outcome import Evaluation, Outcome
 from slmsql.evaluation.scores import query_scores, result_scores, timing_scores
-from slmsql.execution import Execution, Executor, Pair, Statement, Status, Verdict
+from slmsql.execution import (
+    DAMAGED_DATABASE,
+    Execution,
+    Executor,
+    Pair,
+    Statement,
+    Status,
+    Verdict,
+)
 from slmsql.match import Match, as_executed
-from slmsql.questions.question import Question, with_databases
+from slmsql.questions.question import Question, database_faults
 from slmsql.spider import Catalogs
 
 PREVIEW = 20  # rows of each result that an outcome keeps
@@ -51,11 +60,11 @@ def evaluate(
     executor: Executor,
     extras: Extras = ALL,
 ) -> Evaluation:
-    """Judge the prediction of each question that has a database, in all modes at once.
+    """Judge the prediction of each question that has a usable database, in all modes at once.
 
     Args:
         questions: with or without databases and gold queries.
-        predictions: SQL by question id; required for each question with a database.
+        predictions: SQL by question id; required for each question with a usable database.
         match: the mode of the headline figure.
         executor: runs the SQL.
         extras: what to measure besides EX and the share of valid SQL.
@@ -63,18 +72,22 @@ def evaluate(
     Raises:
         InputError: the folder of suites is missing or lacks a database.
     """
-    available, missing = with_databases(questions)
+    missing = database_faults(questions)
+    available = [question for question in questions if question not in missing]
     if extras.suites:
         _check_suites(extras.suites, available)
     verdicts = _verdicts(available, predictions, executor, soft_f1=extras.results)
     outcomes = list(_outcomes(available, predictions, verdicts, executor, extras))
+    damaged = {outcome.question.database for outcome in outcomes if _shows_damage(outcome)}
+    missing |= {q: DAMAGED_DATABASE for q in available if q.database in damaged}
+    outcomes = [outcome for outcome in outcomes if outcome.question.database not in damaged]
     if extras.suites:
         outcomes = _with_suites(outcomes, extras.suites, executor)
     if extras.queries:
         outcomes = list(_explained(outcomes, match, executor))
     if extras.timings:
         outcomes = [_with_timings(outcome, extras.timings) for outcome in outcomes]
-    return Evaluation(match, tuple(outcomes), tuple(missing))
+    return Evaluation(match, tuple(outcomes), missing)
 
 
 def _verdicts(
@@ -155,6 +168,11 @@ def _outcome(
         scores.update(result_scores(verdicts[Match.BIRD]))
     used = constructs(question.gold_sql) if extras.queries else ()
     return Outcome(question, sql, predicted, gold, correct, scores, constructs=used)
+
+
+def _shows_damage(outcome: Outcome) -> bool:
+    executions = (outcome.predicted, outcome.gold)
+    return any(execution is not None and execution.kind == "database" for execution in executions)
 
 
 def _explained(outcomes: Sequence[Outcome], match: Match, executor: Executor) -> Iterator[Outcome]:

@@ -61,8 +61,8 @@ class Evaluation:
 
     match: Match
     outcomes: tuple[Outcome, ...]
-    missing: tuple[Question, ...]
-    """Questions without a database file."""
+    missing: Mapping[Question, str] = field(default_factory=dict)
+    """The questions without a usable database, each with the reason."""
 
     @cached_property
     def judged(self) -> list[Outcome]:
@@ -72,7 +72,7 @@ class Evaluation:
     def left_out(self) -> Counter[str]:
         """Number of questions that no denominator includes, by reason."""
         reasons = Counter(o.left_out for o in self.outcomes if o.left_out is not None)
-        return reasons + Counter({"no database": len(self.missing)})
+        return reasons + Counter(self.missing.values())
 
     @property
     def accuracy(self) -> Metric | None:

@@ -8,12 +8,19 @@ In: databases and SQL from anyone, a model too. Out: executions (status, rows, e
 No other room opens a database. Imports only `slmsql.errors`, `slmsql.sql` and `slmsql.match`.
 """
 
-from slmsql.execution.database import connect, create_database, fingerprint
+from slmsql.execution.database import (
+    DAMAGED_DATABASE,
+    connect,
+    create_database,
+    database_fault,
+    fingerprint,
+)
 from slmsql.execution.executor import Executor
 from slmsql.execution.reversal import create_reversed_copy
 from slmsql.execution.types import Execution, Limits, Pair, Row, Statement, Status, Verdict
 
 __all__ = [
+    "DAMAGED_DATABASE",
     "Execution",
     "Executor",
     "Limits",
@@ -25,5 +32,6 @@ __all__ = [
     "connect",
     "create_database",
     "create_reversed_copy",
+    "database_fault",
     "fingerprint",
 ]

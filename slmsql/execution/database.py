@@ -4,6 +4,7 @@ import hashlib
 import os
 import sqlite3
 import tempfile
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
@@ -14,7 +15,18 @@ Identity = tuple[int, int, int, int]  # size, mtime and ctime in ns, inode
 HEADER = b"SQLite format 3\0"
 HOT_JOURNAL = bytes.fromhex("d9d505f920a163d7")
 
+NO_DATABASE = "no database"
+DAMAGED_DATABASE = "damaged database"
+
 _fingerprints: dict[tuple[str, Identity], str] = {}
+
+
+class UnusableDatabase(InputError):
+    """A file that cannot serve as a database; `reason` says why in a few words."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -59,11 +71,14 @@ def check_database(path: Path) -> Identity:
             f"database {path} is missing; expected an SQLite file there"
         ) from None
     except IsADirectoryError:
-        raise InputError(f"database {path} is a folder; expected an SQLite file") from None
+        raise UnusableDatabase(
+            "a folder, not a database", f"database {path} is a folder; expected an SQLite file"
+        ) from None
     if header != HEADER:
-        raise InputError(
+        raise UnusableDatabase(
+            "not an SQLite database",
             f"{path} is no SQLite database ({stat.st_size} bytes, beginning with {header!r}); "
-            "is the download complete?"
+            "is the download complete?",
         )
     _refuse_unfinished(path)
     return (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
@@ -76,10 +91,32 @@ def _refuse_unfinished(path: Path) -> None:
     if not hot and journal.exists():
         hot = journal.read_bytes()[: len(HOT_JOURNAL)] == HOT_JOURNAL
     if hot:
-        raise InputError(
+        raise UnusableDatabase(
+            "a database with unfinished changes",
             f"{path} has changes that are not in it yet ({log.name} or {journal.name}); close the "
-            f"program that writes to it, or run: sqlite3 {path} 'PRAGMA wal_checkpoint(TRUNCATE)'"
+            f"program that writes to it, or run: sqlite3 {path} 'PRAGMA wal_checkpoint(TRUNCATE)'",
         )
+
+
+def database_fault(path: Path) -> str | None:
+    """Why a database cannot be used, in a few words; None if its schema can be read.
+
+    A database that is damaged elsewhere shows that only when statements run: their executions have
+    the kind "database".
+    """
+    try:
+        check_database(path)
+        with closing(open_immutable(path)) as connection:
+            connection.execute("SELECT count(*) FROM sqlite_master").close()
+    except UnusableDatabase as error:
+        return error.reason
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: not a possible path
+        return NO_DATABASE
+    except OSError:
+        return "unreadable database"
+    except sqlite3.DatabaseError:
+        return DAMAGED_DATABASE
+    return None
 
 
 def fingerprint(path: Path) -> str:

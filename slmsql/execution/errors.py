@@ -36,7 +36,9 @@ KINDS: tuple[tuple[str, str], ...] = (
     ("parser stack overflow", "limit"),
     ("[Tt]oo many|too large|too complex|at most", "limit"),
     ("bindings supplied|binding", "parameters"),
-    ("malformed|not a database|disk I/O", "database"),
+    # From the start of the message: later parts may quote the statement.
+    ("^database disk image is malformed|^malformed database schema", "database"),
+    ("^file is not a database|^disk I/O error", "database"),
 )
 PATTERNS = tuple((re.compile(pattern), kind) for pattern, kind in KINDS)
 

@@ -46,7 +46,7 @@ class OfficialOptions:
         questions = read_questions(self.questions, self.databases)
         present, missing = with_databases(questions)
         if missing:
-            print(f"left out: {len(missing)} questions without their database", file=sys.stderr)
+            print(f"left out: {len(missing)} questions without a usable database", file=sys.stderr)
         predictions = [read_predictions(file, questions) for file in self.predictions]
         return [question for question in present if question.gold_sql is not None], predictions
 

@@ -1,9 +1,11 @@
 """A question over a database: the type that every room passes on."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from slmsql.execution import database_fault
 from slmsql.files import Record
 
 
@@ -31,12 +33,30 @@ class Question:
 
 
 def with_databases(questions: Iterable[Question]) -> tuple[list[Question], list[Question]]:
-    """Split questions into those whose database file exists and those whose file does not."""
-    exists: dict[Path, bool] = {}
-    present: list[Question] = []
-    missing: list[Question] = []
-    for question in questions:
-        if question.database not in exists:
-            exists[question.database] = question.database.is_file()
-        (present if exists[question.database] else missing).append(question)
+    """Split questions into those with a usable database and the others.
+
+    A database is not usable if its file is missing or broken: see `database_faults`.
+    """
+    questions = list(questions)
+    faults = database_faults(questions)
+    present = [question for question in questions if question not in faults]
+    missing = [question for question in questions if question in faults]
     return present, missing
+
+
+def database_faults(questions: Iterable[Question]) -> dict[Question, str]:
+    """The questions without a usable database, each with the reason."""
+    faults: dict[Path, str | None] = {}
+    reasons: dict[Question, str] = {}
+    for question in questions:
+        if question.database not in faults:
+            faults[question.database] = database_fault(question.database)
+        if (fault := faults[question.database]) is not None:
+            reasons[question] = fault
+    return reasons
+
+
+def count_reasons(faults: Mapping[Question, str]) -> str:
+    """How many questions have which fault, in one line: "62 no database"."""
+    counts = Counter(faults.values())
+    return ", ".join(f"{count} {reason}" for reason, count in counts.most_common())

@@ -94,7 +94,11 @@ class Parts:
     def _tally_of(self, number: int, future: Future[None] | None) -> Tally:
         if future is not None:
             future.result()
-        return Tally.from_record(read_json(self._tally_file(number)))
+        file = self._tally_file(number)
+        try:
+            return Tally.from_record(read_json(file))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(f"{file}: not the tally of a part; remove it ({error})") from error
 
     def _check_settings(self, settings: Record) -> None:
         file = self.folder / "settings.json"

@@ -8,7 +8,7 @@ from slmsql.cli.options import TrainingDataOptions
 from slmsql.execution import Execution, Executor, Statement
 from slmsql.files import Record
 from slmsql.questions.leakage import overlap, read_denylist, refuse_evaluation
-from slmsql.questions.question import Question, with_databases
+from slmsql.questions.question import Question, database_faults
 from slmsql.questions.reading import read_questions
 
 
@@ -48,8 +48,10 @@ def select_questions(
 
 def with_gold(questions: Iterable[Question], left_out: Counter[str]) -> list[Question]:
     """Return the questions that have a database and a gold query; count the others."""
-    present, missing = with_databases(questions)
-    left_out["no database"] += len(missing)
+    questions = list(questions)
+    faults = database_faults(questions)
+    left_out.update(faults.values())
+    present = [question for question in questions if question not in faults]
     usable = [question for question in present if question.gold_sql]
     left_out["no gold SQL"] += len(present) - len(usable)
     return usable

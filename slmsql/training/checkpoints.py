@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slmsql.errors import InputError
-from slmsql.files import read_json, write_json
+from slmsql.files import read_json_object, write_json
 
 if TYPE_CHECKING:
     from transformers import Trainer, TrainerControl, TrainerState, TrainingArguments
@@ -113,7 +113,7 @@ def fault_of(checkpoint: Path) -> str | None:
     if not (checkpoint / MARKER).is_file():
         return f"it has no {MARKER}: the run ended while it was written"
     try:
-        sizes = read_json(checkpoint / MARKER)
+        sizes = read_json_object(checkpoint / MARKER)
     except InputError as error:
         return str(error)
     faults = (_fault_of_file(checkpoint / name, size) for name, size in sizes.items())

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from slmsql.errors import InputError
 from slmsql.execution import fingerprint
-from slmsql.files import Record, file_hash, read_json, write_json
+from slmsql.files import Record, file_hash, read_json_object, write_json
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
@@ -74,17 +74,19 @@ def check_same_run(record: Record, output: Path) -> None:
     """Check that a run resumes under the settings and on the databases it began with.
 
     Raises:
-        InputError: naming everything that differs.
+        InputError: naming everything that differs; or the record of the run is malformed.
     """
     if not (output / FILE).is_file():
         return
-    before = read_json(output / FILE)
+    before = read_json_object(output / FILE)
+    arguments, databases = before.get("arguments"), before.get("databases", {})
+    if not isinstance(arguments, dict) or not isinstance(databases, dict):
+        raise InputError(f"{output / FILE}: not the record of a training")
     differences = [
-        f"{name} was {before['arguments'].get(name)}, is {record['arguments'].get(name)}"
+        f"{name} was {arguments.get(name)}, is {record['arguments'].get(name)}"
         for name in DECISIVE
-        if before["arguments"].get(name) != record["arguments"].get(name)
+        if arguments.get(name) != record["arguments"].get(name)
     ]
-    databases = before.get("databases", {})
     differences += [
         f"{name} has changed since this run began"
         for name, content in record.get("databases", {}).items()
