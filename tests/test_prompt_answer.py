@@ -103,7 +103,7 @@ def test_everything_else_is_not_well_formed(completion):
         ("<think>a</think>SELECT 1", "SELECT 1"),
         ("<think>a</think>\n<answer>SELECT 1", "SELECT 1"),
         ("<think>SELECT 9</think><answer>SELECT 1</answer> trailing", "SELECT 1"),
-        ("<answer>SELECT 1</answer> no, <answer>SELECT 2</answer>", "SELECT 2"),
+        ("<answer>SELECT 1</answer> no, <answer>SELECT 2</answer>", "SELECT 1"),
         ("<think>SELECT 9 and then", None),
         ("<think>a</think><answer></answer>", None),
         (" \n ", None),

@@ -146,18 +146,16 @@ def _without_databases(lines: dict[str, str], questions: Sequence[Question]) -> 
     After a plain tab, as in Spider's gold files, the id is removed only if most lines end with that
     of their question: `FROM\tsinger` may be part of the SQL.
     """
-    endings = {q.id: f"\t{q.db_id}" for q in questions if q.id in lines}
-    written = [identity for identity, line in lines.items() if line.strip()]
-    with_database = [
-        identity for identity in written if lines[identity].endswith(endings[identity])
-    ]
-    if 2 * len(with_database) > len(written):
-        lines = {identity: line.removesuffix(endings[identity]) for identity, line in lines.items()}
-    return {identity: _without_database(line) for identity, line in lines.items()}
+    endings = {question.id: f"\t{question.db_id}" for question in questions}
+    lines = {identity: _before_separator(line) for identity, line in lines.items()}
+    written = [(line, endings[identity]) for identity, line in lines.items() if line.strip()]
+    with_database = sum(line.endswith(ending) for line, ending in written)
+    if 2 * with_database <= len(written):
+        return lines
+    return {identity: line.removesuffix(endings[identity]) for identity, line in lines.items()}
 
 
-def _without_database(line: str) -> str:
+def _before_separator(line: str) -> str:
     for separator in SEPARATORS:
-        if separator in line:
-            return line.partition(separator)[0]
+        line = line.partition(separator)[0]
     return line
