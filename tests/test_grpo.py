@@ -312,7 +312,7 @@ def test_each_way_to_game_the_reward_has_its_figure(singers):
     assert shares["watch/empty"] == 0.2
     assert shares["watch/refused"] == 0.2
     assert shares["watch/lenient"] == 0.2
-    assert shares["watch/format_only"] == 0.4
+    assert shares["watch/format_only"] == 0.2  # DROP TABLE does not earn the format reward
     assert shares["watch/no_sql"] == shares["watch/timeout"] == 0
 
 

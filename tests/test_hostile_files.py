@@ -23,8 +23,10 @@ from slmsql.execution import Executor, Statement, create_database, database_faul
 from slmsql.files import read_json, read_json_object, read_jsonl
 from slmsql.match import Match
 from slmsql.questions.question import Question
+from slmsql.schema.reading import read_schema
 from slmsql.training.checkpoints import MARKER, fault_of
 from slmsql.training.run_record import check_same_run
+from slmsql.values.index import open_index
 
 ROOT = Path(__file__).parent.parent
 QUESTIONS = [Question(f"q_{n}", "How many?", "singer", Path("no.sqlite")) for n in range(2)]
@@ -346,6 +348,13 @@ def test_sampling_leaves_out_broken_databases_too(singers, capsys):
     assert message.startswith("left out: 6 of 8 questions (2 not an SQLite database, ")
     with pytest.raises(FileNotFoundError, match="1 not an SQLite database"):
         options.select(asked[:1])
+
+
+def test_a_prompt_over_damaged_pages_is_an_error_of_one_line(tmp_path):
+    broken_databases(tmp_path)
+    database = tmp_path / "pages" / "pages.sqlite"
+    raises_one_line(lambda: read_schema(database), database)
+    raises_one_line(lambda: open_index(database, tmp_path / "indexes"), database)
 
 
 @pytest.mark.parametrize("path", ["a\0b.sqlite", "\ud800.sqlite", "a" * 5000, "singers.sqlite/a"])

@@ -14,6 +14,7 @@ from slmsql.execution.database import (
     create_database,
     database_fault,
     fingerprint,
+    reading,
 )
 from slmsql.execution.executor import Executor
 from slmsql.execution.reversal import create_reversed_copy
@@ -34,4 +35,5 @@ __all__ = [
     "create_reversed_copy",
     "database_fault",
     "fingerprint",
+    "reading",
 ]

@@ -4,7 +4,8 @@ import hashlib
 import os
 import sqlite3
 import tempfile
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
@@ -42,6 +43,22 @@ def connect(path: Path) -> sqlite3.Connection:
     connection = open_immutable(path)
     connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
     return connection
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """`connect` for the time of a `with` block.
+
+    Raises:
+        FileNotFoundError, InputError: see `connect`; or a statement came upon a damaged page.
+    """
+    with closing(connect(path)) as connection:
+        try:
+            yield connection
+        except sqlite3.DatabaseError as error:
+            if type(error) is not sqlite3.DatabaseError:  # its subclasses are errors of ours
+                raise
+            raise UnusableDatabase(DAMAGED_DATABASE, f"{path} is damaged: {error}") from error
 
 
 def open_immutable(path: Path) -> sqlite3.Connection:

@@ -3,13 +3,12 @@
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from sqlite3 import Connection
 
-from slmsql.execution import connect
+from slmsql.execution import reading
 from slmsql.execution.database import Identity, check_database
 from slmsql.schema.comments import column_comments
 from slmsql.schema.model import Column, ForeignKey, Schema, Table, Value
@@ -53,7 +52,7 @@ def _read(database: Path, _identity: Identity, sample_values: int, brief: bool) 
     """Read a schema; `_identity` makes a changed file miss the cache."""
     folder = database.parent / "database_description"
     tables = []
-    with closing(connect(database)) as connection:
+    with reading(database) as connection:
         statements = connection.execute(
             "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name NOT LIKE"
             " 'sqlite\\_%' ESCAPE '\\' ORDER BY rowid"

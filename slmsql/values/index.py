@@ -8,12 +8,11 @@ characters are prose, not names or codes, and are left out.
 import json
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import closing
 from functools import lru_cache
 from pathlib import Path
 from sqlite3 import Connection
 
-from slmsql.execution import connect, fingerprint
+from slmsql.execution import connect, fingerprint, reading
 from slmsql.execution.index import create_index
 from slmsql.sql.quoting import quote_identifier
 from slmsql.words import words
@@ -68,7 +67,7 @@ def cache_folder() -> Path:
 def _fill(index: Connection, database: Path) -> None:
     for statement in TABLES:
         index.execute(statement)
-    with closing(connect(database)) as connection:
+    with reading(database) as connection:
         for table, column in _columns(connection):
             _add(index, table, column, _text_values(connection, table, column))
     for statement in INDEXES:
