@@ -79,7 +79,7 @@ class TransformersSampler:
         for stop in sampling.stop:  # a few tokens may follow the stop text
             head, stop_text, _ = text.partition(stop)
             text = head + stop_text
-        mean = None if logprobs is None else float(logprobs[: len(ids)].mean())
+        mean = None if logprobs is None or not ids else float(logprobs[: len(ids)].mean())
         return Sample(text, len(ids), mean)
 
     def _until_end(self, ids: list[int]) -> list[int]:
