@@ -37,6 +37,12 @@ class MergeModelOptions:
     merge_endpoints: list[str] = field(
         default_factory=list, metadata={"help": "its endpoints; default: --endpoints"}
     )
+    merge_tensor_parallel: int = field(
+        default=0, metadata={"help": "GPUs of the merge model (vllm); 0: --tensor_parallel"}
+    )
+    merge_max_model_len: int = field(
+        default=0, metadata={"help": "its context length in tokens; 0: --max_model_len"}
+    )
     merge_n: int = field(default=8, metadata={"help": "number of revisions of a question"})
     merge_temperature: float = field(
         default=0.8, metadata={"help": "0: greedy, with a single revision"}
@@ -66,6 +72,8 @@ class Options:
             model=merge.merge_model or self.sampler.model,
             adapter=merge.merge_adapter if merge.merge_model else self.sampler.adapter,
             endpoints=merge.merge_endpoints or self.sampler.endpoints,
+            tensor_parallel=merge.merge_tensor_parallel or self.sampler.tensor_parallel,
+            max_model_len=merge.merge_max_model_len or self.sampler.max_model_len,
         )
 
     def generation(self) -> generate.Options:
@@ -114,7 +122,8 @@ class Options:
 def run(options: Options) -> None:
     """Generate, vote and revise; finished stages are skipped.
 
-    If both stages use one model, they run in this process; otherwise each is a program of its own.
+    If both stages use one model, served in one way, they run in this process; otherwise each is a
+    program of its own.
 
     Raises:
         InputError, FileNotFoundError: a model or a question file is missing or malformed.
@@ -122,7 +131,7 @@ def run(options: Options) -> None:
     """
     generation, second_stage = options.generation(), options.second_stage()
     first_sampler, second_sampler = generation.sampler, second_stage.sampler
-    if _model(first_sampler) == _model(second_sampler):
+    if first_sampler == second_sampler:
         with sampler_when_needed(first_sampler) as get_sampler:
             generate.run(generation, get_sampler)
             vote.main(options.first_vote())
@@ -142,10 +151,6 @@ def run_stage(program: str, options: generate.Options | revise.Options) -> None:
     """
     if status := programs.run(["python", program, *words_of(options)]):
         sys.exit(status)
-
-
-def _model(options: SamplerOptions) -> tuple[str, str]:
-    return options.model, options.adapter
 
 
 if __name__ == "__main__":

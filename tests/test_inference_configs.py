@@ -38,6 +38,24 @@ def test_a_benchmark_as_published_passes_on_what_was_published():
     assert chain.second_stage().sampling == published.second_stage().sampling
 
 
+def test_a_benchmark_passes_on_how_the_merge_model_is_served():
+    words = ["--model", "m", "--merge_model", "n", "--benchmark", "bird", "--root", "r"]
+    words += ["--split", "dev", "--output", "o", "--tensor_parallel", "2", "--max_model_len", "99"]
+    served = [
+        "--merge_adapter",
+        "a",
+        "--merge_endpoints",
+        "http://b",
+        "--merge_tensor_parallel",
+        "4",
+    ]
+    options = parse(benchmark.Options, about=None, argv=[*words, *served])
+    first, second = options.chain().generation().sampler, options.chain().second_stage().sampler
+    assert (first.model, first.tensor_parallel, first.max_model_len) == ("m", 2, 99)
+    assert (second.model, second.adapter, second.endpoints) == ("n", "a", ["http://b"])
+    assert (second.tensor_parallel, second.max_model_len) == (4, 99)
+
+
 def test_the_published_settings_are_those_of_the_paper():
     file = FOLDER / "slm_sql_bird.yaml"
     options = parse(csc.Options, about=None, argv=["--config", str(file)])

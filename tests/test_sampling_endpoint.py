@@ -149,6 +149,21 @@ def test_a_completion_that_is_too_long_is_asked_for_again_with_the_room_left(ser
     ]
 
 
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        "This model's maximum context length is 2048 tokens. However, you requested 2224 tokens",
+        "Requested token count exceeds the model's maximum context length of 2048 tokens.",
+        "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 2048. Given: 1200",
+        "the prompt (1200) and max_tokens (1024) exceed max_model_len=2048",
+    ],
+)
+def test_the_words_of_different_servers_are_understood(serve, refusal):
+    server = serve(lambda _: (400, {"error": refusal}), always=small_model(1200))
+    assert ask([server], request())["q"].error is None
+    assert server.seen[-1][2]["max_tokens"] == 848
+
+
 def test_a_limit_of_the_completion_is_kept(serve):
     refusal = (
         400,

@@ -36,7 +36,9 @@ GIVE_UP_AFTER = 5  # requests in a row that used up their retries: the servers a
 OVERLOADED = (408, 409, 425, 429)  # and all from 500 on
 PROMPT_REFUSED = (400, 413, 422)
 # How servers name their limits when the prompt and `max_tokens` together are too long.
-CONTEXT_LENGTH = re.compile(r"(?:context[ _]length|max_model_len)\D{1,20}(\d+)", re.IGNORECASE)
+CONTEXT_LENGTH = re.compile(
+    r"(?:context[ _]length|max_model_len|`max_new_tokens` must be)\D{1,20}(\d+)", re.IGNORECASE
+)
 LONGEST_COMPLETION = re.compile(r"at most (\d+) completion tokens")
 
 
