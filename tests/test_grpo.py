@@ -38,7 +38,7 @@ from slmsql.questions.question import Question
 from slmsql.rows.formats import grpo_row
 from slmsql.training.checkpoints import latest_complete, mark_complete, step_of
 from slmsql.training.rows import read_grpo_rows, runnable_rows
-from slmsql.training.run_record import check_same_run, write_record
+from slmsql.training.run_record import check_same_run, describe, write_record
 from slmsql.training.validation import AnsweredRow, Counts, Validation, judge_answers, share_of
 from tests.tiny_model import tiny_tokenizer
 
@@ -91,6 +91,33 @@ def test_a_run_does_not_go_on_with_another_database(singers, tmp_path):
     create_database(singers, "CREATE TABLE other (id INTEGER)")
     with pytest.raises(InputError, match="has changed since this run began"):
         check_same_run(record(), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--learning_rate", "3e-6"), "learning_rate was 1e-06, is 3e-06"),
+        (("--gradient_accumulation_steps", "8"), "global_batch was 8, is 64"),
+        (("--rewards", "execution"), r"rewards was \['execution', 'format'\], is \['execution'\]"),
+        (("--reward_weights", "1", "1"), "reward_weights was "),
+        (("--match", "strict"), "match was bird, is strict"),
+        (("--num_generations", "4"), "num_generations was 8, is 4"),
+    ],
+)
+def test_grpo_does_not_resume_under_other_settings(tmp_path, monkeypatch, words, message):
+    rows = write_jsonl(tmp_path / "rows.jsonl", [{"id": "q0"}]) and tmp_path / "rows.jsonl"
+    needed = ("--train_file", str(rows), "--output_dir", str(tmp_path), "--use_cpu", "true")
+
+    def record(*more):
+        monkeypatch.setattr("sys.argv", ["grpo.py", *needed, "--bf16", "false", *more])
+        classes = ["trl:GRPOConfig", "trl:ModelConfig"]
+        options, (training, model) = parse_with_trainer(Options, classes, about="")
+        return describe(options, training, model, data=rows)
+
+    write_record(record(), tmp_path)
+    check_same_run(record("--logging_steps", "7"), tmp_path)
+    with pytest.raises(InputError, match=message):
+        check_same_run(record(*words), tmp_path)
 
 
 @pytest.mark.parametrize(
