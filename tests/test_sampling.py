@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from importlib.util import find_spec
 from multiprocessing import get_context
@@ -48,6 +49,21 @@ def test_samples_depend_on_their_seed_alone(local):
     assert first == again
     assert len({sample.text for sample in first}) == 3
     assert complete(local, seed=2).samples != first
+
+
+def test_samples_do_not_depend_on_the_size_of_a_round(local):
+    together = [sample.text for sample in complete(local, n=4, top_p=0.9).samples]
+    rounds = [complete(local, n=2, seed=seed, top_p=0.9).samples for seed in (1, 3)]
+    assert [sample.text for samples in rounds for sample in samples] == together
+
+
+def test_tokens_are_drawn_as_often_as_the_model_says(local):
+    done = complete(local, n=400, max_tokens=1, temperature=0.5, logprobs=True)
+    drawn = Counter(sample.logprob for sample in done.samples)
+    likeliest = complete(local, n=1, max_tokens=1, temperature=0.0, logprobs=True).samples[0]
+    assert drawn.most_common(1)[0][0] == pytest.approx(likeliest.logprob, abs=1e-4)
+    (first, often), (second, seldom), *_ = drawn.most_common()
+    assert math.log(often / seldom) == pytest.approx((first - second) / 0.5, abs=0.6)
 
 
 def test_greedy_takes_the_likeliest(local):

@@ -12,7 +12,11 @@ from slmsql.prompt.generation import plain_config
 
 
 class TransformersSampler:
-    """Completes one request at a time as one batch, so that only its seed decides the samples."""
+    """Completes one request at a time as one batch.
+
+    Each sample draws from a random generator of its own, so that its seed decides it and not the
+    size of the batch, which is that of a round.
+    """
 
     def __init__(self, options: SamplerOptions) -> None:
         self._waiting: deque[Request] = deque()
@@ -30,17 +34,15 @@ class TransformersSampler:
 
     def _complete(self, request: Request) -> Completed:
         import torch
-        from transformers import set_seed
 
         ids = prompt_tokens(self._tokenizer, request.messages)
         if len(ids) >= self._context:
             text = f"the prompt has {len(ids)} tokens, the model takes {self._context - 1}"
             return Completed(request.key, (), len(ids), error=text)
         start = time.monotonic()
-        set_seed(request.seed)
         with torch.inference_mode():
             output = self._model.generate(
-                torch.tensor([ids], device=self._model.device),
+                torch.tensor([ids] * request.n, device=self._model.device),
                 tokenizer=self._tokenizer,
                 return_dict_in_generate=True,
                 output_logits=request.sampling.logprobs,
@@ -56,21 +58,15 @@ class TransformersSampler:
 
     def _settings(self, request: Request, room: int) -> dict[str, Any]:
         sampling = request.sampling
-        is_sampled = sampling.temperature > 0
         settings: dict[str, Any] = {
             "max_new_tokens": min(sampling.max_tokens, room),
-            "num_return_sequences": request.n,
-            "do_sample": is_sampled,
+            "do_sample": False,  # `_drawing` samples, with a generator for each row
             "pad_token_id": self._tokenizer.pad_token_id or self._tokenizer.eos_token_id,
         }
         if sampling.stop:
             settings["stop_strings"] = list(sampling.stop)
-        if is_sampled:
-            settings |= {
-                "temperature": sampling.temperature,
-                "top_p": sampling.top_p,
-                "top_k": 0,  # transformers takes 50 unless told otherwise
-            }
+        if sampling.temperature > 0:
+            settings["logits_processor"] = _drawing(request)
         return settings
 
     def _sample(self, ids: list[int], sampling: SamplingParams, logprobs: Any) -> Sample:
@@ -86,6 +82,38 @@ class TransformersSampler:
         """The ids without the padding to the longest row of the batch."""
         end = self._tokenizer.eos_token_id
         return ids[: ids.index(end) + 1] if end in ids else ids
+
+
+def _drawing(request: Request) -> Any:
+    """Processors after which the largest logit is a sample: Gumbel's noise is added to each."""
+    import torch
+    from transformers import (
+        LogitsProcessor,
+        LogitsProcessorList,
+        TemperatureLogitsWarper,
+        TopPLogitsWarper,
+    )
+
+    class GumbelNoise(LogitsProcessor):
+        """Adds noise to each row from the row's own generator."""
+
+        def __init__(self) -> None:
+            seeds = range(request.seed, request.seed + request.n)
+            self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+
+        def __call__(self, input_ids: Any, scores: Any) -> Any:
+            waits = [
+                torch.empty(scores.shape[1]).exponential_(generator=generator)
+                for generator in self._generators
+            ]
+            return scores.float() - torch.stack(waits).log().to(scores.device)
+
+    sampling = request.sampling
+    processors = LogitsProcessorList([TemperatureLogitsWarper(sampling.temperature)])
+    if sampling.top_p < 1:
+        processors.append(TopPLogitsWarper(sampling.top_p))
+    processors.append(GumbelNoise())
+    return processors
 
 
 def _logprobs(logits: Any, rows: Any) -> Any:

@@ -104,7 +104,7 @@ def _judge(
     return [
         JudgedQuestion(judged.candidate_set.candidates, judged.correct_by_sql)
         for judged in judge_candidates(sets, gold, executor, match)
-        if judged.gold_runs
+        if judged.is_judged
     ]
 
 

@@ -22,9 +22,11 @@ class JudgedSet:
         return self.candidate_set.id
 
     @property
-    def gold_runs(self) -> bool:
-        """Whether the gold query runs; without it no verdict counts."""
-        return bool(self.verdicts) and all(verdict.gold.ok for verdict in self.verdicts)
+    def is_judged(self) -> bool:
+        """Whether each verdict counts: the gold query runs, and the machine never failed."""
+        return bool(self.verdicts) and all(
+            verdict.gold.ok and not verdict.machine_failed for verdict in self.verdicts
+        )
 
     @property
     def correct(self) -> tuple[bool, ...]:
@@ -73,7 +75,8 @@ def judge_predictions(
 ) -> dict[str, bool]:
     """Whether each prediction is right, by question id.
 
-    Questions without a gold query, or with one that does not run, are left out.
+    Questions without a gold query, or with one that does not run, are left out. So are those
+    whose prediction the machine could not run.
     """
     databases = {question.id: question.database for question in questions}
     gold = {question.id: question.gold_sql for question in questions}
@@ -83,4 +86,4 @@ def judge_predictions(
         if gold.get(prediction.id)
     ]
     judged = judge_candidates(sets, gold, executor, match)
-    return {judged_set.id: judged_set.correct[0] for judged_set in judged if judged_set.gold_runs}
+    return {judged_set.id: judged_set.correct[0] for judged_set in judged if judged_set.is_judged}

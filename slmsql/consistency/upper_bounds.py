@@ -37,7 +37,7 @@ class UpperBounds:
     top2_at_k: float
     """One of the two largest groups is right: the upper bound of a revision."""
     left_out: int
-    """Questions without gold, or whose gold does not run."""
+    """Questions without gold, whose gold does not run, or on which the machine failed."""
 
     def line(self) -> str:
         """The figures in one line, for people."""
@@ -77,7 +77,7 @@ def measure(
     """
     judged = judge_candidates(sets, gold, executor, match)
     k = fixed_count([judged_set.candidate_set for judged_set in judged])
-    scores = [_score(judged_set, rules, k) for judged_set in judged if judged_set.gold_runs]
+    scores = [_score(judged_set, rules, k) for judged_set in judged if judged_set.is_judged]
     n = len(scores)
     candidates = sum(len(judged_set.candidate_set.candidates) for judged_set in judged)
     return UpperBounds(

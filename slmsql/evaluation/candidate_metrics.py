@@ -73,7 +73,7 @@ def with_candidates(
     judged_sets = judge_candidates(
         [sets_by_id[question_id] for question_id in gold], gold, executor, evaluation.match
     )
-    correct = {judged_set.id: judged_set.correct_by_sql for judged_set in judged_sets}
+    correct = {judged.id: judged.correct_by_sql for judged in judged_sets if judged.is_judged}
     outcomes = tuple(
         replace(o, groups=_groups(sets_by_id[o.question.id], correct.get(o.question.id, {})))
         if o.question.id in sets_by_id

@@ -2,8 +2,9 @@
 
 A question that cannot be judged (its gold query fails, for instance) is not a wrong answer: it is
 left out of all denominators and counted with the reason. So are all questions on a database that is
-missing, broken or damaged, whichever statement shows the damage. A prediction that does not run, or
-whose result is too large to compare, is wrong.
+missing, broken or damaged, whichever statement shows the damage, and each question whose statement
+the machine could not run, as when the kernel ends a worker for lack of memory. A prediction that
+does not run, or whose result is too large to compare, is wrong.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -157,6 +158,8 @@ def _outcome(
 ) -> Outcome:
     if question.gold_sql is None:
         return Outcome(question, sql, predicted, None, left_out="no gold query")
+    if any(verdict.machine_failed for verdict in verdicts.values()):
+        return Outcome(question, sql, predicted, gold, left_out="machine failed")
     if not gold.ok or any(not verdict.gold.ok for verdict in verdicts.values()):
         return Outcome(question, sql, predicted, gold, left_out="gold query fails")
     correct = {mode: bool(verdict.correct) for mode, verdict in verdicts.items()}

@@ -11,9 +11,8 @@ from slmsql.errors import InputError
 from slmsql.execution.database import check_database
 from slmsql.execution.job import Batch, DatabaseState, Job, Sql
 from slmsql.execution.pool import Pool
-from slmsql.execution.process import INFRASTRUCTURE
 from slmsql.execution.recent import RecentAnswers
-from slmsql.execution.types import Execution, Limits, Pair, Statement, Verdict
+from slmsql.execution.types import INFRASTRUCTURE, Execution, Limits, Pair, Statement, Verdict
 from slmsql.match import Match, as_executed
 
 T = TypeVar("T")

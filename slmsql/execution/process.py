@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO
 
-from slmsql.execution.types import Limits
+from slmsql.execution.types import INFRASTRUCTURE, Limits
 from slmsql.execution.wire import HEADER, encode
 
 ROOT = Path(__file__).parents[2]  # the folder of the package `slmsql`
@@ -28,7 +28,6 @@ POSITION = struct.Struct("<I")
 # WALL_AT_LEAST seconds.
 WALL, WALL_AT_LEAST = 20, 120
 
-INFRASTRUCTURE = "infrastructure"  # an `Execution.kind`: the machine failed, not the statement
 NO_STATEMENT = 0xFFFFFFFF  # the position of a worker that is not running a statement
 
 

@@ -4,8 +4,7 @@ import threading
 from typing import TypeVar
 
 from slmsql.execution.job import DatabaseState, Sql
-from slmsql.execution.process import INFRASTRUCTURE
-from slmsql.execution.types import Execution, Verdict
+from slmsql.execution.types import INFRASTRUCTURE, Execution, Verdict
 from slmsql.match import Match
 
 ENTRIES = 50_000  # executions, and as many verdicts; a full table drops its oldest quarter

@@ -6,6 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 
 Row = tuple[Hashable, ...]
+INFRASTRUCTURE = "infrastructure"  # an `Execution.kind`: the machine failed, not the statement
 
 
 class Status(StrEnum):
@@ -104,3 +105,8 @@ class Verdict:
     soft_f1: tuple[float, float] | None = None
     """Soft-F1 and BIRD's Soft-F1 of the two results, if `Executor.judge` was asked for them and
     both queries ran."""
+
+    @property
+    def machine_failed(self) -> bool:
+        """Whether the machine failed and not a query: this is no verdict on the prediction."""
+        return INFRASTRUCTURE in (self.predicted.kind, self.gold.kind)
