@@ -40,9 +40,11 @@ class TransformersSampler:
             text = f"the prompt has {len(ids)} tokens, the model takes {self._context - 1}"
             return Completed(request.key, (), len(ids), error=text)
         start = time.monotonic()
+        prompts = torch.tensor([ids] * request.n, device=self._model.device)
         with torch.inference_mode():
             output = self._model.generate(
-                torch.tensor([ids] * request.n, device=self._model.device),
+                prompts,
+                attention_mask=torch.ones_like(prompts),
                 tokenizer=self._tokenizer,
                 return_dict_in_generate=True,
                 output_logits=request.sampling.logprobs,
