@@ -166,6 +166,11 @@ def scoring_words(options: Options, name: str, predictions: Path) -> list[str]:
         words["suites"] = scoring.suites
     if options.sampler.price_in or options.sampler.price_out:
         words |= {"price_in": options.sampler.price_in, "price_out": options.sampler.price_out}
+    if name == "revised":
+        words["revisions"] = folder / "revisions.jsonl"
+        merge = priced(options.chain().merge_sampler, scoring.prices)
+        if merge.price_in or merge.price_out:
+            words |= {"merge_price_in": merge.price_in, "merge_price_out": merge.price_out}
     return as_arguments(words)
 
 
@@ -191,7 +196,7 @@ def priced(sampler: SamplerOptions, file: str) -> SamplerOptions:
     price = prices.get(sampler.model)
     if price is None:
         print(f"{file} has no price for {sampler.model}; the cost is left out")
-        return sampler
+        return replace(sampler, price_in=0.0, price_out=0.0)
     return replace(sampler, price_in=price["prompt"], price_out=price["completion"])
 
 

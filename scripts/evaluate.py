@@ -59,6 +59,16 @@ class Options(SourceOptions):
     price_out: float = field(
         default=0.0, metadata={"help": "dollars per million completion tokens"}
     )
+    revisions: list[str] = field(
+        default_factory=list,
+        metadata={"help": "revisions.jsonl files of the run, for the cost of both stages"},
+    )
+    merge_price_in: float = field(
+        default=0.0, metadata={"help": "the merge model's dollars per million prompt tokens"}
+    )
+    merge_price_out: float = field(
+        default=0.0, metadata={"help": "the merge model's dollars per million completion tokens"}
+    )
     workers: int = field(
         default=0, metadata={"help": "number of processes; 0: one for each processor"}
     )
@@ -131,7 +141,9 @@ def _with_candidates(
     evaluation, metrics = with_candidates(evaluation, sets, executor)
     figures = {"sampling": metrics.as_record()} if metrics else {}
     price = Price(options.price_in, options.price_out)
-    return evaluation, {**figures, "usage": usage(files, price)}
+    merge_price = Price(options.merge_price_in, options.merge_price_out)
+    revisions = [Path(file) for file in options.revisions]
+    return evaluation, {**figures, "usage": usage(files, price, revisions, merge_price)}
 
 
 def _sampling_lines(sampling: Record) -> str:

@@ -300,6 +300,20 @@ def test_tokens_and_cost_are_those_that_the_sampler_recorded(tmp_path):
     assert "seconds" not in found
 
 
+def test_cost_and_latency_are_those_of_both_stages_per_question(tmp_path):
+    counts = {"prompt_tokens": 100, "tokens": 10, "seconds": 1.0}
+    candidates = [{"id": name, "candidates": [], **counts} for name in "ab"]
+    for name, records in (("first", candidates), ("more", candidates), ("revised", candidates[:1])):
+        text = "".join(json.dumps(record) + "\n" for record in records)
+        (tmp_path / f"{name}.jsonl").write_text(text)
+    files = [tmp_path / "first.jsonl", tmp_path / "more.jsonl"]
+    price, merge_price = Price(prompt=1.0, completion=10.0), Price(prompt=2.0, completion=20.0)
+    found = usage(files, price, [tmp_path / "revised.jsonl"], merge_price)
+    assert (found["tokens"]["n"], found["tokens"]["mean"]) == (2, 25.0)
+    assert (found["seconds"]["p50"], found["seconds"]["p99"]) == (2.5, pytest.approx(2.99))
+    assert found["dollars_per_question"] == pytest.approx((800 + 400) / 2 / 1e6)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "sql",

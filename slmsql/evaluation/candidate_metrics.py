@@ -3,10 +3,12 @@
 With 4 candidates of which 2 are right, pass@1 of the question is 50 % and pass@4 is 100 %.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from slmsql.consistency.candidates import CandidateSet, fixed_count, run_candidates
 from slmsql.consistency.judging import judge_candidates
@@ -57,6 +59,9 @@ class Price:
     completion: float = 0.0
 
 
+FREE = Price()
+
+
 def with_candidates(
     evaluation: Evaluation, sets: Sequence[CandidateSet], executor: Executor
 ) -> tuple[Evaluation, CandidateMetrics | None]:
@@ -104,23 +109,55 @@ def pass_at_k_note(sampling: Record) -> list[str]:
     return []
 
 
-def usage(files: Sequence[Path], price: Price) -> Record:
-    """Tokens, cost and latency per question, if the sampler recorded them."""
-    records = [record for file in files for record in read_jsonl(file) if "candidates" in record]
+def usage(
+    files: Sequence[Path],
+    price: Price,
+    revisions: Sequence[Path] = (),
+    merge_price: Price = FREE,
+) -> Record:
+    """Tokens, cost and latency per question, if the sampler recorded them.
+
+    The records of a question in all files are summed, so a question that was revised counts with
+    both stages, and the mean is over all questions.
+
+    Args:
+        files: candidates.jsonl files of the first stage.
+        price: of the model that sampled them.
+        revisions: revisions.jsonl files of the second stage.
+        merge_price: of the merge model.
+    """
+    totals: dict[str, Counter[str]] = {}
+    for stage_files, stage_price in ((files, price), (revisions, merge_price)):
+        for file in stage_files:
+            for number, record in enumerate(read_jsonl(file)):
+                if "candidates" in record:
+                    key = str(record.get("id", f"{file}:{number}"))
+                    totals.setdefault(key, Counter()).update(_costs(record, stage_price))
     figures: Record = {}
     for name in ("prompt_tokens", "tokens", "seconds"):
-        values = [float(record[name]) for record in records if record.get(name) is not None]
+        values = [float(total[name]) for total in totals.values() if name in total]
         if values:
             figures[name] = {
                 "n": len(values),
                 "mean": round(sum(values) / len(values), 4),
                 **{f"p{p}": round(percentile(values, p / 100), 4) for p in (50, 90, 99)},
             }
-    if price != Price() and "tokens" in figures:
-        prompt = figures.get("prompt_tokens", {"mean": 0.0})["mean"]
-        cost = (prompt * price.prompt + figures["tokens"]["mean"] * price.completion) / 1e6
-        figures["dollars_per_question"] = round(cost, 8)
+    if price != FREE or merge_price != FREE:
+        dollars = [total["dollars"] for total in totals.values() if "tokens" in total]
+        if dollars:
+            figures["dollars_per_question"] = round(sum(dollars) / len(dollars), 8)
     return figures
+
+
+def _costs(record: Record, price: Price) -> dict[str, Any]:
+    """What one record cost: the numbers that the sampler recorded, and dollars."""
+    costs = {
+        name: record[name]
+        for name in ("prompt_tokens", "tokens", "seconds")
+        if record.get(name) is not None
+    }
+    prompt, completion = costs.get("prompt_tokens", 0), costs.get("tokens", 0)
+    return costs | {"dollars": (prompt * price.prompt + completion * price.completion) / 1e6}
 
 
 def _groups(
