@@ -113,8 +113,8 @@ def test_fence_characters_in_the_sql_are_not_a_fence(sql):
         *(";", ";;\n;", "```sql\n```", "```\n\n```", "```sql", "~~~\n~~~", "```sql\n;\n```"),
         *("-- only a comment", "/* SELECT 1 */", "/* SELECT 1", "-- SELECT 1", "(", "(("),
         *("\u200b", "\0", "\0SELECT 1", "\u200bSELECT 1", "\ufeff", "\u3000", "0", "'SELECT 1'"),
-        *("I do not know.", "With pleasure: none.", "The answer is SELECT 1", "SELECT", "SELECT;"),
-        *("SELECTED 1", "VALUES", "WITH", "WITH t", "PRAGMA table_info(t)", "DROP TABLE t", "a"),
+        *("I do not know.", "With pleasure: none.", "The answer is SELECT 1"),
+        *("SELECTED 1", "WITH", "WITH t", "PRAGMA table_info(t)", "DROP TABLE t", "a"),
     ],
 )
 def test_the_format_reward_needs_a_query(text):

@@ -25,7 +25,7 @@ NAME = r"""(?: "[^"]*+" | `[^`]*+` | \[[^\]]*+\] | \w[\w$]*+ )"""
 QUERY_START = re.compile(
     rf"""
     {GAP} (?: \( {GAP} )*+
-    (?: (?:SELECT|VALUES){WORD_END} {GAP} [^\s;]
+    (?: (?:SELECT|VALUES){WORD_END}
       | WITH{WORD_END} {GAP} (?:RECURSIVE{WORD_END} {GAP})? {NAME} {GAP} (?: \( | AS{WORD_END} )
     )
     """,
@@ -58,8 +58,7 @@ def first_word(sql: str) -> str:
 def begins_query(sql: str) -> bool:
     """Whether a text begins as a query does, after comments and parentheses.
 
-    That is SELECT or VALUES with something behind it, or `WITH name AS` or `WITH name (`. The rest
-    of the text is not looked at.
+    That is SELECT, VALUES, `WITH name AS` or `WITH name (`. The rest of the text is not looked at.
     """
     return QUERY_START.match(sql) is not None
 
