@@ -28,6 +28,7 @@ from slmsql.training.checkpoints import output_folder, resume_from, step_of, tra
 from slmsql.training.publish import finish
 from slmsql.training.rows import runnable_rows
 from slmsql.training.run_record import check_same_run, describe, write_record
+from slmsql.training.tracking import keep_rollouts, start_wandb
 from slmsql.training.validation import Validation
 
 if TYPE_CHECKING:
@@ -130,6 +131,7 @@ def train(run: GRPORun, **trainer_arguments: Any) -> None:
     trainer = _make_trainer(run, tokenizer, **trainer_arguments)
     train_from(run.checkpoint, trainer)
     run.judge.close()
+    _keep_rollouts(run, trainer)
     finish(trainer, run.record, method="grpo", rows=len(run.rows), is_published=run.is_published)
 
 
@@ -169,12 +171,20 @@ def _short_rows(
 
 
 def _open_folder(run: GRPORun) -> None:
-    """Write `run.json` and set aside rollouts of steps that will be made again."""
+    """Start wandb, write `run.json` and set aside rollouts of steps that will be made again."""
     moved = rewind(run.folder / "rollouts", step_of(run.checkpoint) if run.checkpoint else 0)
+    start_wandb(run.record, run.training, resumes=run.checkpoint is not None)
     write_record({**run.record, "rows": len(run.rows)}, run.folder)
     if run.checkpoint or moved:
         start = run.checkpoint or "the start"
         print(f"resuming from {start}; {moved} later rollouts moved to rollouts/abandoned")
+
+
+def _keep_rollouts(run: GRPORun, trainer: "ExecutionGRPOTrainer") -> None:
+    """Attach the rollouts to the run of Weights & Biases, if there is one."""
+    trainer.accelerator.wait_for_everyone()  # each process has written its own
+    if trainer.is_world_process_zero() and "wandb" in run.training.report_to:
+        keep_rollouts(run.folder / "rollouts")
 
 
 def _make_trainer(

@@ -22,6 +22,7 @@ from slmsql.training.model_options import check_attention, check_precision
 from slmsql.training.publish import finish
 from slmsql.training.rows import count_sft_rows, read_grpo_rows
 from slmsql.training.run_record import check_same_run, describe, write_record
+from slmsql.training.tracking import start_wandb
 
 if TYPE_CHECKING:
     from trl import ModelConfig, SFTConfig, SFTTrainer
@@ -55,6 +56,7 @@ def train(options: Options, training: "SFTConfig", model: "ModelConfig") -> None
     is_published, training.push_to_hub = training.push_to_hub, False  # once, at the end
     trainer = make_trainer(options, training, model)
     if trainer.is_world_process_zero():
+        start_wandb(record, training, resumes=checkpoint is not None)
         write_record(record, output)
     train_from(checkpoint, trainer)
     rows = len(cast(Sized, trainer.train_dataset))

@@ -280,7 +280,11 @@ def test_hostile_rollouts_cost_their_own_reward_and_nothing_else(model, shop, tm
 def assert_tracked(folder):
     """All trackers have something without an account, two of them the samples as a table."""
     assert list(folder.rglob("events.out.tfevents*"))
-    assert list(folder.glob("wandb/offline-run-*/run-*.wandb"))
+    (log,) = folder.glob("wandb/offline-run-*/run-*.wandb")
+    (record,) = folder.glob("*/run.json")
+    run_id = json.loads(record.read_text())["wandb_run_id"]
+    assert log.name == f"run-{run_id}.wandb"
+    assert f"rollouts-{run_id}".encode() in log.read_bytes()  # the artifact
     tables = folder.glob("wandb/offline-run-*/files/media/table/completions_*.table.json")
     expected = {"prompt", "completion", "execution_reward", "status", "sql", "id"}
     assert expected <= set(json.loads(next(tables).read_text())["columns"])

@@ -11,6 +11,7 @@ and the rooms above them; torch, transformers and TRL only inside functions.
     adapters      the base of a LoRA adapter, training one further
     checkpoints   when one is complete, which one a run resumes from, which ones are kept
     validation    execution accuracy on held-out questions; samples shows its answers in trackers
+    tracking      one run of Weights & Biases for a training that resumes, and its rollouts
     publish       saves, writes the model card (model_card) and uploads
     shutdown      ends several processes together
 """

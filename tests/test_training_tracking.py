@@ -1,0 +1,56 @@
+"""A training that resumes stays one run of Weights & Biases; offline, without an account."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import wandb
+
+from slmsql.training.run_record import write_record
+from slmsql.training.tracking import keep_rollouts, start_wandb
+
+
+@pytest.fixture
+def training(tmp_path, monkeypatch):
+    for name, value in (("MODE", "offline"), ("DIR", tmp_path), ("DATA_DIR", tmp_path / "data")):
+        monkeypatch.setenv(f"WANDB_{name}", str(value))
+    monkeypatch.delenv("WANDB_RUN_ID", raising=False)
+    return SimpleNamespace(
+        report_to=["wandb"], output_dir=str(tmp_path / "out"), run_name="a training"
+    )
+
+
+def start(training, *, resumes):
+    """What the programs do at their start; returns the run's id and name."""
+    record = {"arguments": {}}
+    start_wandb(record, training, resumes=resumes)
+    write_record(record, Path(training.output_dir))
+    run = wandb.run.id, wandb.run.name
+    assert record["wandb_run_id"] == run[0]
+    return run
+
+
+@pytest.mark.slow
+def test_a_training_that_resumes_keeps_its_run(training, tmp_path):
+    first = start(training, resumes=False)
+    rollouts = tmp_path / "out" / "rollouts"
+    rollouts.mkdir()
+    (rollouts / "rank-00000.jsonl").write_text("{}\n")
+    keep_rollouts(rollouts)
+    wandb.finish()
+    assert start(training, resumes=True) == first == (first[0], "a training")
+    wandb.finish()
+    assert start(training, resumes=False)[0] != first[0]
+    wandb.finish()
+    runs = sorted(path.name.rpartition("-")[2] for path in tmp_path.glob("wandb/offline-run-*"))
+    assert runs.count(first[0]) >= 1
+    assert len(set(runs)) == 2
+    logs = tmp_path.glob(f"wandb/offline-run-*-{first[0]}/run-*.wandb")
+    assert any(f"rollouts-{first[0]}".encode() in log.read_bytes() for log in logs)
+
+
+def test_other_trackers_need_no_run_of_wandb(training):
+    record = {}
+    start_wandb(record, SimpleNamespace(**{**vars(training), "report_to": []}), resumes=False)
+    assert record == {}
+    assert wandb.run is None
