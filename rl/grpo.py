@@ -183,7 +183,7 @@ def _open_folder(run: GRPORun) -> None:
 def _keep_rollouts(run: GRPORun, trainer: "ExecutionGRPOTrainer") -> None:
     """Attach the rollouts to the run of Weights & Biases, if there is one."""
     trainer.accelerator.wait_for_everyone()  # each process has written its own
-    if trainer.is_world_process_zero() and "wandb" in run.training.report_to:
+    if trainer.is_world_process_zero() and "wandb" in (run.training.report_to or ()):
         keep_rollouts(run.folder / "rollouts")
 
 

@@ -67,7 +67,7 @@ def test_two_of_them_run_in_miniature(tmp_path, monkeypatch, capsys):
     only = "--only colocate lora sft_packing"
     monkeypatch.setattr(sys, "argv", [*words.split(), *only.split()])
     main()
-    skipped, lora, sft = capsys.readouterr().out.splitlines()
+    skipped, lora, sft = filter(None, capsys.readouterr().out.splitlines())
     assert skipped == "skip colocate: it needs a GPU"
     assert lora.startswith("ok   lora")
     assert "ex_greedy" in lora
@@ -80,6 +80,6 @@ def test_a_run_that_ends_is_named_with_its_last_line(tmp_path, monkeypatch, caps
     monkeypatch.setattr(sys, "argv", words.split())
     with pytest.raises(InputError, match="failed: sdpa; the logs are in"):
         main()
-    (line,) = capsys.readouterr().out.splitlines()
+    (line,) = filter(None, capsys.readouterr().out.splitlines())
     assert line.startswith("FAIL sdpa")
     assert "is not a model folder" in line

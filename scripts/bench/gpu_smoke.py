@@ -41,7 +41,7 @@ from slmsql.rows.formats import grpo_row
 ROOT = Path(__file__).parent.parent.parent
 SCHEMA = """CREATE TABLE singer (id INTEGER PRIMARY KEY, name TEXT, age INTEGER);
 INSERT INTO singer VALUES (1, 'Ada', 30), (2, 'Bo', 41), (3, 'Cy', 52);"""
-TIME_LIMIT = 240  # seconds for one run
+TIME_LIMITS = {"gpu": 240, "cpu": 900}  # seconds for one run
 RATIOS = (0.8, 1.25)
 RATIO = "sampling/importance_sampling_ratio/mean"
 SHOWN = {  # names in a line: names in the log
@@ -188,6 +188,7 @@ def train(run: SmokeRun, options: Options, folder: Path) -> str:
     config, log = folder / f"{run.name}.yaml", folder / f"{run.name}.log"
     write_text(config, yaml.safe_dump(settings_of(run, options, folder)))
     paths = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # DeepSpeed looks for ninja
+    limit = TIME_LIMITS[options.device]
     with open(log, "w", encoding="utf-8") as file:
         process = subprocess.Popen(
             [*command(run, options), "--config", str(config)],
@@ -197,10 +198,10 @@ def train(run: SmokeRun, options: Options, folder: Path) -> str:
             start_new_session=True,
         )
         try:
-            status = process.wait(TIME_LIMIT)
+            status = process.wait(limit)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)  # vLLM's processes too
-            return f"  not finished after {TIME_LIMIT} s"
+            return f"  not finished after {limit} s"
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     return "" if status == 0 else f"  {lines[-1] if lines else 'no output'}"
 

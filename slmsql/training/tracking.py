@@ -28,7 +28,7 @@ def start_wandb(record: Record, training: "TrainingArguments", *, resumes: bool)
         record: gets the id; write it to `run.json` afterwards.
         resumes: the training resumes from a checkpoint.
     """
-    if "wandb" not in training.report_to:
+    if "wandb" not in (training.report_to or ()):
         return
     import wandb
 
