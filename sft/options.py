@@ -22,7 +22,8 @@ class Options:
         default=64, metadata={"help": "use only the first N of them; 0: all"}
     )
     validation_tokens: int = field(
-        default=512, metadata={"help": "longest answer to a validation row, in tokens"}
+        default=1024,  # as at inference, so that the same answers are cut off
+        metadata={"help": "longest answer to a validation row, in tokens"},
     )
     match: Match = field(default=Match.BIRD, metadata={"help": "when a result is correct"})
     bnb_4bit_compute_dtype: Literal["", "bfloat16", "float16", "float32"] = field(
