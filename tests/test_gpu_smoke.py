@@ -60,6 +60,12 @@ def test_a_run_fails_if_vllm_has_other_weights(figures, message):
     assert not fault_of(replace(lora, gpu={}), Options(model="model"), {"loss": 0.1})
 
 
+def verdicts(capsys):
+    """The lines of the runs; libraries print others at their import."""
+    lines = capsys.readouterr().out.splitlines()
+    return [line for line in lines if line.startswith(("ok", "skip", "FAIL"))]
+
+
 @pytest.mark.slow
 def test_two_of_them_run_in_miniature(tmp_path, monkeypatch, capsys):
     model = tiny_model(tmp_path / "model", hidden_size=64, intermediate_size=128)
@@ -67,7 +73,7 @@ def test_two_of_them_run_in_miniature(tmp_path, monkeypatch, capsys):
     only = "--only colocate lora sft_packing"
     monkeypatch.setattr(sys, "argv", [*words.split(), *only.split()])
     main()
-    skipped, lora, sft = filter(None, capsys.readouterr().out.splitlines())
+    skipped, lora, sft = verdicts(capsys)
     assert skipped == "skip colocate: it needs a GPU"
     assert lora.startswith("ok   lora")
     assert "ex_greedy" in lora
@@ -80,6 +86,6 @@ def test_a_run_that_ends_is_named_with_its_last_line(tmp_path, monkeypatch, caps
     monkeypatch.setattr(sys, "argv", words.split())
     with pytest.raises(InputError, match="failed: sdpa; the logs are in"):
         main()
-    (line,) = filter(None, capsys.readouterr().out.splitlines())
+    (line,) = verdicts(capsys)
     assert line.startswith("FAIL sdpa")
     assert "is not a model folder" in line
