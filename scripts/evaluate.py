@@ -35,6 +35,7 @@ class Options(SourceOptions):
     predictions: str = field(
         metadata={"help": "JSON Lines with id and sql, or a benchmark's format"}
     )
+    limit: int = field(default=0, metadata={"help": "score only the first N questions; 0: all"})
     match: Match = field(default=Match.BIRD, metadata={"help": "when two results agree"})
     output: str = field(default="", metadata={"help": "folder for report.json and outcomes.jsonl"})
     json: str = field(default="", metadata={"help": "another file for the figures"})
@@ -78,7 +79,12 @@ def main() -> None:
     options = parse(Options, about=__doc__)
     questions = options.read_all()
     file = Path(options.predictions)
+    total = len(questions)
     predictions = read_predictions(file, questions)
+    if options.limit:
+        left_out = {question.id for question in questions[options.limit :]}
+        predictions = {name: sql for name, sql in predictions.items() if name not in left_out}
+        questions = questions[: options.limit]
     _check_ids(predictions, questions, file)
     extras = _extras(options, questions)
     if extras.catalogs:
@@ -94,6 +100,7 @@ def main() -> None:
         **candidate_figures,
         **data_record(evaluation, file),
         "options": {**asdict(options), "match": options.match.value},
+        "questions_in_file": total,
         "versions": {"slmsql": version("slmsql"), "python": sys.version.split()[0]},
     }
     _write(options, evaluation, record)
@@ -101,6 +108,8 @@ def main() -> None:
     if sampling := record.get("sampling"):
         print(_sampling_lines(sampling))
     print(f"data: {record['questions']} questions, {record['data']}")
+    if len(questions) < total:
+        print(f"only the first {len(questions)} of {total} questions were scored (--limit)")
     if evaluation.accuracy is None:
         print("no gold query runs, so the share of valid SQL is the only figure")
 

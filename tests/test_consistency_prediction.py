@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from slmsql.consistency.prediction import match_ids, read_predictions
+from slmsql.consistency.candidates import read_candidates
+from slmsql.consistency.prediction import match_ids, read_predictions, read_samples
 from slmsql.errors import InputError
+from slmsql.evaluation.submission import write_submission
 from slmsql.files import write_json, write_jsonl
 from slmsql.questions.question import Question
 
@@ -74,3 +76,65 @@ def test_ids_must_agree():
         match_ids({"spider_dev_0": ""}, QUESTIONS, Path("p"))
     with pytest.raises(InputError, match="p: x not among the questions"):
         match_ids({**EXPECTED, "x": ""}, QUESTIONS, Path("p"))
+
+
+def mini_dev():
+    ids = ("bird_dev_137", "bird_dev_137#2", "bird_dev_1500")
+    return [Question(name, "?", "db", Path("db.sqlite")) for name in ids]
+
+
+@pytest.mark.parametrize(
+    ("keys", "answers"), [(("137", "1500"), "aab"), (("0", "1", "2"), "abc")], ids=["id", "place"]
+)
+def test_mini_dev_is_keyed_by_question_id_or_by_position(tmp_path, keys, answers):
+    write_json(tmp_path / "p.json", dict(zip(keys, "abc", strict=False)))
+    found = read_predictions(tmp_path / "p.json", mini_dev())
+    assert list(found.values()) == list(answers)
+
+
+def test_our_submission_file_is_read_back(tmp_path):
+    written = dict(
+        zip(
+            (question.id for question in mini_dev()),
+            ("SELECT 1", "SELECT 2", "SELECT 3"),
+            strict=True,
+        )
+    )
+    for file in write_submission(mini_dev(), written, tmp_path):
+        assert read_predictions(file, mini_dev()) == written
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        [{"id": "bird_dev_137", "sqls": ["a", "b"]}],
+        [{"question_id": 137, "pred_sqls": ["a", "b"]}],
+    ],
+)
+@pytest.mark.parametrize("name", ["p.json", "p.jsonl"])
+def test_several_samples_of_a_question_are_read_as_candidates(tmp_path, records, name):
+    file = tmp_path / name
+    (write_json if name == "p.json" else write_jsonl)(file, records)
+    assert read_samples(file, mini_dev()[:1]) == {"bird_dev_137": ["a", "b"]}
+    (candidate_set,) = read_candidates([file], mini_dev()[:1])
+    assert [candidate.sql for candidate in candidate_set.candidates] == ["a", "b"]
+    with pytest.raises(InputError, match="has 2 samples, not one"):
+        read_predictions(file, mini_dev()[:1])
+
+
+def test_omnisql_lists_samples_in_the_order_of_the_questions(tmp_path):
+    records = [{"input_seq": "...", "pred_sqls": [text]} for text in "abc"]
+    write_json(tmp_path / "p.json", records)
+    assert list(read_predictions(tmp_path / "p.json", mini_dev()).values()) == ["a", "b", "c"]
+
+
+def test_records_of_mini_dev_may_have_one_question_id_twice(tmp_path):
+    records = [{"question_id": n, "sql": str(place)} for place, n in enumerate((137, 137, 1500))]
+    write_jsonl(tmp_path / "p.jsonl", records)
+    found = read_predictions(tmp_path / "p.jsonl", mini_dev())
+    assert found == dict(zip((question.id for question in mini_dev()), "012", strict=True))
+
+
+def test_a_prediction_may_be_called_pred_sql(tmp_path):
+    write_jsonl(tmp_path / "p.jsonl", [{"question_id": 1500, "pred_sql": "SELECT 1"}])
+    assert read_predictions(tmp_path / "p.jsonl", mini_dev()) == {"bird_dev_1500": "SELECT 1"}

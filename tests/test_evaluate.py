@@ -76,6 +76,17 @@ def test_ids_must_fit_and_one_line_says_so(run, tmp_path, answers, message):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_part_of_the_questions_is_scored_and_the_report_says_so(run, tmp_path):
+    answers = [{"id": "q0", "sql": GOLD}, {"id": "q1", "sql": "SELECT 1"}]
+    for answered in (answers, answers[:1]):
+        result = run(answered, "--limit", 1, "--output", tmp_path / "run")
+        assert result.returncode == 0, result.stderr
+        assert "only the first 1 of 2 questions were scored" in result.stdout
+        report = json.loads((tmp_path / "run" / "report.json").read_text())
+        assert (report["execution_accuracy"], report["n"]) == (100.0, 1)
+        assert (report["questions"], report["questions_in_file"]) == (1, 2)
+
+
 def test_no_database_at_all_is_an_error_of_one_line(questions, tmp_path):
     answers = lines(tmp_path / "p.jsonl", [{"id": "q0", "sql": GOLD}, {"id": "q1", "sql": GOLD}])
     (tmp_path / "empty").mkdir()

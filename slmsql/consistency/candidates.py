@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TypeGuard
 
-from slmsql.consistency.prediction import read_predictions
+from slmsql.consistency.prediction import read_samples
 from slmsql.errors import InputError
 from slmsql.execution import Execution, Executor, Statement, Status, database_fault
 from slmsql.files import Record, read_jsonl
@@ -89,8 +89,8 @@ def read_candidates(
 ) -> list[CandidateSet]:
     """Collect the candidates of each question from any number of files.
 
-    A file is our `candidates.jsonl`, or predictions in any form that `read_predictions` takes; each
-    prediction is then one candidate. List all shards of a run. A question's candidates keep the
+    A file is our `candidates.jsonl`, or samples in any form that `read_samples` takes; each
+    sample is then one candidate. List all shards of a run. A question's candidates keep the
     order of the files.
 
     Args:
@@ -237,10 +237,15 @@ def is_mean_logprob(value: object) -> bool:
 def _read(file: Path, questions: Sequence[Question]) -> Mapping[str, CandidateSet]:
     if file.suffix == ".jsonl" and "candidates" in next(read_jsonl(file), {}):
         return _from_sets(file)
-    predictions = read_predictions(file, questions)
+    samples = read_samples(file, questions)
     return {
-        identity: CandidateSet(identity, "", Path(), (Candidate(sql or None, source=str(file)),))
-        for identity, sql in predictions.items()
+        identity: CandidateSet(
+            identity,
+            "",
+            Path(),
+            tuple(Candidate(sql or None, source=str(file)) for sql in texts),
+        )
+        for identity, texts in samples.items()
     }
 
 

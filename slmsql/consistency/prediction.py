@@ -47,21 +47,45 @@ def decisions(predictions: Sequence[Prediction]) -> str:
 
 
 def read_predictions(file: Path, questions: Sequence[Question]) -> dict[str, str]:
-    """Read SQL by question id.
+    """Read one SQL per question, by question id, in any form that `read_samples` takes.
 
-    Three forms are read: JSON Lines of `id, sql`; BIRD's
-    `{"0": "SQL\\t----- bird -----\\tdb_id"}`, keyed by question id or position; and Spider's text
-    file, one SQL per line in the order of the questions, each with or without a tab and its db_id.
+    Raises:
+        InputError: as `read_samples`, or a question has several samples.
+    """
+    samples = read_samples(file, questions)
+    if several := [identity for identity, texts in samples.items() if len(texts) != 1]:
+        raise InputError(
+            f"{file}: {several[0]} has {len(samples[several[0]])} samples, not one; choose among "
+            "them with inference/vote.py --candidates"
+        )
+    return {identity: texts[0] for identity, texts in samples.items()}
+
+
+def read_samples(file: Path, questions: Sequence[Question]) -> dict[str, list[str]]:
+    """Read the SQL of each question by question id: one sample, or several.
+
+    These forms are read:
+    - JSON Lines, or a JSON list, of objects with `id` or `question_id`, and `sql`, `pred_sql`,
+      `sqls` or `pred_sqls`; the last two are lists. In a list whose objects have no id, as OmniSQL
+      writes it, they stand in the order of the questions.
+    - BIRD's `{"0": "SQL\\t----- bird -----\\tdb_id"}`, keyed by question id or position.
+    - Spider's text file, one SQL per line in the order of the questions, each with or without a tab
+      and its db_id.
 
     Raises:
         InputError: a record is malformed, an id occurs twice, or the number of lines differs from
             the number of questions.
     """
     if file.suffix == ".jsonl":
-        return _from_jsonl(file)
+        return _from_records(list(read_jsonl(file)), file, questions)
     if file.suffix == ".json":
-        return _from_bird(file, questions)
-    return _from_lines(file, questions)
+        content = read_json(file)
+        if isinstance(content, list):
+            if not all(isinstance(record, dict) for record in content):
+                raise InputError(f"{file}: expected a list of objects with 'sql'")
+            return _from_records(content, file, questions)
+        return {name: [sql] for name, sql in _from_bird(content, file, questions).items()}
+    return {name: [sql] for name, sql in _from_lines(file, questions).items()}
 
 
 def match_ids(predictions: dict[str, str], questions: Sequence[Question], file: Path) -> None:
@@ -78,47 +102,80 @@ def _some(ids: Sequence[str]) -> str:
     return f"{shown} (and {len(ids) - 3} more)" if len(ids) > 3 else shown
 
 
-def _from_jsonl(file: Path) -> dict[str, str]:
-    predictions: dict[str, str] = {}
-    for number, record in enumerate(read_jsonl(file), start=1):
-        identity, sql = _id_and_sql(record, f"{file}, record {number}")
-        if identity in predictions:
-            raise InputError(f"{file}, record {number}: the id {identity!r} occurs twice")
-        predictions[identity] = sql
-    if not predictions:
+def _from_records(
+    records: Sequence[Record], file: Path, questions: Sequence[Question]
+) -> dict[str, list[str]]:
+    if not records:
         raise InputError(f"{file}: contains no predictions")
-    return predictions
+    ids = _record_ids(records, file, questions)
+    samples: dict[str, list[str]] = {}
+    for number, (identity, record) in enumerate(zip(ids, records, strict=True), start=1):
+        where = f"{file}, record {number}"
+        if identity in samples:
+            raise InputError(f"{where}: the id {identity!r} occurs twice")
+        samples[identity] = _record_samples(record, where)
+    return samples
 
 
-def _id_and_sql(record: Record, where: str) -> tuple[str, str]:
-    for name in ("id", "sql"):
-        if name not in record:
-            raise InputError(f"{where}: no {name!r}; it has {sorted(record)}")
-    sql = record["sql"]
-    if sql is not None and not isinstance(sql, str):
-        raise InputError(f"{where}: 'sql' must be text, got {sql!r:.80}")
-    return str(record["id"]), sql or ""
+def _record_ids(records: Sequence[Record], file: Path, questions: Sequence[Question]) -> list[str]:
+    """The question id of each record: as it stands there, by its number, or by its position."""
+    names = [next((n for n in ("id", "question_id") if n in record), "") for record in records]
+    if not any(names) and file.suffix == ".json" and len(records) == len(questions):
+        return [question.id for question in questions]
+    for number, (name, record) in enumerate(zip(names, records, strict=True), start=1):
+        if not name:
+            raise InputError(f"{file}, record {number}: no 'id'; it has {sorted(record)}")
+    written = [str(record[name]) for name, record in zip(names, records, strict=True)]
+    asked = {question.id for question in questions}
+    if asked.issuperset(written):
+        return written
+    by_number = _ids_by_number(questions)
+    ids: list[str] = []
+    for name in written:
+        identity = by_number.get(name, name)
+        again = f"{identity}#2"  # the second of two questions with one number
+        ids.append(again if identity in ids and again in asked else identity)
+    return ids
 
 
-def _from_bird(file: Path, questions: Sequence[Question]) -> dict[str, str]:
-    content = read_json(file)
+def _record_samples(record: Record, where: str) -> list[str]:
+    name = next((n for n in ("sql", "pred_sql", "sqls", "pred_sqls") if n in record), None)
+    if name is None:
+        raise InputError(f"{where}: no 'sql'; it has {sorted(record)}")
+    texts = record[name] if name.endswith("s") else [record[name]]
+    if not isinstance(texts, list) or not texts:
+        raise InputError(f"{where}: {name!r} must be a list of SQL, got {texts!r:.80}")
+    for sql in texts:
+        if sql is not None and not isinstance(sql, str):
+            raise InputError(f"{where}: {name!r} must be text, got {sql!r:.80}")
+    return [sql or "" for sql in texts]
+
+
+def _from_bird(content: Any, file: Path, questions: Sequence[Question]) -> dict[str, str]:
     if not isinstance(content, dict):
         raise InputError(f"{file}: expected BIRD's object, number to SQL")
-    by_number = _ids_by_number(questions)
-    predictions = {}
-    for number, sql in content.items():
-        if number not in by_number:
-            raise InputError(f"{file}: the number {number!r} is not among the questions")
-        predictions[by_number[number]] = _text(sql, file, number)
+    numbers = {question.id: _number(question) for question in questions}
+    if not all(map(str.isdigit, numbers.values())) or not content.keys() <= {*numbers.values()}:
+        numbers = {question.id: str(position) for position, question in enumerate(questions)}
+    if unknown := sorted(content.keys() - {*numbers.values()}):
+        raise InputError(f"{file}: the number {unknown[0]!r} is not among the questions")
+    predictions = {
+        identity: _text(content[number], file, number)
+        for identity, number in numbers.items()
+        if number in content
+    }
     return _without_databases(predictions, questions)
 
 
 def _ids_by_number(questions: Sequence[Question]) -> dict[str, str]:
-    """BIRD keys its predictions by position; a subset such as mini-dev by question id."""
-    by_number = {question.id.rpartition("_")[2]: question.id for question in questions}
-    if len(by_number) == len(questions) and all(number.isdigit() for number in by_number):
-        return by_number
-    return {str(position): question.id for position, question in enumerate(questions)}
+    """Question ids by BIRD's `question_id`, the last part of ours; empty if they have none."""
+    by_number = {_number(question): question.id for question in reversed(questions)}
+    return by_number if all(map(str.isdigit, by_number)) else {}
+
+
+def _number(question: Question) -> str:
+    """BIRD's `question_id`. Mini-dev asks two questions twice: the second time, `#2` follows."""
+    return question.id.rpartition("_")[2].partition("#")[0]
 
 
 def _text(sql: Any, file: Path, number: str) -> str:
