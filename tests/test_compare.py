@@ -128,6 +128,17 @@ def test_several_runs_are_corrected_and_levels_have_no_verdict(tmp_path):
     assert "p = 0.022: significant" in alone.stdout
 
 
+def test_seeds_have_a_mean_and_a_spread(tmp_path):
+    runs = [write_run(tmp_path / str(n), [True] * n + [False] * (10 - n)) for n in (6, 7, 8)]
+    figures = tmp_path / "figures.json"
+    result = program("seeds.py", "--runs", *runs, "--json", figures)
+    assert result.returncode == 0, result.stderr
+    assert "70.0   10.0   60.0   80.0" in result.stdout
+    spread = json.loads(figures.read_text())["spreads"]["EX (bird)"]
+    assert spread["values"] == [60.0, 70.0, 80.0]
+    assert "two or more runs" in program("seeds.py", "--runs", runs[0]).stderr
+
+
 def test_a_folder_without_a_run_is_named(tmp_path):
     result = program("compare.py", "--runs", tmp_path, tmp_path)
     assert "is missing" in result.stderr
