@@ -97,12 +97,17 @@ def candidate_scores(file: Path, questions: Sequence[Question]) -> list[tuple[bo
 
 
 def as_report(rows: Sequence[Row], demo: Record) -> Record:
+    """The figures with what a reader must know about the data."""
+    about = _about(demo, len(rows[0].scores))
+    return {**as_figures(rows), "title": "Quickstart", "about": about, "demo": demo}
+
+
+def as_figures(rows: Sequence[Row]) -> Record:
     """Figures and gains; shares in percent, differences in points."""
     by_key = {row.key: row for row in rows}
     return {
         "match": Match.BIRD.value,
         "n": len(rows[0].scores),
-        "demo": demo,
         "figures": {row.key: _figure(row) for row in rows},
         "gains": {name: _gain(by_key[first], by_key[second]) for name, first, second in GAINS},
     }
@@ -111,8 +116,8 @@ def as_report(rows: Sequence[Row], demo: Record) -> Record:
 def as_stages(report: Record) -> Record:
     """The report in the form that scripts/report.py reads."""
     return {
-        "title": "Quickstart",
-        "about": _about(report["demo"], report["n"]),
+        "title": report["title"],
+        "about": report["about"],
         "stages": list(report["figures"].values()),
         "notes": [_gain_line(name, gain) for name, gain in report["gains"].items()],
     }
@@ -126,7 +131,7 @@ def as_table(report: Record) -> str:
         interval = f"{low:.1f} to {high:.1f}"
         lines.append(f"{figure['name']:38} {figure['value']:6.1f}  {interval:>16} {figure['n']:5}")
     lines += ["", *(_gain_line(name, gain) for name, gain in report["gains"].items())]
-    return "\n".join([*lines, "", _about(report["demo"], report["n"])])
+    return "\n".join([*lines, "", report["about"]])
 
 
 def _about(demo: Record, n: int) -> str:

@@ -1,0 +1,80 @@
+"""The speedrun: its commands are valid, and all of them run on a real model in miniature."""
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scripts.speedrun import Options, stages
+from slmsql.cli.config import parse, parse_with_trainer
+from slmsql.files import read_json
+
+ROOT = Path(__file__).parent.parent
+SMOLLM2 = ROOT / "models" / "smollm2"
+TRAINERS = {
+    "sft/train.py": ("sft.options", ["trl:SFTConfig", "trl:ModelConfig"]),
+    "rl/grpo.py": ("rl.options", ["trl:GRPOConfig", "trl:ModelConfig"]),
+}
+
+
+@pytest.fixture
+def spider(tmp_path):
+    for name in ("dev.json", "train_spider.json"):
+        (tmp_path / name).write_text("[]")
+    (tmp_path / "database").mkdir()
+    return tmp_path
+
+
+def speedrun(*words):
+    command = [sys.executable, "scripts/speedrun.py", *map(str, words)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("size", ["full", "miniature"])
+def test_every_program_takes_the_options_it_is_given(size, spider, tmp_path):
+    for name in ("sft.jsonl", "merge_sft.jsonl", "rl.jsonl"):
+        (tmp_path / name).write_text("")
+    for stage in stages(Options(spider=spider, output=tmp_path, size=size)):
+        words = stage.words
+        program = next(word for word in words if word.endswith(".py"))
+        arguments = words[words.index(program) + 1 :]
+        if program in TRAINERS:
+            module, trainer = TRAINERS[program]
+            arguments += ["--use_cpu", "true"]  # or bf16 is refused where there is no GPU
+            parse_with_trainer(
+                importlib.import_module(module).Options, trainer, about=None, argv=arguments
+            )
+        else:
+            module = program.removesuffix(".py").replace("/", ".")
+            parse(importlib.import_module(module).Options, about=None, argv=arguments)
+
+
+def test_a_folder_that_is_not_spider_is_one_line(tmp_path):
+    done = speedrun("--spider", tmp_path)
+    assert done.returncode == 2
+    assert "there is no dev.json in it" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_model_that_is_missing_is_one_line(spider):
+    done = speedrun("--spider", spider, "--model", "./nowhere")
+    assert done.returncode == 2
+    assert "./nowhere" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_all_commands_run_on_a_real_model_in_miniature(benchmarks, tmp_path):
+    if not (SMOLLM2 / "config.json").is_file():
+        pytest.skip("needs models/smollm2 (make models/smollm2)")
+    words = ("--spider", benchmarks / "spider", "--output", tmp_path, "--size", "miniature")
+    done = speedrun(*words)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+    figures = read_json(tmp_path / "report.json")["figures"]
+    assert {figure["n"] for figure in figures.values()} == {6}
+    assert (tmp_path / "report.html").is_file()
+    again = speedrun(*words)
+    assert again.returncode == 0
+    assert "accelerate launch" not in again.stdout  # every stage was finished
