@@ -73,7 +73,7 @@ def test_all_commands_run_on_a_real_model_in_miniature(benchmarks, tmp_path):
     done = speedrun(*words)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
     figures = read_json(tmp_path / "report.json")["figures"]
-    assert {figure["n"] for figure in figures.values()} == {6}
+    assert {figure["n"] for figure in figures.values()} == {4}
     assert (tmp_path / "report.html").is_file()
     again = speedrun(*words)
     assert again.returncode == 0
