@@ -72,7 +72,8 @@ def main() -> None:
     sets = candidate_sets(options, selected, questions)
     all_rows = list(build(questions, sets, options, counts))
     if not all_rows:
-        raise InputError(f"no question has two drafts that differ: {dict(counts)}")
+        reasons = ", ".join(f"{reason}: {count}" for reason, count in counts.items() if count)
+        raise InputError(f"no question has two drafts that differ ({reasons})")
     write(all_rows, options, counts, overlap)
 
 
