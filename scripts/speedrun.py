@@ -65,7 +65,7 @@ class Size:
     grpo: str = ""
     tokens: str = "--max_tokens 128"
     sampled: str = "--n 16"
-    train_sampled: str = "--n 8"
+    train_sampled: str = "--n 8 --temperature 0.8"
     revised: str = "--n 8"
 
 
@@ -75,8 +75,8 @@ SIZES = {
     "miniature": Size(
         train="--limit 6",
         dev="--limit 4",
-        # Learns its six rows by heart: otherwise nothing runs, and there are no drafts to merge.
-        sft=f"{CPU} --num_train_epochs 8 --warmup_steps 2 --per_device_train_batch_size 1"
+        # Enough steps to write SQL that runs: otherwise there are no drafts to merge.
+        sft=f"{CPU} --num_train_epochs 5 --warmup_steps 2 --per_device_train_batch_size 1"
         " --gradient_accumulation_steps 1",
         merge_sft=f"{CPU} --max_steps 2 --per_device_train_batch_size 1"
         " --gradient_accumulation_steps 1",
@@ -85,7 +85,7 @@ SIZES = {
         " --max_completion_length 16",
         tokens="--max_tokens 48",
         sampled="--n 2",
-        train_sampled="--n 4",
+        train_sampled="--n 6 --temperature 1.5",
         revised="--n 2",
     ),
 }
@@ -152,7 +152,7 @@ def stages(options: Options) -> list[Stage]:
         # The merge model learns from the generator's candidates on the training questions.
         answers(
             *("train_sampled", "Sampled answers to the training questions", f"{out}/grpo"),
-            *(train, f"{size.train_sampled} {sampled}"),
+            *(train, f"{size.train_sampled} --seed {seed}"),
         ),
         stage(
             "merge_rows",
