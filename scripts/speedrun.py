@@ -192,7 +192,7 @@ def stages(options: Options) -> list[Stage]:
             stage(
                 f"evaluate_{name}",
                 f"Execution accuracy of {name.replace('_', ' ')}",
-                f"""python scripts/evaluate.py {spider} --split dev --predictions {out}/{name}.jsonl
+                f"""python scripts/evaluate.py {dev} --predictions {out}/{name}.jsonl
                 --output {out}/evaluation/{name}""",
                 f"evaluation/{name}",
             )
