@@ -43,12 +43,12 @@ def estimate_tokens(text: str) -> int:
 
 @lru_cache(maxsize=50_000)
 def _without_accents(character: str) -> str:
-    """A character's letters: "é" gives "e", "ﬁ" gives "fi", an accent alone gives nothing.
+    """A character's letters: "é" gives "e", "ﬁ" gives "fi", "ⅅ" gives "d", an accent nothing.
 
     Whole texts are not normalised at once: that takes quadratic time if accents follow each other.
     """
     letters = unicodedata.normalize("NFKD", character)
-    return "".join(letter for letter in letters if not unicodedata.combining(letter))
+    return "".join(letter for letter in letters if not unicodedata.combining(letter)).lower()
 
 
 def _singular(word: str) -> str:

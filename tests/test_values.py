@@ -124,6 +124,7 @@ def test_words_are_compared_without_accents_plurals_and_possessives():
     assert words("The Singers' Cafés of Ann’s cities") == [
         "the", "singer", "cafe", "of", "ann", "city",
     ]  # fmt: skip
+    assert words("ⅅ") == ["d"]  # a capital only after its decomposition
 
 
 @given(st.text())
