@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow  # each test starts programs
+
 ROOT = Path(__file__).parent.parent
 
 

@@ -141,6 +141,7 @@ def test_every_query_earns_the_format_reward(sql):
     assert parse(answer(sql)).well_formed
 
 
+@pytest.mark.slow
 @settings(max_examples=2500, deadline=None)
 @given(completions)
 def test_generated_completions_obey_the_rules(completion):

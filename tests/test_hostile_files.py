@@ -205,6 +205,7 @@ PARTS = (
 contents = st.lists(st.sampled_from(PARTS), max_size=20).map("".join) | st.binary(max_size=60)
 
 
+@pytest.mark.slow
 @settings(
     max_examples=2500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

@@ -15,6 +15,8 @@ from slmsql.prompt.answer import parse
 from slmsql.prompt.build import PromptSettings, build_prompt
 from slmsql.questions.question import Question
 
+pytestmark = pytest.mark.slow  # each test starts programs
+
 ROOT = Path(__file__).parent.parent
 
 

@@ -16,6 +16,8 @@ from slmsql.execution import Executor
 from slmsql.files import read_jsonl, write_jsonl
 from tests.stand_in import Server, choice
 
+pytestmark = pytest.mark.slow  # each test starts programs
+
 ROOT = Path(__file__).parent.parent
 SQL = {
     0: "SELECT count(*) FROM singer",

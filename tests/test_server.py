@@ -19,6 +19,8 @@ from slmsql.execution import create_database
 from tests.running_server import ROOT, SHOP, answer, start, stop, wait_until
 from tests.stand_in import Server
 
+pytestmark = pytest.mark.slow  # each test starts programs
+
 
 @pytest.fixture(scope="module")
 def model():

@@ -44,6 +44,7 @@ def test_a_short_text_of_any_shape_is_read_or_refused_at_once(shape):
     assert time.perf_counter() - start < 1.0  # 0.05 s on an idle machine
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 def test_a_long_text_of_any_shape_ends_in_time(shape, monkeypatch):
     monkeypatch.setattr(parsing, "PARSE_SECONDS", 0.5)

@@ -144,6 +144,7 @@ def lora_in_bfloat16(folder):
     return get_peft_model(base, LORA)
 
 
+@pytest.mark.slow
 def test_fifty_generations_leave_the_frozen_weights_as_they_were(model):
     """TRL's own `sync_weights` sends them; the adapter moves in between, as it does in training."""
     lora = lora_in_bfloat16(model)
