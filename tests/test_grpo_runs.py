@@ -272,7 +272,8 @@ def test_hostile_rollouts_cost_their_own_reward_and_nothing_else(model, shop, tm
     assert [one["rewards"]["execution"] for one in found] == ([0] * 7 + [1]) * 2
     assert [one["status"] for one in found[:3]] == ["timeout", "too_large", "too_large"]
     assert {one["status"] for one in found[3:7]} <= {"refused", "error"}
-    assert history(tmp_path / "attacked")[2]["reward"] == pytest.approx(0.1 + 1 / 8)
+    # DELETE, ATTACH and PRAGMA are not queries, so those three answers do not have the format.
+    assert history(tmp_path / "attacked")[2]["reward"] == pytest.approx(0.1 * 5 / 8 + 1 / 8)
     assert fingerprint(shop) == before
     assert_tracked(tmp_path)
 
