@@ -59,7 +59,7 @@ class Size:
     """Where the full run and the miniature differ: further words of the commands."""
 
     train: str = ""
-    dev: str = ""
+    dev_limit: int = 0  # questions of Spider dev that are answered; 0: all
     sft: str = ""
     merge_sft: str = ""
     grpo: str = ""
@@ -74,7 +74,7 @@ SIZES = {
     "full": Size(),
     "miniature": Size(
         train="--limit 6",
-        dev="--limit 4",
+        dev_limit=4,
         # Enough steps to write SQL that runs: otherwise there are no drafts to merge.
         sft=f"{CPU} --num_train_epochs 5 --warmup_steps 2 --per_device_train_batch_size 1"
         " --gradient_accumulation_steps 1",
@@ -104,7 +104,8 @@ def stages(options: Options) -> list[Stage]:
     output, seed = options.output, options.seed
     out, model = shlex.quote(str(output)), shlex.quote(options.model)
     spider = f"--benchmark spider --root {shlex.quote(str(options.spider))}"
-    train, dev = f"{spider} --split train {size.train}", f"{spider} --split dev {size.dev}"
+    train = f"{spider} --split train {size.train}"
+    dev = f"{spider} --split dev --limit {size.dev_limit}"
     prompt = "--template schema --retrieve_values true"
     merge_prompt = "--template merge_sql --retrieve_values true --max_rows 5 --result_tokens 150"
     launch = f"accelerate launch --config_file {ACCELERATE}"
@@ -204,7 +205,7 @@ def stages(options: Options) -> list[Stage]:
 def write_report(options: Options, marks: Sequence[Mark]) -> None:
     """The table, report.json and report.html."""
     folder = ROOT / options.output
-    limit = 4 if options.size == "miniature" else None
+    limit = SIZES[options.size].dev_limit or None
     questions, _ = with_databases(read_benchmark("spider", options.spider, "dev")[:limit])
     report = {
         **as_figures(read_rows(folder, questions)),
