@@ -10,6 +10,9 @@ A template is a text file; users can point to their own. Its form:
 
 `layout` is the form of the answer: `think` (`<think>...</think><answer>...</answer>`) or `sql` (the
 query and nothing else). A merge template also uses `$drafts`.
+
+`$schema` is CREATE TABLE statements with sample values. A template with `$short_schema` instead
+shows names and foreign keys, with only the values that the question mentions.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,8 +26,9 @@ from slmsql.errors import InputError
 from slmsql.files import file_hash
 from slmsql.questions.question import Question
 from slmsql.schema.budget import BudgetedSchema, cut_to_budget
-from slmsql.schema.model import Schema
+from slmsql.schema.model import RetrievedValues, Schema
 from slmsql.schema.reading import read_schema, schema_text
+from slmsql.schema.short import short_text
 from slmsql.values.finding import find_values
 
 Messages = list[dict[str, str]]
@@ -47,6 +51,11 @@ class Template:
     system: str
     user: str
 
+    @property
+    def is_short(self) -> bool:
+        """Whether it shows the schema in its short form."""
+        return "short_schema" in self.system + self.user
+
 
 @dataclass(frozen=True, slots=True)
 class Draft:
@@ -65,7 +74,7 @@ class PromptSettings:
     """
 
     template: str = "think"
-    sample_values: int = 2  # values shown of each column
+    sample_values: int = 2  # values shown of each column; none in a short schema
     retrieve_values: bool = False  # search the database for values that the question mentions
     schema_tokens: int = 0  # budget of the schema's text, in estimated tokens; 0: no limit
 
@@ -96,18 +105,24 @@ def build_prompt(
         FileNotFoundError: the database is missing.
     """
     template = read_template(prompt_settings.template)
-    sample_values = prompt_settings.sample_values
+    is_short = template.is_short
+    sample_values = 0 if is_short else prompt_settings.sample_values
     retrieve_values, budget = prompt_settings.retrieve_values, prompt_settings.schema_tokens
-    if not (retrieve_values or budget or change_schema):
+    if not (is_short or retrieve_values or budget or change_schema):
         text = schema_text(question.database, sample_values=sample_values)
         return BuiltPrompt(generation_prompt(question, text, template))
     schema = read_schema(question.database, sample_values=sample_values, brief=retrieve_values)
     if change_schema:
         schema = change_schema(schema)
     asked = question.text_with_evidence
-    values = find_values(asked, question.database) if retrieve_values else {}
-    budgeted = cut_to_budget(schema, values, asked, budget) if budget else BudgetedSchema(schema)
-    messages = generation_prompt(question, budgeted.schema.text(values), template)
+    values: RetrievedValues = {}
+    if retrieve_values:
+        values = find_values(asked, question.database, small_columns=not is_short)
+    form = short_text if is_short else Schema.text
+    budgeted = BudgetedSchema(schema)
+    if budget:
+        budgeted = cut_to_budget(schema, values, asked, budget, form)
+    messages = generation_prompt(question, form(budgeted.schema, values), template)
     return BuiltPrompt(messages, budgeted.columns_left_out)
 
 
@@ -146,8 +161,13 @@ def _template_path(name: str) -> Path:
 
 
 def generation_prompt(question: Question, schema: str, template: Template) -> Messages:
-    """The messages that ask for the SQL of a question; `schema` is `Schema.text()`."""
-    return _messages(template, question, {"schema": schema})
+    """The messages that ask for the SQL of a question.
+
+    Args:
+        schema: the schema's text, in the form that the template asks for.
+    """
+    field = "short_schema" if template.is_short else "schema"
+    return _messages(template, question, {field: schema})
 
 
 def revision_prompt(

@@ -1,10 +1,12 @@
 """Cuts a schema to a token budget: the least relevant columns go first, key columns never."""
 
-from collections.abc import Iterator, Set
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass, replace
 
 from slmsql.schema.model import Column, RetrievedValues, Schema, Table
 from slmsql.words import STOP_WORDS, estimate_tokens, words
+
+SchemaText = Callable[[Schema, RetrievedValues], str]  # how a prompt shows a schema
 
 # Points of relevance. A word of the question in the column's name counts more than one in its
 # description or in the table's name; a value retrieved for the question counts most.
@@ -33,7 +35,11 @@ class _Removable:
 
 
 def cut_to_budget(
-    schema: Schema, values: RetrievedValues, question: str, tokens: int
+    schema: Schema,
+    values: RetrievedValues,
+    question: str,
+    tokens: int,
+    text: SchemaText = Schema.text,
 ) -> BudgetedSchema:
     """Leave out columns until the schema's text has at most `tokens` tokens, as estimated.
 
@@ -46,12 +52,13 @@ def cut_to_budget(
         values: values retrieved for the question.
         question: the question with its evidence.
         tokens: the budget, in tokens of `estimate_tokens`.
+        text: the form in which the prompt shows the schema.
     """
-    excess = estimate_tokens(schema.text(values)) - tokens
+    excess = estimate_tokens(text(schema, values)) - tokens
     left_out: set[tuple[str, str]] = set()
     if excess > 0:
         question_words = set(words(question)) - STOP_WORDS
-        columns = list(_removable_columns(schema, values, question_words))
+        columns = list(_removable_columns(schema, values, question_words, text))
         for column in sorted(columns, key=lambda column: (column.relevance, -column.position)):
             if excess <= 0:
                 break
@@ -88,19 +95,19 @@ def key_columns(schema: Schema) -> set[tuple[str, str]]:
 
 
 def _removable_columns(
-    schema: Schema, values: RetrievedValues, question_words: Set[str]
+    schema: Schema, values: RetrievedValues, question_words: Set[str], text: SchemaText
 ) -> Iterator[_Removable]:
     keys = key_columns(schema)
     position = 0
     for table in schema.tables:
-        # A table without columns counts its parentheses; each column adds its line and a comma.
-        empty = estimate_tokens(Schema((Table(table.name, ()),)).text(values)) - 1
+        # A table without columns counts its name and signs; each column adds itself and a comma.
+        empty = estimate_tokens(text(Schema((Table(table.name, ()),)), values)) - 1
         for column in table.columns:
             place = (table.name.lower(), column.name.lower())
             if place not in keys:
                 relevance = _relevance(table, column, question_words)
                 relevance += VALUE_POINTS if values.get(place) else 0
-                size = estimate_tokens(Schema((Table(table.name, (column,)),)).text(values))
+                size = estimate_tokens(text(Schema((Table(table.name, (column,)),)), values))
                 position += 1
                 yield _Removable(relevance, position, table.name, column.name, size - empty)
 

@@ -30,13 +30,14 @@ Place = tuple[str, str]  # table and column in lower case
 
 
 def find_values(
-    text: str, database: Path, *, folder: Path | None = None
+    text: str, database: Path, *, small_columns: bool = True, folder: Path | None = None
 ) -> dict[Place, tuple[str, ...]]:
     """Values that a question mentions, by (table, column) in lower case.
 
     Args:
         text: the question with its evidence.
         database: the database to search.
+        small_columns: also return all values of each column that has few, as in 4 above.
         folder: folder of the indexes, by default `cache_folder()`. The first call for a database
             builds its index, which takes seconds for 100,000 values.
     """
@@ -44,7 +45,7 @@ def find_values(
     # No value has a longer word. One cut to a letter more than a value has still matches nothing.
     question_words = [word[: LONGEST_VALUE + 1] for word in words(text)[:MOST_WORDS]]
     values = _best([hit for search in SEARCHES for hit in search(index, question_words)])
-    for place, column_values in _small_columns(index).items():
+    for place, column_values in _small_columns(index).items() if small_columns else ():
         values[place] = tuple(dict.fromkeys((*values.get(place, ()), *column_values)))
     return values
 
