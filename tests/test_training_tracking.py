@@ -15,7 +15,7 @@ def training(tmp_path, monkeypatch):
     for name, value in (("MODE", "offline"), ("DIR", tmp_path), ("DATA_DIR", tmp_path / "data")):
         monkeypatch.setenv(f"WANDB_{name}", str(value))
     monkeypatch.delenv("WANDB_RUN_ID", raising=False)
-    # A training in another test may have begun a run in this process; wandb keeps its folder until it is torn down.
+    # A training in another test may have begun a run; wandb keeps its folder until the teardown.
     wandb.teardown()
     return SimpleNamespace(
         report_to=["wandb"], output_dir=str(tmp_path / "out"), run_name="a training"
