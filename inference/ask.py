@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from inference.server.reply import EXPLAINED, table_text
+from inference.server.reply import decision_text, table_text
 from inference.server.service import Reply, Service, ServiceOptions, make_question
 from slmsql.cli.config import parse
 from slmsql.errors import InputError, run_program
@@ -56,8 +56,7 @@ def _lines(reply: Reply, show_candidates: bool) -> Iterator[str]:
     yield ""
     yield table_text(reply.execution)
     yield ""
-    votes = f"{reply.groups[0].votes} of {len(reply.candidates)}" if reply.groups else "none"
-    yield f"{EXPLAINED[reply.prediction.decided_by]} ({votes} agree, {reply.seconds:.1f} s)"
+    yield decision_text(reply)
     if show_candidates:
         for group in reply.groups:
             yield f"  {group.votes} votes, {group.members[0].row_count} rows: {group.sql}"

@@ -64,8 +64,9 @@ def _serve(
     from fastapi import FastAPI
 
     from inference.server.admission import Admission
+    from inference.server.answering import Site
     from inference.server.connections import connection_class
-    from inference.server.routes import Site, build_app
+    from inference.server.routes import build_app
     from inference.server.uploaded_schema import UploadedSchemas
 
     admission = Admission(

@@ -45,7 +45,8 @@ def answer(body):
         time.sleep(1.5)
     word = next((word for word in ANSWERS if word in text), "albums")
     sql = [ANSWERS[word][n % len(ANSWERS[word])] for n in range(body["n"])]
-    return {"choices": [choice(f"<think>\nx\n</think>\n<answer>\n{query}\n") for query in sql]}
+    choices = [choice(f"<think>\nx\n</think>\n<answer>\n{query}\n") for query in sql]
+    return {"choices": choices, "usage": {"prompt_tokens": 100, "completion_tokens": 9 * len(sql)}}
 
 
 def free_port():

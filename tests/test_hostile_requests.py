@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from inference.serve import check_key
 from inference.server import connections
 from inference.server.admission import Admission
+from inference.server.answering import Site
 from inference.server.connections import connection_class
-from inference.server.routes import Site, build_app
+from inference.server.routes import build_app
 from inference.server.service import Reply
 from inference.server.uploaded_schema import UploadedSchemas
 from slmsql.consistency.prediction import Prediction

@@ -193,7 +193,14 @@ def test_counts_are_kept(client):
 
 def test_the_routes_are_described(client):
     paths = client.get("/openapi.json").json()["paths"]
-    assert set(paths) == {"/health", "/metrics", "/api/databases", "/api/ask"}
+    assert set(paths) == {
+        "/health",
+        "/metrics",
+        "/api/databases",
+        "/api/ask",
+        "/v1/models",
+        "/v1/chat/completions",
+    }
 
 
 def test_the_page_loads_nothing_from_elsewhere(client):

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -43,22 +43,24 @@ class Admission:
         )
         gauge.set_function(lambda: self._under_way)
 
-    async def run(self, call: Callable[[Argument], Result], argument: Argument) -> Result:
-        """The call's result.
+    def begin(
+        self, call: Callable[[Argument], Result], argument: Argument
+    ) -> Coroutine[None, None, Result]:
+        """Start a call, or put it in the queue; awaiting what this returns gives its result.
+
+        If the awaiting task is cancelled, a call that waits is dropped.
 
         Raises:
             Busy: the queue is full.
-            TimeoutError: the call takes longer than the limit.
+            TimeoutError: (when awaited) the call takes longer than the limit.
         """
         start = time.monotonic()
         try:
             future = self._start(call, argument)
-            result = await asyncio.wait_for(asyncio.wrap_future(future), self._seconds)
-        except Exception as error:
+        except Busy as error:
             self._count(type(error).__name__, time.monotonic() - start)
             raise
-        self._count("answered", time.monotonic() - start)
-        return result
+        return self._result(future, start)
 
     def count_tokens(self, tokens: int) -> None:
         """Add to the number of tokens sampled."""
@@ -80,6 +82,16 @@ class Admission:
         future = self._threads.submit(call, argument)
         future.add_done_callback(self._leave)
         return future
+
+    async def _result(self, future: "Future[Result]", start: float) -> Result:
+        outcome = "answered"
+        try:
+            return await asyncio.wait_for(asyncio.wrap_future(future), self._seconds)
+        except (Exception, asyncio.CancelledError) as error:
+            outcome = type(error).__name__
+            raise
+        finally:
+            self._count(outcome, time.monotonic() - start)
 
     def _count(self, outcome: str, seconds: float) -> None:
         self._questions.labels(outcome).inc()

@@ -46,6 +46,13 @@ def reply_record(reply: Reply) -> Record:
     }
 
 
+def decision_text(reply: Reply) -> str:
+    """How the answer was decided, in a line."""
+    votes = f"{reply.groups[0].votes} of {len(reply.candidates)}" if reply.groups else "none"
+    explanation = EXPLAINED[reply.prediction.decided_by]
+    return f"{explanation} ({votes} agree, {reply.seconds:.1f} s)"
+
+
 def cell(value: Hashable) -> Cell:
     """A value as JSON and JavaScript can hold it; as readable text if they cannot."""
     if isinstance(value, bytes):

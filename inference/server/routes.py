@@ -1,29 +1,33 @@
 """The server's routes: requests are bounded in size, replies are plain JSON."""
 
-import sqlite3
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, contextmanager
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from hmac import compare_digest
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 
-from inference.server.admission import Admission, Busy
+from inference.server.answering import (
+    DATABASE_ERRORS,
+    AskRequest,
+    Failure,
+    Site,
+    answer,
+    failure_of,
+)
+from inference.server.chat import ChatRequest, chat_error, chat_routes
 from inference.server.reply import reply_record
-from inference.server.service import Reply, Service, make_question
-from inference.server.uploaded_schema import UploadedSchemas
-from slmsql.errors import InputError
 from slmsql.files import Record
 from slmsql.schema.reading import read_schema
 
 PAGE = Path(__file__).parent / "page"
 BODY_BYTES = 256 * 1024
+PROTECTED = ("/api", "/v1")  # the paths that need the key, if there is one
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'self'; img-src data:; frame-ancestors 'none'; base-uri 'none'"
@@ -32,33 +36,12 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-# What a database that is missing, damaged or being written raises.
-DATABASE_ERRORS = (InputError, OSError, sqlite3.Error)
-
-
-class AskRequest(BaseModel):
-    """A question about a database of the server, or about a schema sent as text."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    question: Annotated[str, Field(min_length=1, max_length=2000)]
-    database: Annotated[
-        str | None, Field(max_length=200, description="a name from /api/databases")
-    ] = None
-    ddl: Annotated[str | None, Field(max_length=100_000, description="CREATE TABLE statements")] = (
-        None
-    )
-    evidence: Annotated[str, Field(max_length=4000, description="a hint, as in BIRD")] = ""
 
 
 class Problem(BaseModel):
     """Why there is no answer."""
 
     detail: str
-
-
-class UnreadableDatabase(Exception):
-    """The database of a question is missing, damaged or being written."""
 
 
 STATUSES: dict[int | str, dict[str, Any]] = {
@@ -71,18 +54,6 @@ STATUSES: dict[int | str, dict[str, Any]] = {
     503: {"model": Problem, "description": "the queue is full, or the database cannot be read"},
     504: {"model": Problem, "description": "no answer within the time limit"},
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """Everything that the routes need."""
-
-    service: Service
-    databases: Mapping[str, Path]
-    uploads: UploadedSchemas
-    admission: Admission
-    key: str
-    """The key that /api requires; empty: none."""
 
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
@@ -101,12 +72,13 @@ def build_app(site: Site, lifespan: Lifespan | None = None) -> FastAPI:
         return response
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(_request: Request, error: RequestValidationError) -> Response:
-        return _problem(422, _complaint(error))
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        return _problem(request, 422, _complaint(request, error))
 
     _add_pages(app)
     _add_state(app, site)
     _add_api(app, site)
+    app.include_router(chat_routes(site))
     return app
 
 
@@ -114,12 +86,12 @@ def _refusal(request: Request, key: str) -> Response | None:
     size = request.headers.get("content-length", "")
     has_size = size.isascii() and size.isdigit() and len(size) <= 20
     # Not request.url: that is made from the Host header too, which the client chooses.
-    if key and request.scope["path"].startswith("/api") and not _has_key(request, key):
-        return _problem(401, "this server requires a key", {"WWW-Authenticate": "Bearer"})
+    if key and request.scope["path"].startswith(PROTECTED) and not _has_key(request, key):
+        return _problem(request, 401, "this server requires a key", {"WWW-Authenticate": "Bearer"})
     if request.method == "POST" and not has_size:
-        return _problem(411, "Content-Length is required")
+        return _problem(request, 411, "Content-Length is required")
     if has_size and int(size) > BODY_BYTES:
-        return _problem(413, f"the body may have at most {BODY_BYTES} bytes")
+        return _problem(request, 413, f"the body may have at most {BODY_BYTES} bytes")
     return None
 
 
@@ -129,9 +101,9 @@ def _has_key(request: Request, key: str) -> bool:
     return scheme.lower() == "bearer" and compare_digest(token.strip().encode(), key.encode())
 
 
-def _complaint(error: RequestValidationError) -> str:
+def _complaint(request: Request, error: RequestValidationError) -> str:
     """What is wrong with a request, in words of ours: its own may not be text that can be sent."""
-    fields = AskRequest.model_fields
+    fields = (ChatRequest if _is_chat(request) else AskRequest).model_fields
     complaints = []
     for fault in error.errors():
         name = next((part for part in fault["loc"][1:] if part in fields), None)
@@ -144,7 +116,16 @@ def _complaint(error: RequestValidationError) -> str:
     return "; ".join(dict.fromkeys(complaints))
 
 
-def _problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
+def _is_chat(request: Request) -> bool:
+    path: str = request.scope["path"]
+    return path.startswith("/v1")
+
+
+def _problem(
+    request: Request, status: int, detail: str, headers: Mapping[str, str] | None = None
+) -> Response:
+    if _is_chat(request):
+        return chat_error(Failure(status, detail, headers))
     return JSONResponse({"detail": detail}, status, headers=headers)
 
 
@@ -184,51 +165,12 @@ def _add_api(app: FastAPI, site: Site) -> None:
     async def ask(ask_request: AskRequest) -> Record:
         """The SQL of a question, its rows, and how it was decided."""
         try:
-            reply = await site.admission.run(lambda asked: _answer(asked, site), ask_request)
-        except InputError as error:
-            raise HTTPException(422, str(error)) from error
-        except UnreadableDatabase as error:
-            raise HTTPException(503, "the database cannot be read now") from error
-        except Busy as error:
-            raise HTTPException(503, str(error), headers={"Retry-After": "5"}) from error
-        except TimeoutError as error:
-            raise HTTPException(504, "no answer within the time limit") from error
-        except RuntimeError as error:  # the sampler gave up
-            raise HTTPException(502, str(error)) from error
+            reply = await site.admission.begin(lambda asked: answer(asked, site), ask_request)
+        except Exception as error:
+            failure = failure_of(error)
+            raise HTTPException(failure.status, failure.detail, headers=failure.headers) from error
         site.admission.count_tokens(reply.tokens)
         return reply_record(reply)
-
-
-def _answer(ask_request: AskRequest, site: Site) -> Reply:
-    """The answer to a request.
-
-    Raises:
-        InputError: the request is wrong.
-        UnreadableDatabase: the server's database is missing, damaged or being written.
-        RuntimeError: the sampler gave no answer.
-    """
-    with _database(ask_request, site) as (database, name):
-        question = make_question(ask_request.question, database, name, ask_request.evidence)
-        try:
-            return site.service.ask(question)
-        except DATABASE_ERRORS as error:
-            print(f"{name}: {error}", file=sys.stderr, flush=True)
-            raise UnreadableDatabase from error
-
-
-@contextmanager
-def _database(ask_request: AskRequest, site: Site) -> Iterator[tuple[Path, str]]:
-    """The file and the name of the database that a request asks about."""
-    if (ask_request.database is None) == (ask_request.ddl is None):
-        raise InputError("give either the name of a database or a schema as ddl")
-    if ask_request.ddl is not None:
-        with site.uploads.database(ask_request.ddl) as path:
-            yield path, "schema"
-        return
-    name = ask_request.database or ""
-    if name not in site.databases:
-        raise InputError(f"there is no such database; there are {', '.join(site.databases)}")
-    yield site.databases[name], name
 
 
 def _description(name: str, path: Path) -> dict[str, Any]:
