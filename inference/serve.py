@@ -3,8 +3,8 @@
     python inference/serve.py --model MODEL --databases DIR --port 8642
 
 DIR contains NAME.sqlite or NAME/NAME.sqlite; all databases are opened read-only. /openapi.json
-describes the routes. If the environment variable SLMSQL_KEY is set, /api requires its value as a
-bearer token.
+describes the routes; /v1/chat/completions serves chat front ends, each database as a model. If the
+environment variable SLMSQL_KEY is set, /api and /v1 require its value as a bearer token.
 """
 
 import asyncio

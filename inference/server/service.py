@@ -59,6 +59,11 @@ class ServiceOptions:
         return replace(self.sampler, model=self.merge_model, adapter=self.merge_adapter)
 
     @property
+    def limits(self) -> Limits:
+        """What a statement may use."""
+        return Limits(seconds=self.seconds, steps=int(self.seconds * STEPS_PER_SECOND))
+
+    @property
     def revision_plan(self) -> SamplingPlan:
         """How many revisions are sampled, and how."""
         sampling = sampling_params(self.plan, self.revision.merge_template)
@@ -86,8 +91,7 @@ class Service:
         check_sampler(options.sampler)
         if options.merge_model:
             check_sampler(options.merge_sampler)  # before the generator loads for minutes
-        limits = Limits(seconds=options.seconds, steps=int(options.seconds * STEPS_PER_SECOND))
-        self.executor = Executor(workers=options.workers or None, limits=limits)
+        self.executor = Executor(workers=options.workers or None, limits=options.limits)
         self._generator = Dispatcher(open_sampler(options.sampler), self.executor)
         self._merger: Dispatcher | None = self._generator if options.revise else None
         if options.merge_model:

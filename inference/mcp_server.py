@@ -1,0 +1,239 @@
+"""Databases as tools of an assistant, over the Model Context Protocol.
+
+    python inference/mcp_server.py --databases DIR
+    python inference/mcp_server.py --databases DIR --model MODEL --endpoints http://127.0.0.1:8000
+
+An assistant starts the program itself and talks to it over standard input and output; its settings
+name the command, as docs/inference.md shows. The tools are `list_databases`, `list_tables`,
+`describe_table`, `run_query` and, if a model is given, `ask`, which turns a question into SQL.
+Queries only read, and their time, memory and rows are limited.
+"""
+
+import contextlib
+import importlib.util
+import os
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import anyio.to_thread
+from pydantic import Field
+
+from inference.sampling.options import SamplerOptions
+from inference.serve import find_databases
+from inference.server.reply import cell, reply_record
+from inference.server.service import Service, ServiceOptions, make_question
+from slmsql.cli.config import parse
+from slmsql.errors import InputError, run_program
+from slmsql.execution import Execution, Executor, Statement
+from slmsql.files import Record
+from slmsql.schema.model import Schema
+from slmsql.schema.reading import read_schema
+
+if TYPE_CHECKING:
+    from mcp.server.mcpserver import MCPServer
+
+Result = TypeVar("Result")
+MOST_ROWS = 1000  # of one result
+INSTRUCTIONS = (
+    "Read-only SQL databases. Look at the tables before you write a query, and quote names with "
+    "spaces in double quotes."
+)
+Database = Annotated[str, Field(description="a name from list_databases")]
+Rows = Annotated[int, Field(ge=1, le=MOST_ROWS, description="number of rows to return")]
+
+
+@dataclass(kw_only=True)
+class OptionalModelOptions(SamplerOptions):
+    """Which model answers questions, if any."""
+
+    model: str = field(
+        default="",
+        metadata={"help": "model for the tool `ask`: a folder, hub name, or an endpoint's name"},
+    )
+
+
+@dataclass(kw_only=True)
+class OptionalServiceOptions(ServiceOptions):
+    """How questions are answered, revised and run."""
+
+    sampler: OptionalModelOptions
+
+
+@dataclass(kw_only=True)
+class Options:
+    """Options of the server."""
+
+    databases: Path = field(metadata={"help": "folder with the databases to offer"})
+    service: OptionalServiceOptions
+
+
+class Databases:
+    """Databases by name, and what the tools read of them."""
+
+    def __init__(self, paths: Mapping[str, Path], executor: Executor) -> None:
+        self._paths = paths
+        self._executor = executor
+
+    def path(self, name: str) -> Path:
+        """The file of a database.
+
+        Raises:
+            InputError: there is no such database.
+        """
+        if name not in self._paths:
+            raise InputError(f"no database {name!r}; there are {', '.join(self._paths)}")
+        return self._paths[name]
+
+    def tables(self, name: str) -> list[Record]:
+        """The tables of a database with their columns."""
+        schema = read_schema(self.path(name), sample_values=0)
+        return [
+            {"name": table.name, "columns": [column.name for column in table.columns]}
+            for table in schema.tables
+        ]
+
+    def table_text(self, name: str, table: str) -> str:
+        """A table as a CREATE TABLE statement with sample values."""
+        tables = read_schema(self.path(name)).tables
+        matching = [each for each in tables if each.name.lower() == table.lower()]
+        if not matching:
+            names = ", ".join(each.name for each in tables)
+            raise InputError(f"no table {table!r} in {name}; there are {names}")
+        return Schema(tuple(matching)).text()
+
+    def run(self, name: str, sql: str, rows: int) -> Record:
+        """The result of a query."""
+        (execution,) = self._executor.run([Statement(self.path(name), sql)], preview=rows)
+        return result_record(execution)
+
+    def answer(self, service: Service, name: str, question: str, evidence: str) -> Record:
+        """The answer to a question."""
+        return reply_record(service.ask(make_question(question, self.path(name), name, evidence)))
+
+
+def result_record(execution: Execution) -> Record:
+    """A result as JSON.
+
+    Raises:
+        InputError: the query did not run.
+    """
+    if not execution.ok:
+        raise InputError(f"{execution.status.value}: {execution.error}")
+    return {
+        "columns": list(execution.columns),
+        "rows": [[cell(value) for value in row] for row in execution.rows],
+        "row_count": execution.row_count,
+    }
+
+
+def build_server(databases: Mapping[str, Path], executor: Executor) -> "MCPServer[Any]":
+    """A server with the tools that need no model."""
+    from mcp.server.mcpserver import MCPServer
+
+    server = MCPServer("slmsql", instructions=INSTRUCTIONS, log_level="WARNING")
+    source = Databases(databases, executor)
+
+    @server.tool()
+    async def list_databases() -> list[str]:
+        """The names of the databases."""
+        return list(databases)
+
+    @server.tool()
+    async def list_tables(database: Database) -> list[Record]:
+        """The tables of a database with the names of their columns."""
+        return await _in_thread(source.tables, database)
+
+    @server.tool()
+    async def describe_table(
+        database: Database, table: Annotated[str, Field(description="the name of a table")]
+    ) -> str:
+        """A table as a CREATE TABLE statement: types, keys, descriptions and sample values."""
+        return await _in_thread(source.table_text, database, table)
+
+    @server.tool()
+    async def run_query(
+        database: Database,
+        sql: Annotated[str, Field(description="one SELECT statement of SQLite")],
+        rows: Rows = 100,
+    ) -> Record:
+        """Run a query. It can only read; `row_count` counts all rows, also those not returned."""
+        return await _in_thread(source.run, database, sql, rows)
+
+    return server
+
+
+def add_ask(server: "MCPServer[Any]", databases: Mapping[str, Path], service: Service) -> None:
+    """Add the tool that answers questions with the model."""
+    source = Databases(databases, service.executor)
+
+    @server.tool()
+    async def ask(
+        database: Database,
+        question: Annotated[str, Field(min_length=1, max_length=2000)],
+        evidence: Annotated[str, Field(max_length=4000, description="what to know for it")] = "",
+    ) -> Record:
+        """Answer a question about a database: the SQL, its rows, and how sure the vote was."""
+        return await _in_thread(source.answer, service, database, question, evidence)
+
+
+async def _in_thread(call: Callable[..., Result], *arguments: object) -> Result:
+    """Run a call on a thread; what goes wrong becomes a message for the assistant.
+
+    Raises:
+        ToolError: the request is wrong, the database cannot be read, or the model gave no answer.
+    """
+    from mcp.server.mcpserver.exceptions import ToolError
+
+    try:
+        return await anyio.to_thread.run_sync(call, *arguments)
+    except (InputError, RuntimeError) as error:
+        raise ToolError(str(error)) from error
+    except (OSError, sqlite3.Error) as error:
+        print(error, file=sys.stderr, flush=True)
+        raise ToolError("the database cannot be read now") from error
+
+
+def main(options: Options) -> None:
+    """Load the model, if there is one, then serve until standard input ends.
+
+    Raises:
+        InputError: a package is missing, or the databases or the model are wrong.
+    """
+    if not importlib.util.find_spec("mcp"):
+        raise InputError("this program needs the package mcp; pip install -e .[mcp]")
+    databases = find_databases(options.databases)
+    with contextlib.ExitStack() as stack:
+        if options.service.sampler.model:
+            with _stdout_to_stderr():
+                service = Service(options.service)
+            stack.callback(service.close)
+            server = build_server(databases, service.executor)
+            add_ask(server, databases, service)
+        else:
+            workers = options.service.workers or None
+            executor = Executor(workers=workers, limits=options.service.limits)
+            server = build_server(databases, stack.enter_context(executor))
+        print(f"{len(databases)} databases", file=sys.stderr, flush=True)
+        server.run("stdio")
+
+
+@contextlib.contextmanager
+def _stdout_to_stderr() -> Iterator[None]:
+    """What libraries print while a model loads must not get between the messages."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+if __name__ == "__main__":
+    run_program(lambda: main(parse(Options, about=__doc__)))
