@@ -85,7 +85,11 @@ class Options:
             sampler=self.sampler,
             output=self.output / "candidates.jsonl",
             workers=self.voting.workers,
-            rules=RuleOptions(weight=self.voting.weight, empty_votes=self.voting.empty_votes),
+            rules=RuleOptions(
+                weight=self.voting.weight,
+                empty_votes=self.voting.empty_votes,
+                match=self.voting.match,
+            ),
         )
 
     def first_vote(self) -> vote.Options:

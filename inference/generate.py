@@ -43,9 +43,10 @@ class Options:
         """How many candidates each question gets, how they are sampled, and when sampling stops."""
         plan = self.plan.plan_for(self.prompt.template)
         logprobs = self.plan.logprobs or self.rules.weight is VoteWeight.LOGPROB
-        # In a single round, the rules of the vote do not change what is sampled.
-        rules = self.rules.rules_for_samples if plan.round_size else plan.rules
-        return replace(plan, rules=rules, sampling=replace(plan.sampling, logprobs=logprobs))
+        plan = replace(plan, sampling=replace(plan.sampling, logprobs=logprobs))
+        if not plan.round_size:  # the vote does not change what is sampled
+            return plan
+        return replace(plan, rules=self.rules.rules_for_samples, match=self.rules.match)
 
     def settings(self) -> dict[str, object]:
         """Everything that determines the candidates; a resumed run must have the same."""
@@ -100,9 +101,11 @@ def summary(journal: Journal, options: SamplerOptions) -> str:
     )
     cost = options.cost(prompt_tokens, tokens)
     dollars = f", ${cost:.2f}" if cost else ""
+    cut = sum(c.get("finish") == "length" for record in records for c in record["candidates"])
+    shortened = f"; {cut} completions were cut at the token limit" if cut else ""
     return (
         f"{samples} candidates of {len(records)} questions, {samples / len(records):.1f} each; "
-        f"{prompt_tokens:,} prompt and {tokens:,} completion tokens{dollars}"
+        f"{prompt_tokens:,} prompt and {tokens:,} completion tokens{dollars}{shortened}"
     )
 
 

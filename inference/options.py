@@ -117,6 +117,10 @@ class RuleOptions:
     empty_votes: bool = field(
         default=True, metadata={"help": "whether a candidate with an empty result votes"}
     )
+    match: Match = field(
+        default=Match.BIRD,
+        metadata={"help": "when two results agree, in the vote and for figures"},
+    )
 
     @property
     def rules_for_samples(self) -> VotingRules:
@@ -129,10 +133,6 @@ class RuleOptions:
 class VoteOptions(RuleOptions):
     """How candidates vote, and how the result is measured."""
 
-    match: Match = field(
-        default=Match.BIRD,
-        metadata={"help": "when two results agree, in the vote and for the figures"},
-    )
     json: Path | None = field(
         default=None, metadata={"help": "file for the figures, if gold SQL is known"}
     )

@@ -22,13 +22,10 @@ from inference.sampling.options import SamplerOptions
 from slmsql.cli.config import as_arguments, parse, words_of
 from slmsql.cli.options import PromptOptions, SourceOptions
 from slmsql.cli.programs import run
-from slmsql.consistency.prediction import read_predictions
 from slmsql.errors import InputError, run_program
 from slmsql.evaluation.releases import release
-from slmsql.evaluation.submission import write_submission
 from slmsql.files import Record, file_hash, read_json, write_json, write_jsonl
-from slmsql.questions.question import Question, with_databases
-from slmsql.questions.reading import read_questions
+from slmsql.questions.question import with_databases
 
 
 @dataclass(kw_only=True)
@@ -90,7 +87,7 @@ def main() -> None:
     chain = options.chain()
     check_sampler(chain.sampler)
     check_sampler(chain.merge_sampler)  # otherwise a wrong name would show only after sampling
-    questions = write_questions(options)
+    write_questions(options)
     votes = options.output / "votes.jsonl"
     predictions = {"vote" if options.plan.n > 1 else "greedy": votes}
     if options.revise or options.merge.merge_model:
@@ -103,9 +100,7 @@ def main() -> None:
     for name, file in predictions.items():
         stage("scripts/evaluate.py", *scoring_words(options, name, file))
     stage("scripts/report.py", *report_words(options, predictions))
-    final = read_predictions(list(predictions.values())[-1], questions)
-    for path in write_submission(questions, final, options.output):
-        print(f"{path}: written")
+    print(f"predictions for the benchmarks: predict_* in {options.output / list(predictions)[-1]}")
     write_summary(options.output, predictions)
 
 
@@ -119,8 +114,8 @@ def stage(program: str, *words: str) -> None:
         raise InputError(f"{program} failed; run the same command again to resume")
 
 
-def write_questions(options: Options) -> list[Question]:
-    """Write the questions of the run to a file and return them.
+def write_questions(options: Options) -> None:
+    """Write the questions of the run to a file that every stage reads.
 
     Raises:
         InputError: no question has a database, or the run was started with other questions.
@@ -141,7 +136,6 @@ def write_questions(options: Options) -> list[Question]:
     new.replace(path)
     about = {"release": name, "questions": file_hash(path), "n": len(questions)}
     write_json(options.output / "data.json", about)
-    return read_questions(path)
 
 
 def scoring_words(options: Options, name: str, predictions: Path) -> list[str]:

@@ -4,8 +4,10 @@
         --match bird --output DIR
     python scripts/evaluate.py --questions FILE --databases DIR --predictions FILE --output DIR
 
-Predictions are JSON Lines with `id` and `sql`, BIRD's JSON or Spider's text file. The program
-writes DIR/report.json (the figures) and DIR/outcomes.jsonl (each question with both results).
+Predictions are JSON Lines with `id` and `sql`, BIRD's JSON or Spider's text file. DIR gets
+- report.json with the figures and outcomes.jsonl with each question and both results;
+- scores.csv and questions.csv, the same for a spreadsheet;
+- predict_bird.json and predict_spider.sql, the predictions as the benchmarks take them.
 """
 
 import sys
@@ -20,9 +22,17 @@ from slmsql.consistency.candidates import read_candidates
 from slmsql.consistency.prediction import match_ids, read_predictions
 from slmsql.errors import InputError, run_program
 from slmsql.evaluation import Evaluation, Extras, as_record, as_table, evaluate
-from slmsql.evaluation.candidate_metrics import Price, pass_at_k_note, usage, with_candidates
+from slmsql.evaluation.candidate_metrics import (
+    Price,
+    cut_notes,
+    pass_at_k_note,
+    usage,
+    with_candidates,
+)
+from slmsql.evaluation.csv_tables import write_questions_csv, write_scores_csv
 from slmsql.evaluation.provenance import data_record
 from slmsql.evaluation.report import outcome_record
+from slmsql.evaluation.submission import write_submission
 from slmsql.execution import Executor
 from slmsql.files import Record, write_json, write_jsonl
 from slmsql.match import Match
@@ -37,7 +47,7 @@ class Options(SourceOptions):
     )
     limit: int = field(default=0, metadata={"help": "score only the first N questions; 0: all"})
     match: Match = field(default=Match.BIRD, metadata={"help": "when two results agree"})
-    output: str = field(default="", metadata={"help": "folder for report.json and outcomes.jsonl"})
+    output: str = field(default="", metadata={"help": "folder for all files of the run"})
     json: str = field(default="", metadata={"help": "another file for the figures"})
     cache: str = field(
         default="", metadata={"help": "folder for gold results, reused by later runs"}
@@ -104,9 +114,13 @@ def main() -> None:
         "versions": {"slmsql": version("slmsql"), "python": sys.version.split()[0]},
     }
     _write(options, evaluation, record)
+    if options.output:
+        write_submission(questions, predictions, Path(options.output))
     print(as_table(evaluation))
     if sampling := record.get("sampling"):
         print(_sampling_lines(sampling))
+    for note in cut_notes(record.get("usage", {})):
+        print(note)
     print(f"data: {record['questions']} questions, {record['data']}")
     if len(questions) < total:
         print(f"only the first {len(questions)} of {total} questions were scored (--limit)")
@@ -168,6 +182,8 @@ def _write(options: Options, evaluation: Evaluation, record: Record) -> None:
     if options.output:
         folder = Path(options.output)
         write_jsonl(folder / "outcomes.jsonl", map(outcome_record, evaluation.outcomes))
+        write_scores_csv(evaluation, folder / "scores.csv")
+        write_questions_csv(evaluation, folder / "questions.csv")
         write_json(folder / "report.json", record)
     if options.json:
         write_json(Path(options.json), record)

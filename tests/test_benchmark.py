@@ -69,6 +69,9 @@ def test_an_endpoint_runs_through_every_stage_and_the_run_resumes(arguments, tmp
     report = json.loads((tmp_path / "run" / "vote" / "report.json").read_text())
     assert report["sampling"]["pass_at_k"]["2"]["value"] == 50.0
     assert report["usage"]["dollars_per_question"] > 0
+    assert report["usage"]["finish"] == {"stop": 4}
+    assert "0 of 4 completions were cut at the token limit" in first.stdout
+    assert "were cut at the token limit" in (tmp_path / "run" / "report.html").read_text()
     revised = json.loads((tmp_path / "run" / "revised" / "report.json").read_text())
     assert revised["usage"] == report["usage"]  # no question was in doubt
     assert revised["options"]["revisions"] == [str(tmp_path / "run" / "revisions.jsonl")]
@@ -76,7 +79,7 @@ def test_an_endpoint_runs_through_every_stage_and_the_run_resumes(arguments, tmp
     assert "--max_rows=3" in first.stdout
     assert "unknown release" in first.stdout
     assert (tmp_path / "run" / "report.html").is_file()
-    bird = json.loads((tmp_path / "run" / "predict_bird.json").read_text())
+    bird = json.loads((tmp_path / "run" / "revised" / "predict_bird.json").read_text())
     assert bird["0"] == "SELECT name FROM singer\t----- bird -----\tsingers"
     assert benchmark(*arguments, *revision_settings).returncode == 0
     changed = benchmark(*arguments, "--limit", "1")

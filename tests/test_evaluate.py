@@ -1,3 +1,4 @@
+import csv
 import json
 import subprocess
 import sys
@@ -56,6 +57,31 @@ def test_it_writes_the_report_and_the_outcomes(run, tmp_path):
     assert json.loads(figures.read_text()) == report
     outcomes = (tmp_path / "run" / "outcomes.jsonl").read_text().splitlines()
     assert [json.loads(line)["correct"]["bird"] for line in outcomes] == [True, False]
+
+
+def test_it_writes_tables_and_files_for_the_benchmarks(run, tmp_path):
+    folder = tmp_path / "run"
+    answers = [{"id": "q0", "sql": GOLD}, {"id": "q1", "sql": "SELECT name, 'a\n,b'\nFROM singer"}]
+    result = run(answers, "--output", folder)
+    assert result.returncode == 0, result.stderr
+    with open(folder / "questions.csv", newline="") as file:
+        first, second = csv.DictReader(file)
+    assert (first["id"], first["ex_bird"], first["soft_f1"]) == ("q0", "1", "1.0")
+    assert (second["ex_bird"], second["error_class"]) == ("0", "missing or extra column")
+    assert second["sql"] == answers[1]["sql"]
+    with open(folder / "scores.csv", newline="") as file:
+        scores = {(row["metric"], row["by"], row["group"]): row for row in csv.DictReader(file)}
+    report = json.loads((folder / "report.json").read_text())
+    headline = scores["ex_bird", "", ""]
+    assert [float(headline[key]) for key in ("low", "high")] == report["interval"]
+    assert (headline["value"], headline["n"]) == ("50.0", "2")
+    assert headline["databases_low"] == ""  # there is one database
+    assert scores["ex_bird", "database", "singers"]["value"] == "50.0"
+    for name in ("predict_bird.json", "predict_spider.sql"):
+        words = ("--predictions", folder / name, "--json", tmp_path / "again.json")
+        again = run(answers, *words)
+        assert again.returncode == 0, again.stderr
+        assert json.loads((tmp_path / "again.json").read_text())["execution_accuracy"] == 50.0
 
 
 @pytest.mark.parametrize(

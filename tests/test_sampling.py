@@ -18,7 +18,7 @@ from inference.sampling.endpoint_sampler import EndpointSampler
 from inference.sampling.options import SamplerOptions, SamplingOptions, sampling_params
 from inference.sampling.prompt_ids import prompt_tokens
 from inference.sampling.sampler import Request, SamplingParams
-from inference.sampling.transformers_sampler import TransformersSampler
+from inference.sampling.transformers_sampler import TransformersSampler, _end_tokens
 from slmsql.errors import InputError
 from tests.tiny_model import tiny_model
 
@@ -84,7 +84,28 @@ def test_log_probabilities_are_those_of_a_random_model(local):
 
 
 def test_a_completion_has_at_most_max_tokens(local):
-    assert {sample.tokens for sample in complete(local, max_tokens=5).samples} <= set(range(1, 6))
+    samples = complete(local, max_tokens=5).samples
+    assert {sample.tokens for sample in samples} <= set(range(1, 6))
+    cut = [sample.tokens == 5 for sample in samples]
+    assert any(cut)
+    assert [sample.finish == "length" for sample in samples] == cut
+
+
+def test_a_completion_that_ends_itself_is_not_cut(local):
+    letters = complete(local, n=1, max_tokens=40).samples[0].text
+    (sample,) = complete(local, n=1, max_tokens=40, stop=(letters[5:8],)).samples
+    assert (sample.text, sample.finish) == (letters[:8], "stop")
+
+
+def test_each_of_several_end_tokens_ends_a_completion(model):
+    sampler = TransformersSampler(SamplerOptions(model=str(model)))
+    second = complete(sampler, n=1, max_tokens=2, temperature=0.0).samples[0].text
+    ids = sampler._tokenizer.encode(second)
+    config = sampler._model.generation_config
+    config.eos_token_id = [sampler._tokenizer.eos_token_id, ids[-1]]
+    sampler._ends = _end_tokens(sampler._tokenizer, config)
+    (sample,) = complete(sampler, n=1, max_tokens=9, temperature=0.0).samples
+    assert (sample.tokens <= 2, sample.finish) == (True, "stop")
 
 
 def test_a_completion_ends_with_its_stop_text(local):
@@ -140,15 +161,23 @@ def requests(sampling, n):
     ]
 
 
-def texts(sampler, asked):
-    """The completions of each request, all of them under way at once."""
+def answers(sampler, asked):
+    """Each request completed, all of them under way at once."""
     for request in asked:
         sampler.submit(request)
     done = {}
     while len(done) < len(asked):
         done |= {completed.key: completed for completed in sampler.completed()}
     assert not [completed.error for completed in done.values() if completed.error]
-    return {key: [sample.text for sample in completed.samples] for key, completed in done.items()}
+    return done
+
+
+def texts(sampler, asked):
+    """The completions of each request."""
+    return {
+        key: [sample.text for sample in completed.samples]
+        for key, completed in answers(sampler, asked).items()
+    }
 
 
 def texts_of_vllm(model, *batches):
@@ -158,8 +187,11 @@ def texts_of_vllm(model, *batches):
     os.environ.update(ENVIRONMENT)
     sampler = VllmSampler(SamplerOptions(model=str(model), max_model_len=1024))
     completions = [texts(sampler, asked) for asked in batches]
+    start = time.monotonic()
+    waiting = answers(sampler, requests(SamplingParams(max_tokens=12), 150))  # 256 run at once
+    seconds = time.monotonic() - start
     sampler.close()
-    return completions
+    return *completions, waiting, seconds
 
 
 @pytest.fixture
@@ -201,7 +233,15 @@ def wait_for(url, process, log):
 def test_vllm_its_server_and_transformers_agree(model, local, server):
     greedy, drawn = requests(GREEDY, 1), requests(DRAWN, 4)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
-        inside, inside_drawn = process.submit(texts_of_vllm, model, greedy, drawn).result()
+        inside, inside_drawn, waiting, seconds = process.submit(
+            texts_of_vllm, model, greedy, drawn
+        ).result()
+    assert 0 < waiting["q2"].seconds < 0.9 * seconds  # most of its samples waited for the others'
+    assert {(s.finish, s.tokens == 12) for s in waiting["q2"].samples} <= {
+        ("length", True),
+        ("stop", False),
+        ("stop", True),
+    }
     wait_for(*server)
     there = EndpointSampler(SamplerOptions(model="tiny", endpoints=[server[0]]))
     assert texts(there, greedy) == inside == texts(local, greedy)

@@ -1,5 +1,6 @@
 """The endpoint sampler against servers that behave and servers that do not."""
 
+import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -62,9 +63,100 @@ def test_the_stop_text_is_put_back(serve):
     assert done.samples[0].text.endswith("SELECT 5\n</answer>")
 
 
-def test_a_truncated_completion_gets_no_stop_text(serve):
+def test_a_truncated_completion_gets_no_stop_text_and_says_so(serve):
     server = serve(lambda _: {"choices": [choice("<answer>SELECT na", "length")]})
-    assert ask([server], request(n=1))["q"].samples[0].text == "<answer>SELECT na"
+    (sample,) = ask([server], request(n=1))["q"].samples
+    assert (sample.text, sample.finish) == ("<answer>SELECT na", "length")
+    assert ask([serve()], request(n=1))["q"].samples[0].finish == "stop"
+    silent = {"choices": [{"message": {"content": "SELECT 1"}}]}
+    assert ask([serve(lambda _: silent)], request(n=1))["q"].samples[0].finish == ""
+
+
+def test_the_servers_own_sampling_defaults_are_overridden(serve):
+    server = serve()
+    ask([server], request())
+    body = server.seen[0][2]
+    assert (body["top_k"], body["min_p"], body["repetition_penalty"]) == (-1, 0.0, 1.0)
+
+
+def strict_server(known, words):
+    """A server that refuses parameters it does not know; `words` makes the refusal's text."""
+
+    def answer(body):
+        unknown = sorted(body.keys() - known)
+        return (400, {"error": {"message": words(unknown)}}) if unknown else proper(body)
+
+    return answer
+
+
+KNOWN = {"model", "messages", "n", "seed", "temperature"}
+
+
+@pytest.mark.parametrize(
+    ("known", "words", "last"),
+    [
+        (
+            KNOWN | {"max_tokens", "stop", "top_p"},
+            lambda names: f"Unrecognized request arguments supplied: {', '.join(names)}",
+            KNOWN | {"max_tokens", "stop", "top_p"},
+        ),
+        (
+            KNOWN | {"max_completion_tokens"},
+            lambda names: (
+                "Unsupported parameter: 'max_tokens' is not supported with this model. Use "
+                "'max_completion_tokens' instead."
+                if "max_tokens" in names
+                else f"Unsupported parameter: '{names[0]}' is not supported with this model."
+            ),
+            KNOWN | {"max_completion_tokens"},
+        ),
+        (
+            KNOWN | {"max_tokens", "stop", "top_p", "repetition_penalty"},
+            lambda names: (
+                f'[{{"loc": ["body", "{names[0]}"], "msg": "Extra inputs not permitted"}}]'
+            ),
+            KNOWN | {"max_tokens", "stop", "top_p", "repetition_penalty"},
+        ),
+    ],
+)
+def test_a_server_is_asked_without_parameters_that_it_does_not_know(serve, known, words, last):
+    server = serve(always=strict_server(known, words))
+    done = ask([server], request("q0"), request("q1"), concurrency=1)
+    assert [completed.error for completed in done.values()] == [None, None]
+    assert server.seen[-1][2].keys() == last
+    assert server.seen[-2][2].keys() == last  # the second question is asked rightly at once
+    limits = {server.seen[-1][2].get(name) for name in ("max_tokens", "max_completion_tokens")}
+    assert limits == {1024, None}
+
+
+def test_a_stop_text_that_a_server_does_not_know_is_found_here(serve):
+    answer = choice("<answer>SELECT 1</answer> and so on")
+    (sample,) = ask([serve(lambda _: {"choices": [answer]})], request(n=1))["q"].samples
+    assert sample.text == "<answer>SELECT 1</answer>"
+
+
+def test_a_refusal_of_one_prompt_changes_nothing_for_others(serve):
+    filtered = (400, {"error": "'stop' top_k repetition_penalty: the prompt is filtered"})
+    server = serve(lambda _: filtered, lambda _: filtered)
+    done = ask([server], request("q0"), request("q1"), concurrency=1)
+    assert "filtered" in done["q0"].error
+    assert done["q1"].error is None
+    assert server.seen[-1][2].keys() == server.seen[0][2].keys()
+
+
+def test_a_parameter_that_we_need_is_never_left_out(serve):
+    refusal = (400, {"error": "Unsupported parameter: 'top_p' is not supported with this model."})
+    done = ask([serve(lambda _: refusal)], request(sampling=SamplingParams(top_p=0.9)))["q"]
+    assert "'top_p' is not supported" in done.error
+
+
+def test_seconds_are_those_of_the_call_that_answers(serve):
+    slow = lambda body: time.sleep(0.2) or proper(body)  # noqa: E731
+    server = serve("stall", slow, always=slow)
+    started = time.monotonic()
+    done = ask([server], request("q0"), request("q1"), concurrency=1, backoff=0.3)
+    assert time.monotonic() - started > 0.5 + 0.15 + 0.2 + 0.2  # the limit, a pause and two answers
+    assert [0.2 < completed.seconds < 0.45 for completed in done.values()] == [True, True]
 
 
 def test_reasoning_content_is_put_back_into_the_completion(serve):

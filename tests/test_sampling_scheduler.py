@@ -4,7 +4,9 @@ import pytest
 
 from inference.sampling.sampler import Completed, Sample, seed_of
 from inference.sampling.scheduler import SamplingPlan, Task, draw
+from slmsql.consistency.candidates import read_record
 from slmsql.execution import Executor, Status
+from slmsql.match import Match
 from slmsql.questions.question import Question
 
 MESSAGES = [{"role": "user", "content": "?"}]
@@ -90,6 +92,42 @@ def test_a_question_continues_while_its_vote_is_undecided(drawn):
     assert [candidate.sql for candidate in question.candidate_set.candidates] == [
         f"SELECT {n}" for n in range(10)
     ]
+
+
+@pytest.mark.parametrize(("match", "count"), [(Match.BIRD, 4), (Match.STRICT, 8)])
+def test_the_vote_that_stops_the_sampling_compares_as_the_match_mode_says(drawn, match, count):
+    def script(request):
+        ages = ("SELECT age FROM singer", "SELECT DISTINCT age FROM singer")  # the same set of rows
+        return [ages[n % 2] for n in range(request.n)]
+
+    plan = {"n": 8, "round_size": 2, "confidence": 0.9}
+    (question,), _ = drawn(script, match=match, **plan)
+    candidates = question.candidate_set.candidates
+    assert len(candidates) == count
+    assert len({candidate.digest for candidate in candidates}) == 1  # files have those of `bird`
+
+
+def test_a_repaired_candidate_votes_in_the_match_mode_too(drawn):
+    def script(request):
+        if "repair" in request.key:
+            return ["SELECT age FROM singer"]
+        return ["SELECT nam FROM singer", "SELECT age FROM singer"]
+
+    plan = {"n": 6, "round_size": 2, "confidence": 0.85, "repair": True}
+    (question,), _ = drawn(script, match=Match.STRICT, **plan)
+    assert len(question.candidate_set.candidates) == 2
+
+
+def test_why_a_completion_ended_is_recorded(drawn):
+    def script(request):
+        samples = [Sample("SELECT 1", finish="stop"), Sample("SELECT", finish="length")]
+        return Completed(request.key, samples)
+
+    (question,), _ = drawn(script, n=2)
+    candidates = question.as_record()["candidates"]
+    assert [candidate["finish"] for candidate in candidates] == ["stop", "length"]
+    read = read_record(question.as_record(), "there").candidates
+    assert [candidate.finish for candidate in read] == ["stop", "length"]
 
 
 def test_failures_do_not_end_a_question(drawn):

@@ -1,6 +1,7 @@
 """The server as a user starts it, asked properly, badly and by many at once."""
 
 import hashlib
+import os
 import random
 import re
 import sqlite3
@@ -286,10 +287,12 @@ def repair(path):
 
 @pytest.mark.slow
 def test_the_server_outlives_broken_replaced_and_locked_databases(model, tmp_path):
-    """300 questions over 20 databases, half of which are damaged meanwhile, and 100 schemas.
+    """Questions over 20 databases, half of which are damaged meanwhile, and schemas as text.
 
-    Every question gets its answer, or status 503 if its database cannot be read.
+    Every question gets its answer, or status 503 if its database cannot be read. Here are 400
+    questions, a fourth of them with a schema; SERVER_QUESTIONS=2000 asks more.
     """
+    total = int(os.environ.get("SERVER_QUESTIONS", "400"))
     paths = [tmp_path / f"shop{n}.sqlite" for n in range(20)]
     for path in paths:
         create_database(path, SHOP)
@@ -302,7 +305,7 @@ def test_the_server_outlives_broken_replaced_and_locked_databases(model, tmp_pat
         return ask(client, f"albums {number}", database=f"shop{number % 20}").status_code
 
     with ThreadPoolExecutor(8) as threads:
-        questions = [threads.submit(status, number) for number in range(400)]
+        questions = [threads.submit(status, number) for number in range(total)]
         for number in count():
             path = paths[2 * (number % 10)]
             damage(path, BREAKING[number % len(BREAKING)])
@@ -311,8 +314,9 @@ def test_the_server_outlives_broken_replaced_and_locked_databases(model, tmp_pat
             if all(question.done() for question in questions):
                 break
         counts = Counter(question.result() for question in questions)
+    print(f"of {total} questions, {counts[200]} were answered and {counts[503]} refused")
     assert set(counts) == {200, 503}
-    assert counts[200] >= 250  # the databases that stay as they are, and the schemas
+    assert counts[200] >= 5 * total // 8  # the databases that stay as they are, and the schemas
     for path in paths:
         repair(path)
     assert [status(number) for number in range(20)] == [200] * 20

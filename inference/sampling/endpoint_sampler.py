@@ -2,7 +2,8 @@
 
 A request is retried, after growing pauses and at the next endpoint, if a server stalls, is
 overloaded or sends an unusable answer. A request that no endpoint answers is returned with an error
-and can be asked again later. Three cases differ:
+and can be asked again later. Four cases differ:
+- The server does not know a parameter that we can do without: it is asked again without it.
 - The prompt leaves too little room for the completion: it is asked again with the room it leaves.
 - A server refuses this prompt (too long, a content filter): the error is final.
 - A server refuses everybody (a wrong key, an unknown model), or no server answers any more: the
@@ -40,6 +41,10 @@ CONTEXT_LENGTH = re.compile(
     r"(?:context[ _]length|max_model_len|`max_new_tokens` must be)\D{1,20}(\d+)", re.IGNORECASE
 )
 LONGEST_COMPLETION = re.compile(r"at most (\d+) completion tokens")
+LIMIT_RENAMED = re.compile(r"max_tokens\W{0,3} is not supported|[Uu]se \W?max_completion_tokens")
+# Values that change nothing. They are sent because vLLM and others take what a request leaves out
+# from the model's generation_config.json, and left out where a server does not know them.
+NEUTRAL = {"top_p": 1.0, "top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,44 @@ class _Answer:
 
     samples: tuple[Sample, ...]
     prompt_tokens: int
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Dialect:
+    """Which parameters a server takes; all servers are first asked as vLLM is."""
+
+    limit: str = "max_tokens"
+    left_out: frozenset[str] = frozenset()
+
+    def body(self, request: Request, received: int, model: str) -> dict[str, Any]:
+        sampling = request.sampling
+        body: dict[str, Any] = {
+            "model": model,
+            "messages": request.messages,
+            "n": request.n - received,
+            "seed": request.seed + received,
+            **NEUTRAL,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            self.limit: sampling.max_tokens,
+        }
+        if sampling.stop:
+            body["stop"] = list(sampling.stop)
+        if sampling.logprobs:
+            body["logprobs"] = True
+        return {name: value for name, value in body.items() if name not in self.left_out}
+
+    def after(self, refusal: str, body: Mapping[str, Any]) -> "_Dialect | None":
+        """What to try after this refusal; None if it is about something else."""
+        if self.limit == "max_tokens" and LIMIT_RENAMED.search(refusal):
+            return replace(self, limit="max_completion_tokens")
+        named = {
+            name
+            for name, value in body.items()
+            if (name == "stop" or value == NEUTRAL.get(name)) and re.search(rf"\b{name}\b", refusal)
+        }
+        return replace(self, left_out=self.left_out | named) if named else None
 
 
 class _CallError(Exception):
@@ -85,6 +128,8 @@ class EndpointSampler:
         )
         self._threads = ThreadPoolExecutor(options.concurrency, thread_name_prefix="endpoint")
         self._done: SimpleQueue[Future[Completed]] = SimpleQueue()
+        self._dialects: dict[str, _Dialect] = {}
+        """By URL, once a server has answered."""
         self._submitted = 0
         self._pending = 0
         self._failures = 0
@@ -121,13 +166,14 @@ class EndpointSampler:
             return Completed(request.key, (), error=reason, temporary=True, fatal=True)
         samples: list[Sample] = []
         prompt_tokens = 0
-        start = time.monotonic()
+        seconds = 0.0
         try:
             # Some servers return one completion whatever `n` says: call until all are there.
             while len(samples) < request.n:
                 request, answer = self._call_with_room(request, len(samples), number)
                 samples += answer.samples
                 prompt_tokens += answer.prompt_tokens
+                seconds += answer.seconds
         except _CallError as error:
             fatal = self._is_fatal(error)
             if fatal:
@@ -140,7 +186,6 @@ class EndpointSampler:
                 temporary=not isinstance(error, _Refused),
                 fatal=fatal,
             )
-        seconds = time.monotonic() - start
         return Completed(request.key, samples[: request.n], prompt_tokens, seconds)
 
     def _is_fatal(self, error: _CallError) -> bool:
@@ -203,10 +248,27 @@ class EndpointSampler:
         return asked + self._random.uniform(longest / 2, longest)
 
     def _post(self, url: str, request: Request, received: int) -> _Answer:
+        """Call one endpoint, again if it does not know a parameter that we can do without."""
+        dialect = self._dialects.get(url, _Dialect())
+        while True:
+            body = dialect.body(request, received, self._options.model)
+            try:
+                answer = self._send(url, body, request.sampling)
+            except _Refused as error:
+                other = dialect.after(str(error), body)
+                if other is None:
+                    raise
+                dialect = other
+            else:
+                self._dialects[url] = dialect
+                return answer
+
+    def _send(self, url: str, body: Mapping[str, Any], sampling: SamplingParams) -> _Answer:
         import httpx
 
+        start = time.monotonic()
         try:
-            response = self._client.post(url, json=self._body(request, received))
+            response = self._client.post(url, json=body)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise _Temporary(f"{url}: {type(error).__name__} {error}") from error
         except UnicodeEncodeError as error:
@@ -214,27 +276,11 @@ class EndpointSampler:
         if response.status_code != 200:
             raise _status_error(url, response.status_code, response.text, response.headers)
         try:
-            return _read(response.json(), request.sampling)
+            answer = _read(response.json(), sampling)
         except (ValueError, KeyError, TypeError, IndexError) as error:
             text = f"{url}: unusable answer ({type(error).__name__} {error}): {response.text:.200}"
             raise _Temporary(text) from error
-
-    def _body(self, request: Request, received: int) -> dict[str, Any]:
-        sampling = request.sampling
-        body: dict[str, Any] = {
-            "model": self._options.model,
-            "messages": request.messages,
-            "n": request.n - received,
-            "seed": request.seed + received,
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
-            "max_tokens": sampling.max_tokens,
-        }
-        if sampling.stop:
-            body["stop"] = list(sampling.stop)
-        if sampling.logprobs:
-            body["logprobs"] = True
-        return body
+        return replace(answer, seconds=time.monotonic() - start)
 
 
 def _address(url: str) -> str:
@@ -297,17 +343,18 @@ def _sample(choice: Any, tokens: int, sampling: SamplingParams) -> Sample:
     thought = message.get("reasoning_content") or message.get("reasoning")
     if isinstance(thought, str) and "</think>" not in text:
         text = f"<think>\n{thought}\n</think>\n{text}"
-    return Sample(
-        _with_stop_text(text, choice.get("finish_reason"), sampling), tokens, _logprob(choice)
-    )
+    finish = str(choice.get("finish_reason") or "")
+    return Sample(_until_stop_text(text, finish, sampling), tokens, _logprob(choice), finish)
 
 
-def _with_stop_text(text: str, reason: str | None, sampling: SamplingParams) -> str:
-    """Put back the stop text, which servers remove."""
+def _until_stop_text(text: str, finish: str, sampling: SamplingParams) -> str:
+    """The text up to its stop text, which most servers remove, and some do not know."""
     for stop in sampling.stop:
         opening = stop.replace("</", "<")
-        if reason == "stop" and opening in text and stop not in text:
-            return text + stop
+        if stop in text:
+            text = text[: text.index(stop) + len(stop)]
+        elif finish == "stop" and opening in text:
+            text += stop
     return text
 
 

@@ -43,6 +43,8 @@ class Sample:
     text: str
     tokens: int = 0
     logprob: float | None = None
+    finish: str = ""
+    """Why it ended: "stop", "length" (it was cut at the token limit), or what a server calls it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,8 @@ class Completed:
     samples: Sequence[Sample]
     prompt_tokens: int = 0
     seconds: float = 0.0
-    """Wall time from submission to completion, including time shared with other requests."""
+    """Wall time of the sampling, including time shared with other requests, but neither the wait
+    in the sampler's queue nor pauses before retries."""
     error: str | None = None
     temporary: bool = False
     """Whether a retry may succeed: yes if a server is down, no if the prompt is too long."""

@@ -18,6 +18,7 @@ from slmsql.consistency.voting import COUNTING, VotingRules, group_by_result, is
 from slmsql.errors import InputError
 from slmsql.execution import Executor, Status
 from slmsql.files import Record
+from slmsql.match import Match
 from slmsql.prompt.answer import parse
 from slmsql.prompt.build import Messages
 from slmsql.questions.question import Question
@@ -42,6 +43,8 @@ class SamplingPlan:
     """Whether the model corrects each candidate that fails, once, given its error."""
     seed: int = 0
     rules: VotingRules = COUNTING
+    match: Match = Match.BIRD
+    """When two results agree, in the vote that may stop the sampling."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,8 @@ class _QuestionInFlight:
     number: int
     """Tells two tasks with the same question apart."""
     candidates: list[Candidate] = field(default_factory=list)
+    voters: list[Candidate] = field(default_factory=list)
+    """The same candidates with the digests of the plan's match mode."""
     repairs: dict[str, int] = field(default_factory=dict)
     """Index of the candidate that each pending repair request replaces."""
     prompt_tokens: int = 0
@@ -125,7 +130,15 @@ class _QuestionInFlight:
         )
 
 
-_Then = Callable[[_QuestionInFlight, str, CandidateSet], None]
+@dataclass(frozen=True, slots=True)
+class _Executed:
+    """Candidates that have run: with digests of mode `bird`, as files have them, and to vote."""
+
+    candidates: tuple[Candidate, ...] = ()
+    voters: tuple[Candidate, ...] = ()
+
+
+_Then = Callable[[_QuestionInFlight, str, _Executed], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +179,7 @@ class _Scheduler:
         self._executor = executor
         self._threads = threads
         self._sampling: dict[str, _QuestionInFlight] = {}
-        self._running: dict[Future[CandidateSet], _Execution] = {}
+        self._running: dict[Future[_Executed], _Execution] = {}
         self._in_flight = 0
         self._done: deque[SampledQuestion] = deque()
 
@@ -221,11 +234,13 @@ class _Scheduler:
         future = self._threads.submit(self._executed, question, completed)
         self._running[future] = _Execution(question, completed.key, then)
 
-    def _executed(self, question: _QuestionInFlight, completed: Completed) -> CandidateSet:
+    def _executed(self, question: _QuestionInFlight, completed: Completed) -> _Executed:
         candidates = [_candidate(sample) for sample in completed.samples]
         if completed.error and not completed.temporary:
             candidates.append(Candidate(None, status=Status.ERROR, error=completed.error))
-        return run_candidates([question.as_set(candidates)], self._executor)[0]
+        ran = run_candidates([question.as_set(candidates)], self._executor)
+        (voting,) = run_candidates(ran, self._executor, question.plan.match)
+        return _Executed(ran[0].candidates, voting.candidates)
 
     def _collect(self) -> None:
         """Take the results of finished executions; wait for one if nothing is being sampled."""
@@ -239,12 +254,13 @@ class _Scheduler:
                 ran = future.result()
             except Exception as error:  # it belongs to this question: the others go on
                 question.error, question.cause = _description(error), error
-                ran = question.as_set(())
+                ran = _Executed()
             execution.then(question, execution.key, ran)
 
-    def _add_candidates(self, question: _QuestionInFlight, _key: str, ran: CandidateSet) -> None:
+    def _add_candidates(self, question: _QuestionInFlight, _key: str, ran: _Executed) -> None:
         start = len(question.candidates)
         question.candidates += ran.candidates
+        question.voters += ran.voters
         if question.plan.repair and not question.exhausted:
             for index in range(start, len(question.candidates)):
                 self._request_repair(question, index)
@@ -260,11 +276,12 @@ class _Scheduler:
         messages = repair_prompt(question.task.messages, candidate)
         self._submit(question, Request(key, messages, 1, seed, question.plan.sampling))
 
-    def _replace_repaired(self, question: _QuestionInFlight, key: str, ran: CandidateSet) -> None:
+    def _replace_repaired(self, question: _QuestionInFlight, key: str, ran: _Executed) -> None:
         index = question.repairs.pop(key)
         failed = question.candidates[index]
         if ran.candidates and ran.candidates[0].ok:
             question.candidates[index] = replace(ran.candidates[0], repaired=failed.sql)
+            question.voters[index] = ran.voters[0]
         self._advance(question)
 
     def _advance(self, question: _QuestionInFlight) -> None:
@@ -273,7 +290,7 @@ class _Scheduler:
         remaining = question.plan.n - len(question.candidates)
         if question.exhausted or question.error:
             remaining = 0
-        groups = group_by_result(question.candidates, question.plan.rules)
+        groups = group_by_result(question.voters, question.plan.rules)
         if remaining > 0 and not is_decided(groups, remaining, question.plan.confidence):
             self._request_round(question)
             return
@@ -297,4 +314,5 @@ def _description(error: Exception) -> str:
 
 
 def _candidate(sample: Sample) -> Candidate:
-    return Candidate(parse(sample.text).sql, sample.text, logprob=sample.logprob)
+    sql = parse(sample.text).sql
+    return Candidate(sql, sample.text, logprob=sample.logprob, finish=sample.finish)

@@ -21,6 +21,7 @@ class TransformersSampler:
     def __init__(self, options: SamplerOptions) -> None:
         self._waiting: deque[Request] = deque()
         self._tokenizer, self._model = _load(options)
+        self._ends = _end_tokens(self._tokenizer, self._model.generation_config)
         self._context = options.max_model_len or self._model.config.max_position_embeddings
 
     def submit(self, request: Request) -> None:
@@ -72,18 +73,23 @@ class TransformersSampler:
         return settings
 
     def _sample(self, ids: list[int], sampling: SamplingParams, logprobs: Any) -> Sample:
-        ids = self._until_end(ids)
+        length = next((i for i, token in enumerate(ids, start=1) if token in self._ends), 0)
+        ended = length > 0
+        if ended:  # what follows is padding to the longest row of the batch
+            ids = ids[:length]
         text = self._tokenizer.decode(ids, skip_special_tokens=True)
         for stop in sampling.stop:  # a few tokens may follow the stop text
             head, stop_text, _ = text.partition(stop)
             text = head + stop_text
+            ended = ended or bool(stop_text)
         mean = None if logprobs is None or not ids else float(logprobs[: len(ids)].mean())
-        return Sample(text, len(ids), mean)
+        return Sample(text, len(ids), mean, "stop" if ended else "length")
 
-    def _until_end(self, ids: list[int]) -> list[int]:
-        """The ids without the padding to the longest row of the batch."""
-        end = self._tokenizer.eos_token_id
-        return ids[: ids.index(end) + 1] if end in ids else ids
+
+def _end_tokens(tokenizer: Any, config: Any) -> set[int]:
+    """The tokens that end a completion; chat models often have several."""
+    ends = config.eos_token_id
+    return {tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])} - {None}
 
 
 def _drawing(request: Request) -> Any:

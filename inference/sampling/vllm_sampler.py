@@ -20,7 +20,6 @@ class VllmSampler:
         from vllm import LLM
 
         self._rejected: list[Completed] = []
-        self._submitted: dict[str, float] = {}  # time of each request, by the monotonic clock
         self._lora = _lora(options)
         try:
             self._llm = LLM(**_engine_arguments(options))
@@ -36,7 +35,6 @@ class VllmSampler:
             text = f"the prompt has {len(ids)} tokens, the model takes {self._context - 1}"
             self._rejected.append(Completed(request.key, (), len(ids), error=text))
             return
-        self._submitted[request.key] = time.monotonic()
         self._engine.add_request(
             request.key,
             {"prompt_token_ids": ids},
@@ -57,13 +55,16 @@ class VllmSampler:
         del self._llm
 
     def _completed(self, output: Any) -> Completed:
-        # vLLM's own times cover one of the n samples and need its stats logging.
-        seconds = time.monotonic() - self._submitted.pop(output.request_id)
-        samples = [
-            Sample(s.text, len(s.token_ids), _mean(s.cumulative_logprob, len(s.token_ids)))
-            for s in sorted(output.outputs, key=lambda s: s.index)
-        ]
+        # Of the sample that was completed last, without its wait in the queue.
+        seconds = output.metrics.last_token_ts - output.metrics.scheduled_ts
+        samples = [_sample(s) for s in sorted(output.outputs, key=lambda s: s.index)]
         return Completed(output.request_id, samples, len(output.prompt_token_ids), seconds)
+
+
+def _sample(output: Any) -> Sample:
+    tokens = len(output.token_ids)
+    logprob = None if output.cumulative_logprob is None else output.cumulative_logprob / tokens
+    return Sample(output.text, tokens, logprob, output.finish_reason or "")
 
 
 def _parameters(request: Request) -> Any:
@@ -103,7 +104,7 @@ def _engine_arguments(options: SamplerOptions) -> dict[str, Any]:
         "dtype": options.dtype,
         "tensor_parallel_size": options.tensor_parallel,
         "seed": 0,
-        "disable_log_stats": True,
+        "disable_log_stats": False,  # they have the time that a request waits in the queue
         "use_tqdm_on_load": False,
     }
     if options.max_model_len:
@@ -132,7 +133,3 @@ def _has_gpu() -> bool:
     import torch
 
     return torch.cuda.is_available()
-
-
-def _mean(total: float | None, count: int) -> float | None:
-    return None if total is None else total / max(count, 1)

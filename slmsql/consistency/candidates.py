@@ -36,6 +36,8 @@ class Candidate:
     """The prediction file it was read from; empty for our own samples."""
     repaired: str | None = None
     """The failed SQL that this one replaces."""
+    finish: str = ""
+    """Why the completion ended, if the sampler says so: "stop", "length" ..."""
 
     @property
     def ok(self) -> bool:
@@ -287,6 +289,7 @@ def _candidate(item: object, where: str) -> Candidate:
         logprob=logprob,
         source=str(item.get("source", "")),
         repaired=item.get("repaired"),
+        finish=str(item.get("finish", "")),
     )
 
 

@@ -109,13 +109,23 @@ def pass_at_k_note(sampling: Record) -> list[str]:
     return []
 
 
+def cut_notes(usage_record: Record) -> list[str]:
+    """How many completions were cut at the token limit, if the samplers said why they ended."""
+    notes = []
+    for key, name in (("finish", "completions"), ("revisions_finish", "revisions")):
+        if reasons := usage_record.get(key):
+            cut, total = reasons.get("length", 0), sum(reasons.values())
+            notes.append(f"{cut:,} of {total:,} {name} were cut at the token limit")
+    return notes
+
+
 def usage(
     files: Sequence[Path],
     price: Price,
     revisions: Sequence[Path] = (),
     merge_price: Price = FREE,
 ) -> Record:
-    """Tokens, cost and latency per question, if the sampler recorded them.
+    """Tokens, cost and latency per question, and why completions ended, if it was recorded.
 
     The records of a question in all files are summed, so a question that was revised counts with
     both stages, and the mean is over all questions.
@@ -127,13 +137,16 @@ def usage(
         merge_price: of the merge model.
     """
     totals: dict[str, Counter[str]] = {}
-    for stage_files, stage_price in ((files, price), (revisions, merge_price)):
+    finish: dict[str, Counter[str]] = {"finish": Counter(), "revisions_finish": Counter()}
+    stages = ((files, price), (revisions, merge_price))
+    for reasons, (stage_files, stage_price) in zip(finish.values(), stages, strict=True):
         for file in stage_files:
             for number, record in enumerate(read_jsonl(file)):
                 if "candidates" in record:
                     key = str(record.get("id", f"{file}:{number}"))
                     totals.setdefault(key, Counter()).update(_costs(record, stage_price))
-    figures: Record = {}
+                    reasons.update(c["finish"] for c in record["candidates"] if c.get("finish"))
+    figures: Record = {name: dict(reasons) for name, reasons in finish.items() if reasons}
     for name in ("prompt_tokens", "tokens", "seconds"):
         values = [float(total[name]) for total in totals.values() if name in total]
         if values:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from slmsql.evaluation.candidate_metrics import pass_at_k_note
+from slmsql.evaluation.candidate_metrics import cut_notes, pass_at_k_note
 from slmsql.evaluation.statistics import LEVEL, Comparison, Interval, compare, holm
 from slmsql.files import Record
 from slmsql.page.curves import Curve, line_chart
@@ -162,7 +162,10 @@ def _usage(run: EvaluationRun) -> list[Markup]:
     if not rows:
         return []
     dollars = usage.get("dollars_per_question")
-    return [render("usage.html", run=run.name, head=STATISTICS, rows=rows, dollars=dollars)]
+    notes = cut_notes(usage)
+    return [
+        render("usage.html", run=run.name, head=STATISTICS, rows=rows, dollars=dollars, notes=notes)
+    ]
 
 
 def _figures(metrics: Record) -> list[Figure]:
