@@ -25,6 +25,7 @@ from slmsql.execution import Executor
 from slmsql.files import Record
 from slmsql.training.adapters import base_of, keep_precise, tokenizer_folder, with_adapter
 from slmsql.training.checkpoints import output_folder, resume_from, step_of, train_from
+from slmsql.training.output_layer import score_labelled_positions_only
 from slmsql.training.publish import finish
 from slmsql.training.rows import runnable_rows
 from slmsql.training.run_record import check_same_run, describe, write_record
@@ -196,6 +197,7 @@ def _make_trainer(
     from rl.trainer import ExecutionGRPOTrainer
 
     options, training = run.options, run.training
+    score_labelled_positions_only()
     trainer = ExecutionGRPOTrainer(
         judge=run.judge,
         match=options.match,

@@ -19,6 +19,7 @@ from slmsql.cli.config import parse_with_trainer
 from slmsql.errors import InputError, run_program
 from slmsql.training.checkpoints import output_folder, resume_from, train_from
 from slmsql.training.model_options import check_attention, check_precision
+from slmsql.training.output_layer import score_labelled_positions_only
 from slmsql.training.publish import finish
 from slmsql.training.rows import count_sft_rows, read_grpo_rows
 from slmsql.training.run_record import check_same_run, describe, write_record
@@ -96,6 +97,7 @@ def make_trainer(options: Options, training: "SFTConfig", model: "ModelConfig") 
     from sft.validate import add_validation, make_validation
     from slmsql.training.adapters import keep_precise
 
+    score_labelled_positions_only()
     encoder = load_encoder(model, training)
     validation = make_validation(options, training)
     examples, held_out = prepare_both(options, encoder, training)
