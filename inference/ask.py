@@ -1,9 +1,9 @@
-"""Ask questions about an SQLite file in the terminal.
+"""Ask questions about a database in the terminal.
 
     python inference/ask.py --model MODEL --database my.sqlite --question "How many orders in May?"
 
-Without --question the program reads questions from standard input, one per line. The database is
-opened read-only.
+A database is an SQLite or DuckDB file, or a folder of CSV, Parquet and JSON files. It is opened
+read-only. Without --question the program reads questions from standard input, one per line.
 """
 
 import sys
@@ -15,14 +15,15 @@ from inference.server.reply import decision_text, table_text
 from inference.server.service import Reply, Service, ServiceOptions, make_question
 from slmsql.cli.config import parse
 from slmsql.errors import InputError, run_program
-from slmsql.execution import connect
+from slmsql.execution import check_usable
+from slmsql.execution.engines.address import name_of
 
 
 @dataclass(kw_only=True)
 class Options:
     """Options of the terminal program."""
 
-    database: Path = field(metadata={"help": "SQLite file"})
+    database: Path = field(metadata={"help": "file or folder of tables"})
     question: str = field(default="", metadata={"help": "a single question to answer"})
     evidence: str = field(default="", metadata={"help": "a hint, as in BIRD"})
     show_candidates: bool = field(
@@ -33,7 +34,7 @@ class Options:
 
 def main(options: Options) -> None:
     """Answer the question of the options, or each line of standard input."""
-    connect(options.database).close()  # report a wrong path before the model loads
+    check_usable(options.database)  # report a wrong path before the model loads
     service = Service(options.service)
     try:
         for text in [options.question] if options.question else _typed_questions():
@@ -43,7 +44,7 @@ def main(options: Options) -> None:
 
 
 def _answer(text: str, service: Service, options: Options) -> None:
-    question = make_question(text, options.database, options.database.stem, options.evidence)
+    question = make_question(text, options.database, name_of(options.database), options.evidence)
     try:
         reply = service.ask(question)
     except RuntimeError as error:

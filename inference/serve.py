@@ -2,9 +2,11 @@
 
     python inference/serve.py --model MODEL --databases DIR --port 8642
 
-DIR contains NAME.sqlite or NAME/NAME.sqlite; all databases are opened read-only. /openapi.json
-describes the routes; /v1/chat/completions serves chat front ends, each database as a model. If the
-environment variable SLMSQL_KEY is set, /api and /v1 require its value as a bearer token.
+DIR contains NAME.sqlite, NAME/NAME.sqlite, NAME.duckdb or folders NAME of CSV, Parquet and JSON
+files. Single databases may be named instead, and several at once. All are opened read-only.
+/openapi.json describes the routes; /v1/chat/completions serves chat front ends, each database as a
+model. If the environment variable SLMSQL_KEY is set, /api and /v1 require its value as a bearer
+token.
 """
 
 import asyncio
@@ -12,16 +14,19 @@ import importlib.util
 import os
 import re
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from inference.server.service import Service, ServiceOptions
 from slmsql.cli.config import parse
 from slmsql.errors import InputError, run_program
-from slmsql.execution import connect
+from slmsql.execution import check_usable
+from slmsql.execution.engines.address import TABLE_FILES, is_url, name_of, table_files
 
+FILES = ("*.sqlite", "*.db", "*.duckdb", "*/*.sqlite", "*/*.duckdb")
 BEARER_TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
 
 
@@ -29,7 +34,9 @@ BEARER_TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
 class Options:
     """Options of the server."""
 
-    databases: Path = field(metadata={"help": "folder with the databases to ask about"})
+    databases: list[Path] = field(
+        metadata={"help": "folders of databases, or databases, to ask about"}
+    )
     host: str = field(default="127.0.0.1", metadata={"help": "address to listen on; 0.0.0.0: all"})
     port: int = field(default=8642, metadata={"help": "port to listen on"})
     concurrent: int = field(default=32, metadata={"help": "number of questions answered at once"})
@@ -107,22 +114,44 @@ def check_key(variable: str) -> str:
     return key
 
 
-def find_databases(folder: Path) -> dict[str, Path]:
-    """The databases of a folder, by name.
+def find_databases(places: Sequence[Path]) -> dict[str, Path]:
+    """The databases at some places, by name.
+
+    Args:
+        places: databases, and folders of databases.
 
     Raises:
-        FileNotFoundError: the folder does not exist.
-        InputError: it contains no database, or one of the files is not a database.
+        FileNotFoundError: a place does not exist.
+        InputError: a folder contains no database, two databases have one name, or one of them
+            cannot be used.
     """
-    if not folder.is_dir():
-        raise FileNotFoundError(f"no folder {folder}")
-    files = [*folder.glob("*.sqlite"), *folder.glob("*.db"), *folder.glob("*/*.sqlite")]
-    databases = {file.stem: file.absolute() for file in sorted(files)}
-    if not databases:
-        raise InputError(f"{folder} has no NAME.sqlite and no NAME/NAME.sqlite")
+    databases: dict[str, Path] = {}
+    for database in chain.from_iterable(map(_databases_at, places)):
+        name = name_of(database)
+        if databases.setdefault(name, database) != database:
+            raise InputError(f"{databases[name]} and {database} are both called {name!r}")
     for database in databases.values():
-        connect(database).close()  # raises if it is not a database
+        check_usable(database)
     return databases
+
+
+def _databases_at(place: Path) -> list[Path]:
+    if is_url(place):
+        return [place]
+    if place.is_file() or (place.is_dir() and table_files(place)):
+        return [place.absolute()]
+    if not place.is_dir():
+        raise FileNotFoundError(f"no folder {place}")
+    files = [file for pattern in FILES for file in place.glob(pattern)]
+    folders = {file.parent for file in place.glob("*/*") if file.suffix in TABLE_FILES}
+    found = sorted({*files, *(folder for folder in folders if not _has_database(folder))})
+    if not found:
+        raise InputError(f"{place} has no NAME.sqlite and no NAME/NAME.sqlite")
+    return [database.absolute() for database in found]
+
+
+def _has_database(folder: Path) -> bool:
+    return any(folder.glob("*.sqlite")) or any(folder.glob("*.duckdb"))
 
 
 if __name__ == "__main__":

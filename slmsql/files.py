@@ -15,6 +15,13 @@ from slmsql.errors import InputError
 Record = dict[str, Any]
 
 
+def cache_folder(kind: str) -> Path:
+    """The folder for files of a kind that can be made again: in $SLMSQL_CACHE, else in the user's
+    cache folder."""
+    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(os.environ.get("SLMSQL_CACHE") or f"{home}/slmsql") / kind
+
+
 def read_jsonl(path: Path) -> Iterator[Record]:
     """Yield the objects of a JSON Lines file; blank lines are skipped.
 

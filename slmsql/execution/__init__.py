@@ -1,22 +1,23 @@
-"""Runs SQL on SQLite databases, safely and with the same verdict on every machine.
+"""Runs SQL on databases, safely; on SQLite with the same verdict on every machine.
 
     with Executor() as executor:
         executor.run([Statement(database, sql)], preview=5)
         executor.judge([Pair(database, predicted, gold)], match=Match.BIRD)
 
 In: databases and SQL from anyone, a model too. Out: executions (status, rows, error) and verdicts.
-No other room opens a database. Imports only `slmsql.errors`, `slmsql.sql` and `slmsql.match`.
+SQLite is the fast path. engines/ has DuckDB and folders of tables.
+
+No other room opens a database. Imports only `slmsql.errors`, `files`, `sql` and `match`.
 """
 
 from slmsql.execution.database import (
     DAMAGED_DATABASE,
     connect,
     create_database,
-    database_fault,
-    fingerprint,
     reading,
 )
 from slmsql.execution.executor import Executor
+from slmsql.execution.locating import check_usable, database_fault, fingerprint
 from slmsql.execution.reversal import create_reversed_copy
 from slmsql.execution.types import Execution, Limits, Pair, Row, Statement, Status, Verdict
 
@@ -30,6 +31,7 @@ __all__ = [
     "Statement",
     "Status",
     "Verdict",
+    "check_usable",
     "connect",
     "create_database",
     "create_reversed_copy",

@@ -19,7 +19,7 @@ HOT_JOURNAL = bytes.fromhex("d9d505f920a163d7")
 NO_DATABASE = "no database"
 DAMAGED_DATABASE = "damaged database"
 
-_fingerprints: dict[tuple[str, Identity], str] = {}
+_hashes: dict[tuple[str, Identity], str] = {}
 
 
 class UnusableDatabase(InputError):
@@ -115,34 +115,29 @@ def _refuse_unfinished(path: Path) -> None:
         )
 
 
-def database_fault(path: Path) -> str | None:
-    """Why a database cannot be used, in a few words; None if its schema can be read.
+def check_schema(path: Path) -> None:
+    """Check that a database's schema can be read.
 
     A database that is damaged elsewhere shows that only when statements run: their executions have
     the kind "database".
+
+    Raises:
+        FileNotFoundError, InputError: see `check_database`; or the schema is damaged.
     """
-    try:
-        check_database(path)
-        with closing(open_immutable(path)) as connection:
+    check_database(path)
+    with closing(open_immutable(path)) as connection:
+        try:
             connection.execute("SELECT count(*) FROM sqlite_master").close()
-    except UnusableDatabase as error:
-        return error.reason
-    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: not a possible path
-        return NO_DATABASE
-    except OSError:
-        return "unreadable database"
-    except sqlite3.DatabaseError:
-        return DAMAGED_DATABASE
-    return None
+        except sqlite3.DatabaseError as error:
+            raise UnusableDatabase(DAMAGED_DATABASE, f"{path} is damaged: {error}") from error
 
 
-def fingerprint(path: Path) -> str:
-    """SHA-256 of a database file; cached until the file changes."""
-    key = (os.fspath(path), check_database(path))
-    if key not in _fingerprints:
+def content_hash(path: str, identity: Identity) -> str:
+    """SHA-256 of a database file; computed once for each state of the file."""
+    if (path, identity) not in _hashes:
         with open(path, "rb") as file:
-            _fingerprints[key] = hashlib.file_digest(file, "sha256").hexdigest()
-    return _fingerprints[key]
+            _hashes[path, identity] = hashlib.file_digest(file, "sha256").hexdigest()
+    return _hashes[path, identity]
 
 
 def create_database(path: Path, script: str) -> None:

@@ -8,8 +8,8 @@ from types import TracebackType
 from typing import TypeVar
 
 from slmsql.errors import InputError
-from slmsql.execution.database import check_database
 from slmsql.execution.job import Batch, DatabaseState, Job, Sql
+from slmsql.execution.locating import locate
 from slmsql.execution.pool import Pool
 from slmsql.execution.recent import RecentAnswers
 from slmsql.execution.types import INFRASTRUCTURE, Execution, Limits, Pair, Statement, Verdict
@@ -156,10 +156,7 @@ def _processors() -> int:
 
 
 def _database_states(databases: Iterable[Path]) -> dict[str, DatabaseState]:
-    return {
-        str(path): DatabaseState(os.path.abspath(path), check_database(path))
-        for path in dict.fromkeys(databases)
-    }
+    return {str(path): DatabaseState(*locate(path)) for path in dict.fromkeys(databases)}
 
 
 def _run_as(texts: Iterable[Sql], match: Match) -> dict[Sql, Sql]:

@@ -1,73 +1,21 @@
-"""A database opened so that any SQL can be run on it safely. Used inside a worker process."""
+"""An SQLite database opened so that any SQL can be run on it safely. Used inside a worker."""
 
 import contextlib
 import sqlite3
 from collections.abc import Callable
-from functools import cached_property
 from pathlib import Path
 
-from slmsql.execution.authorizer import COMMANDS, Authorizer, is_volatile
+from slmsql.execution.authorizer import Authorizer, is_volatile
 from slmsql.execution.database import open_immutable
-from slmsql.execution.digest import digest, digest_in
 from slmsql.execution.errors import classify
-from slmsql.execution.types import Limits, Row, Status
-from slmsql.match import Match
+from slmsql.execution.result import Overflow, Result, fetch, refusal
+from slmsql.execution.types import Limits, Status
 from slmsql.sql.quoting import quote_identifier
-from slmsql.sql.tokens import first_word
 
 STRIDE = 1000  # instructions between two calls of the progress handler
-CHUNK = 512  # values to fetch at once, so that a result over the limit is noticed early
-VALUE = 16  # bytes counted for each value, besides its text
 
 
-class Result:
-    """How a statement ended, with all its rows, for comparisons. It stays in the worker."""
-
-    def __init__(
-        self,
-        status: Status,
-        error: str | None = None,
-        kind: str | None = None,
-        columns: tuple[str, ...] = (),
-        rows: list[Row] | None = None,
-        steps: int = 0,
-        volatile: bool = False,
-        size: int = 0,
-    ) -> None:
-        self.status = status
-        self.error = error
-        self.kind = kind
-        self.columns = columns
-        self.rows: list[Row] = rows or []
-        self.steps = steps
-        self.volatile = volatile
-        self.size = size
-
-    @property
-    def ok(self) -> bool:
-        return self.status is Status.OK
-
-    @cached_property
-    def row_set(self) -> frozenset[Row]:
-        return frozenset(self.rows)
-
-    @cached_property
-    def digest(self) -> str | None:
-        """The hash of the set of rows, for mode `bird`; None unless ok."""
-        return digest(self.row_set) if self.ok else None
-
-    def digest_for(self, match: Match) -> str | None:
-        """The hash of the result in a mode; None unless ok."""
-        if match is Match.BIRD or not self.ok:
-            return self.digest
-        return digest_in(match, self.rows, len(self.columns))
-
-
-class Overflow(Exception):
-    """A result exceeds a limit; the argument is the name of the limit."""
-
-
-class Sandbox:
+class SQLiteSandbox:
     """A connection with an allow-list, a budget of instructions and limits on sizes."""
 
     def __init__(self, path: Path, limits: Limits) -> None:
@@ -87,18 +35,15 @@ class Sandbox:
         Raises:
             MemoryError: SQLite or Python ran out of memory.
         """
-        if sql is None or not sql.strip():
-            return Result(Status.ERROR, "there is no SQL", "empty")
-        refusal = _refusal(sql, self.limits)
-        if refusal is not None:
-            return refusal
+        if (refused := refusal(sql, self.limits)) is not None:
+            return refused
+        assert sql is not None  # otherwise it was refused
         self.authorizer.reset()
         self.ticks = 0
         try:
             return self._run(sql)
         except Overflow as limit:
-            message = f"more than {getattr(self.limits, str(limit))} {limit} in the result"
-            return Result(Status.TOO_LARGE, message, str(limit), steps=self.steps)
+            return limit.result(self.limits, self.steps)
         except (sqlite3.Error, sqlite3.Warning) as error:
             return self._failure(str(error))
         except UnicodeError as error:  # a lone surrogate in the SQL, or names that are not UTF-8
@@ -158,7 +103,7 @@ class Sandbox:
             if cursor.description is None:
                 return Result(Status.REFUSED, "not a query: it has no result", "not a query")
             columns = tuple(column[0] for column in cursor.description)
-            rows, size = _rows(cursor, len(columns), self.limits)
+            rows, size = fetch(cursor, len(columns), self.limits)
         finally:
             cursor.close()
         volatile = (
@@ -181,37 +126,6 @@ class Sandbox:
             message = f"more than {self.limits.steps} steps"
         volatile = is_volatile("", self.authorizer.functions)
         return Result(status, message, kind, steps=self.steps, volatile=volatile)
-
-
-def _refusal(sql: str, limits: Limits) -> Result | None:
-    """The result of a statement that SQLite need not see; None if it may run."""
-    if len(sql) > limits.sql_bytes:
-        message = f"a statement of {len(sql)} characters, more than {limits.sql_bytes}"
-        return Result(Status.REFUSED, message, "sql_bytes")
-    if "\0" in sql:
-        return Result(Status.ERROR, "a NUL character in the statement", "syntax")
-    word = first_word(sql)
-    if word in COMMANDS:
-        return Result(Status.REFUSED, f"{word} is not a query", COMMANDS[word])
-    return None
-
-
-def _rows(cursor: sqlite3.Cursor, width: int, limits: Limits) -> tuple[list[Row], int]:
-    chunk = max(1, CHUNK // width)
-    rows: list[Row] = []
-    size = 0
-    while True:
-        part = cursor.fetchmany(chunk)
-        rows += part
-        size += VALUE * width * len(part) + sum(
-            [len(v) for row in part for v in row if type(v) is str or type(v) is bytes]
-        )
-        if len(rows) > limits.rows:
-            raise Overflow("rows")
-        if size > limits.bytes:
-            raise Overflow("bytes")
-        if len(part) < chunk:
-            return rows, size
 
 
 def _surrogates(raw: bytes) -> str:

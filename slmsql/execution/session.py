@@ -8,16 +8,21 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from pathlib import Path
 
-from slmsql.execution.database import fingerprint
+from slmsql.execution.database import Identity, content_hash
+from slmsql.execution.engines.address import dialect_of
 from slmsql.execution.gold_cache import GoldCache
-from slmsql.execution.sandbox import Result, Sandbox
+from slmsql.execution.opening import open_sandbox
+from slmsql.execution.result import Result, Sandbox
+from slmsql.execution.sandbox import SQLiteSandbox
 from slmsql.execution.types import Limits, Status
 from slmsql.execution.wire import EXIT_FRESH, Message, as_rows
 from slmsql.match import Match, orders_rows, same_result
 from slmsql.match.soft_f1 import official as official_soft_f1
 from slmsql.match.soft_f1 import soft_f1
+from slmsql.sql.dialect import Dialect
 
 OPEN_DATABASES = 64
+OPEN_ELSEWHERE = 8  # DuckDB maps 70 MB for each, and servers have a limited number of connections
 GOLD_BYTES = 64 * 2**20  # bytes of gold results that a worker keeps in memory
 OVERHEAD = 500  # bytes counted for each result, besides its rows
 POSITION = struct.Struct("<I")
@@ -32,7 +37,7 @@ class Session:
         self.limits = limits
         self.cache = cache
         self.page = page
-        self.sandboxes: OrderedDict[str, tuple[list[int], Sandbox]] = OrderedDict()
+        self.sandboxes: OrderedDict[str, tuple[Identity, Sandbox]] = OrderedDict()
         self.gold: OrderedDict[tuple[str, str, str], Result] = OrderedDict()
         self.gold_size = 0
 
@@ -50,7 +55,7 @@ class Session:
             ],
         }
 
-    def run(self, path: str, identity: list[int], sql: str | None, *, final: bool) -> Result:
+    def run(self, path: str, identity: Identity, sql: str | None, *, final: bool) -> Result:
         """Run one statement within its processor time.
 
         Args:
@@ -70,7 +75,7 @@ class Session:
         finally:
             signal.setitimer(signal.ITIMER_PROF, 0)
 
-    def run_gold(self, path: str, identity: list[int], sql: str, *, final: bool) -> Result:
+    def run_gold(self, path: str, identity: Identity, sql: str, *, final: bool) -> Result:
         """Run a gold query, or return its cached result from memory or disk."""
         key = (path, str(identity), sql)
         if key in self.gold:
@@ -84,8 +89,8 @@ class Session:
                 self.gold_size -= self.gold.popitem(last=False)[1].size + OVERHEAD
         return result
 
-    def _from_disk(self, path: str, identity: list[int], sql: str, *, final: bool) -> Result:
-        if self.cache is None:
+    def _from_disk(self, path: str, identity: Identity, sql: str, *, final: bool) -> Result:
+        if self.cache is None or dialect_of(Path(path)) is not Dialect.SQLITE:
             return self.run(path, identity, sql, final=final)
         key = self.cache.key("gold", self._fingerprint(self.cache, path, identity), sql)
         record = self.cache.read(key)
@@ -97,22 +102,23 @@ class Session:
             self.cache.write(key, _as_record(result))
         return result
 
-    def _fingerprint(self, cache: GoldCache, path: str, identity: list[int]) -> str:
+    def _fingerprint(self, cache: GoldCache, path: str, identity: Identity) -> str:
         key = cache.key("fingerprint", path, str(identity))
         content = cache.read(key)
         if content is None:
-            content = fingerprint(Path(path))
+            content = content_hash(path, identity)
             cache.write(key, content)
         return str(content)
 
-    def _sandbox(self, path: str, identity: list[int]) -> Sandbox:
+    def _sandbox(self, path: str, identity: Identity) -> Sandbox:
         opened_as, sandbox = self.sandboxes.pop(path, (None, None))
         if sandbox is not None and opened_as != identity:  # the file was replaced
             sandbox.close()
             sandbox = None
         if sandbox is None:
-            sandbox = Sandbox(Path(path), self.limits)
-            if len(self.sandboxes) >= OPEN_DATABASES:
+            sandbox = open_sandbox(path, self.limits)
+            most = OPEN_DATABASES if isinstance(sandbox, SQLiteSandbox) else OPEN_ELSEWHERE
+            while len(self.sandboxes) >= most:
                 self.sandboxes.popitem(last=False)[1][1].close()
         self.sandboxes[path] = (identity, sandbox)
         return sandbox
@@ -163,7 +169,7 @@ class _Task:
         request = self.request
         return run(
             request["database"],
-            request["identity"],
+            tuple(request["identity"]),
             request["sql"][index],
             final=request["fresh"],
         )

@@ -1,11 +1,13 @@
 """What goes into the executor, and what comes out."""
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 Row = tuple[Hashable, ...]
+Query = Callable[[str], list[tuple[Any, ...]]]  # runs SQL of ours and returns all rows
 INFRASTRUCTURE = "infrastructure"  # an `Execution.kind`: the machine failed, not the statement
 
 

@@ -6,7 +6,7 @@ A template is a text file; users can point to their own. Its form:
     ## system
     ...
     ## user
-    ... $schema ... $question ... $evidence ...
+    ... $dialect ... $schema ... $question ... $evidence ...
 
 `layout` is the form of the answer: `think` (`<think>...</think><answer>...</answer>`) or `sql` (the
 query and nothing else). A merge template also uses `$drafts`.
@@ -23,6 +23,7 @@ from pathlib import Path
 from string import Template as StringTemplate
 
 from slmsql.errors import InputError
+from slmsql.execution.engines.address import dialect_of
 from slmsql.files import file_hash
 from slmsql.questions.question import Question
 from slmsql.schema.budget import BudgetedSchema, cut_to_budget
@@ -192,6 +193,7 @@ def _messages(template: Template, question: Question, fields: dict[str, str]) ->
     """Fill the template; a message without text is left out."""
     evidence = question.evidence.strip()
     fields = {
+        "dialect": dialect_of(question.database).label,
         "question": question.text.strip(),
         "evidence": f"Hint: {evidence}\n" if evidence else "",
         **fields,

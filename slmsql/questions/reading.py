@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from slmsql.errors import InputError
+from slmsql.execution.engines.address import is_url, name_of, with_name
 from slmsql.files import Record
 from slmsql.questions.question import Question
 from slmsql.questions.records import read_records
@@ -65,7 +66,8 @@ def read_questions(file: Path, databases: Path | None = None) -> list[Question]:
     Args:
         file: `dev.json`, `train.json`, ... as published, or JSON Lines whose objects have at least
             `question` and `db_id` or `database`.
-        databases: folder with `<db_id>/<db_id>.sqlite`. JSON Lines with `database` need none.
+        databases: folder with `<db_id>/<db_id>.sqlite` or `.duckdb`, or the URL of a server with
+            databases of these names. JSON Lines with `database` need none.
 
     Returns:
         The questions in the order of the file. Their databases may be missing: `with_databases`
@@ -76,7 +78,7 @@ def read_questions(file: Path, databases: Path | None = None) -> list[Question]:
             the file is empty.
         FileNotFoundError: the file or the folder of databases is missing.
     """
-    if databases is not None and not databases.is_dir():
+    if databases is not None and not is_url(databases) and not databases.is_dir():
         raise FileNotFoundError(
             f"{databases} is not a folder; expected <db_id>/<db_id>.sqlite in it"
         )
@@ -102,7 +104,7 @@ def _question(
     return Question(
         id=_id(record, benchmark, position, file),
         text=text,
-        db_id=str(record.get("db_id") or database.stem),
+        db_id=str(record.get("db_id") or name_of(database)),
         database=database,
         evidence=str(record.get("evidence") or record.get("external_knowledge") or ""),
         gold_sql=gold_sql if isinstance(gold_sql, str) and gold_sql.strip() else None,
@@ -127,7 +129,7 @@ def _database(record: Record, where: str, databases: Path | None) -> Path:
         raise InputError(f"{where}: no 'db_id' and no 'database'; it has {sorted(record)}")
     if databases is None:
         raise InputError(f"{where}: has 'db_id' but no 'database'; add --databases DIR")
-    return databases / db_id.strip() / f"{db_id.strip()}.sqlite"
+    return with_name(databases, db_id.strip())
 
 
 def _id(record: Record, benchmark: str, position: int, file: Path) -> str:

@@ -80,7 +80,7 @@ def without_columns(schema: Schema, left_out: Set[tuple[str, str]]) -> Schema:
         )
         for table in schema.tables
     ]
-    return Schema(tuple(table for table in tables if table.columns))
+    return replace(schema, tables=tuple(table for table in tables if table.columns))
 
 
 def key_columns(schema: Schema) -> set[tuple[str, str]]:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from slmsql.sql.dialect import Dialect
 from slmsql.sql.quoting import quote_if_needed
 
 Value = str | int | float
@@ -55,6 +56,7 @@ class Schema:
     """The tables of a database."""
 
     tables: tuple[Table, ...]
+    dialect: Dialect = Dialect.SQLITE
 
     def text(self, values: RetrievedValues | None = None) -> str:
         """The schema as CREATE TABLE statements with comments, as a prompt shows it.
@@ -62,7 +64,7 @@ class Schema:
         Args:
             values: values retrieved for the question.
         """
-        return "\n\n".join(_table_text(table, values or {}) for table in self.tables)
+        return "\n\n".join(_table_text(table, values or {}, self.dialect) for table in self.tables)
 
 
 def shown_values(schema: Schema, values: RetrievedValues) -> dict[tuple[str, str], tuple[str, ...]]:
@@ -76,18 +78,20 @@ def shown_values(schema: Schema, values: RetrievedValues) -> dict[tuple[str, str
     }
 
 
-def _table_text(table: Table, values: RetrievedValues) -> str:
-    lines = [_column_line(table, column, values) for column in table.columns]
-    lines += [(key, "") for key in _key_definitions(table)]
+def _table_text(table: Table, values: RetrievedValues, dialect: Dialect) -> str:
+    lines = [_column_line(table, column, values, dialect) for column in table.columns]
+    lines += [(key, "") for key in _key_definitions(table, dialect)]
     body = []
     for number, (definition, comment) in enumerate(lines, start=1):
         # The comma stands before the comment, which runs to the end of the line.
         comma = "," if number < len(lines) else ""
         body.append(f"    {definition}{comma}" + (f" -- {comment}" if comment else ""))
-    return f"CREATE TABLE {quote_if_needed(table.name)} (\n" + "\n".join(body) + "\n);"
+    return f"CREATE TABLE {quote_if_needed(table.name, dialect)} (\n" + "\n".join(body) + "\n);"
 
 
-def _column_line(table: Table, column: Column, values: RetrievedValues) -> tuple[str, str]:
+def _column_line(
+    table: Table, column: Column, values: RetrievedValues, dialect: Dialect
+) -> tuple[str, str]:
     """A column's definition and its comment."""
     examples = ", ".join(
         text if is_number else "'" + text.replace("'", "''") + "'"
@@ -97,7 +101,7 @@ def _column_line(table: Table, column: Column, values: RetrievedValues) -> tuple
         "" if _repeats_name(column) else column.description,
         f"example: {examples}" if examples else "",
     ]
-    definition = " ".join(filter(None, (quote_if_needed(column.name), column.type)))
+    definition = " ".join(filter(None, (quote_if_needed(column.name, dialect), column.type)))
     return definition, "; ".join(filter(None, comments))
 
 
@@ -109,18 +113,19 @@ def _repeats_name(column: Column) -> bool:
     return name == description
 
 
-def _key_definitions(table: Table) -> list[str]:
+def _key_definitions(table: Table, dialect: Dialect) -> list[str]:
     definitions = []
     if table.primary_key:
-        definitions.append(f"PRIMARY KEY ({_names(table.primary_key)})")
+        definitions.append(f"PRIMARY KEY ({_names(table.primary_key, dialect)})")
     for key in table.foreign_keys:
-        target = f"{quote_if_needed(key.parent)} ({_names(key.references)})"
-        definitions.append(f"FOREIGN KEY ({_names(key.columns)}) REFERENCES {target}")
+        target = f"{quote_if_needed(key.parent, dialect)} ({_names(key.references, dialect)})"
+        columns = _names(key.columns, dialect)
+        definitions.append(f"FOREIGN KEY ({columns}) REFERENCES {target}")
     return definitions
 
 
-def _names(columns: Sequence[str]) -> str:
-    return ", ".join(map(quote_if_needed, columns))
+def _names(columns: Sequence[str], dialect: Dialect) -> str:
+    return ", ".join(quote_if_needed(column, dialect) for column in columns)
 
 
 def _value_texts(table: Table, column: Column, values: RetrievedValues) -> dict[str, bool]:

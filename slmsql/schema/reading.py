@@ -9,37 +9,38 @@ from pathlib import Path
 from sqlite3 import Connection
 
 from slmsql.execution import reading
-from slmsql.execution.database import Identity, check_database
+from slmsql.execution.database import Identity
+from slmsql.execution.engines.address import dialect_of
+from slmsql.execution.locating import locate
+from slmsql.schema.catalogs import FIRST_ROWS, MORE_ROWS, read_tables
 from slmsql.schema.comments import column_comments
 from slmsql.schema.model import Column, ForeignKey, Schema, Table, Value
+from slmsql.sql.dialect import Dialect
 from slmsql.sql.quoting import quote_identifier
-
-FIRST_ROWS = 100  # of a table, where sample values come from
-MORE_ROWS = 1000  # rows with a value, where a column's come from if its first rows have too few
 
 
 def read_schema(database: Path, *, sample_values: int = 2, brief: bool = False) -> Schema:
     """Read a database's schema.
 
     Descriptions come from `database_description/<table>.csv` beside the file, as BIRD ships them,
-    else from comments in the CREATE TABLE statements.
+    else from comments in the CREATE TABLE statements or in the engine's catalog.
 
     Args:
-        database: a SQLite file.
+        database: a file, a folder of tables or a URL.
         sample_values: number of values of each column.
         brief: keep at most one sample value of a column of numbers and none of a numeric key,
             where they say little, to leave room for the values retrieved for a question.
 
     Raises:
         FileNotFoundError: the file is missing.
-        InputError: the file is not a SQLite database.
+        InputError: it cannot serve as a database.
     """
-    return _read(database, check_database(database), sample_values, brief)
+    return _read(database, locate(database)[1], sample_values, brief)
 
 
 def schema_text(database: Path, *, sample_values: int = 2) -> str:
     """`read_schema(database).text()`, cached for as many databases as SynSQL has."""
-    return _schema_text(database, check_database(database), sample_values)
+    return _schema_text(database, locate(database)[1], sample_values)
 
 
 @lru_cache(maxsize=20_000)  # about 5 KB each
@@ -50,6 +51,15 @@ def _schema_text(database: Path, identity: Identity, sample_values: int) -> str:
 @lru_cache(maxsize=512)
 def _read(database: Path, _identity: Identity, sample_values: int, brief: bool) -> Schema:
     """Read a schema; `_identity` makes a changed file miss the cache."""
+    dialect = dialect_of(database)
+    if dialect is Dialect.SQLITE:
+        tables = _sqlite_tables(database, sample_values)
+    else:
+        tables = read_tables(database, sample_values)
+    return Schema(tuple(map(_brief, tables) if brief else tables), dialect)
+
+
+def _sqlite_tables(database: Path, sample_values: int) -> list[Table]:
     folder = database.parent / "database_description"
     tables = []
     with reading(database) as connection:
@@ -59,9 +69,8 @@ def _read(database: Path, _identity: Identity, sample_values: int, brief: bool) 
         ).fetchall()
         for name, sql in statements:
             descriptions = column_comments(sql) | _descriptions(folder, name)
-            table = _table(connection, name, descriptions, sample_values)
-            tables.append(_brief(table) if brief else table)
-    return Schema(tuple(tables))
+            tables.append(_table(connection, name, descriptions, sample_values))
+    return tables
 
 
 def _table(

@@ -46,7 +46,8 @@ def used_schema(schema: Schema, queries: Sequence[str]) -> Schema:
     }
     if not tables:
         return schema
-    return Schema(tuple(_used_part(table, used, referenced) for table in tables))
+    parts = tuple(_used_part(table, used, referenced) for table in tables)
+    return replace(schema, tables=parts)
 
 
 def _used_part(table: Table, used: UsedNames, referenced: Set[tuple[str, str]]) -> Table:

@@ -1,6 +1,8 @@
-"""Quoting of names in SQL: always, or only if SQLite needs it (`name`, `"first name"`)."""
+"""Quoting of names in SQL: always, or only if the dialect needs it (`name`, `"first name"`)."""
 
 import re
+
+from slmsql.sql.dialect import Dialect
 
 PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # Names that SQLite reads as keywords if they are not quoted. Some are keywords only in places where
@@ -14,14 +16,44 @@ KEYWORDS = """
     with
 """
 RESERVED = frozenset(KEYWORDS.split())
+# What DuckDB, PostgreSQL or MySQL reserve besides, by their catalogs of keywords.
+MORE_KEYWORDS = """
+    analyse analyze any array asymmetric at_time_zone authorization binary both call cast change
+    char character collation columns concurrently condition constraint continue convert
+    current_catalog current_role current_schema current_user cursor database databases decimal
+    declare deferrable describe div do double each explain fetch float for force freeze fulltext
+    function generated get grant grouping groups high_priority ignore ilike initially int integer
+    interval isnull keys kill lambda lateral leading leave lines load localtime localtimestamp lock
+    long loop low_priority mod not_null notnull numeric only option optionally outfile over
+    overlaps partition pivot pivot_longer pivot_wider placing position precision procedure purge
+    qualify range rank read real recursive regexp release rename repeat replace require restrict
+    return returning revoke rlike schema schemas separator session_user show similar smallint some
+    spatial sql starting straight_join summarize symmetric system system_user tablesample
+    terminated trailing trim true false undo unlock unpivot unsigned usage use user utc_date
+    utc_time utc_timestamp varchar variadic varying verbose while window write xor year_month
+    zerofill
+"""
+RESERVED_ELSEWHERE = RESERVED | frozenset(MORE_KEYWORDS.split())
 
 
-def quote_identifier(name: str) -> str:
-    """The name in double quotes, whatever characters it contains."""
-    return '"' + name.replace('"', '""') + '"'
+def quote_identifier(name: str, dialect: Dialect = Dialect.SQLITE) -> str:
+    """The name in quotes, whatever characters it contains: backticks in MySQL, else `"`."""
+    quote = "`" if dialect is Dialect.MYSQL else '"'
+    return quote + name.replace(quote, 2 * quote) + quote
 
 
-def quote_if_needed(name: str) -> str:
-    """The name as a person would write it: in double quotes only if SQLite needs them."""
-    is_plain = PLAIN.fullmatch(name) is not None and name.lower() not in RESERVED
-    return name if is_plain else quote_identifier(name)
+def quote_if_needed(name: str, dialect: Dialect = Dialect.SQLITE) -> str:
+    """The name as a person would write it: in quotes only if the dialect needs them.
+
+    PostgreSQL reads names without quotes as lower case.
+    """
+    reserved = RESERVED if dialect is Dialect.SQLITE else RESERVED_ELSEWHERE
+    is_plain = PLAIN.fullmatch(name) is not None and name.lower() not in reserved
+    if dialect is Dialect.POSTGRES and name != name.lower():
+        is_plain = False
+    return name if is_plain else quote_identifier(name, dialect)
+
+
+def quote_text(text: str) -> str:
+    """A text as a literal of standard SQL."""
+    return "'" + text.replace("'", "''") + "'"

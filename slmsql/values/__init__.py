@@ -4,5 +4,5 @@ In: a question's text and a database. Out: values by table and column (finding.p
 the four ways to match a value, fuzzy_spelling.py the tolerance for misspelt and shortened words,
 index.py the index of each database, which is kept in the user's cache folder.
 
-May import execution and what it imports, and words.
+May import schema and what it imports, and words.
 """

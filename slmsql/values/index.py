@@ -1,19 +1,24 @@
 """An index of a database's text values, built once and used until the database changes.
 
 The index is a SQLite file in the cache folder. Its name is a hash of the database's content, so a
-changed database gets a new index and a stale one is never read. Values of more than `LONGEST_VALUE`
+changed database gets a new index and a stale one is never read. A server's database gets a new
+index each day, from the first rows of its tables. Values of more than `LONGEST_VALUE`
 characters are prose, not names or codes, and are left out.
 """
 
 import json
-import os
 from collections.abc import Iterable, Iterator
+from datetime import date
 from functools import lru_cache
 from pathlib import Path
 from sqlite3 import Connection
 
+from slmsql import files
 from slmsql.execution import connect, fingerprint, reading
+from slmsql.execution.engines.address import dialect_of, is_url
 from slmsql.execution.index import create_index
+from slmsql.schema.catalogs import text_columns
+from slmsql.sql.dialect import Dialect
 from slmsql.sql.quoting import quote_identifier
 from slmsql.words import words
 
@@ -34,7 +39,8 @@ INDEXES = (  # created after the values are in, which is faster
 
 def open_index(database: Path, folder: Path) -> Connection:
     """Open the index of a database; build it first if the cache folder `folder` has none."""
-    path = folder / f"{fingerprint(database)[:32]}-{VERSION}.sqlite"
+    today = f"-{date.today()}" if is_url(database) else ""  # its rows may change at any time
+    path = folder / f"{fingerprint(database)[:32]}{today}-{VERSION}.sqlite"
     if not path.is_file():
         create_index(path, lambda connection: _fill(connection, database))
     return _connect(path)
@@ -59,19 +65,27 @@ def as_json(texts: Iterable[str]) -> str:
 
 
 def cache_folder() -> Path:
-    """The default folder of indexes: in $SLMSQL_CACHE, else in the user's cache folder."""
-    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(os.environ.get("SLMSQL_CACHE") or f"{home}/slmsql") / "values"
+    """The default folder of indexes."""
+    return files.cache_folder("values")
 
 
 def _fill(index: Connection, database: Path) -> None:
     for statement in TABLES:
         index.execute(statement)
-    with reading(database) as connection:
-        for table, column in _columns(connection):
-            _add(index, table, column, _text_values(connection, table, column))
+    for table, column, values in _text_columns(database):
+        _add(index, table, column, values)
     for statement in INDEXES:
         index.execute(statement)
+
+
+def _text_columns(database: Path) -> Iterator[tuple[str, str, list[str]]]:
+    """Each column that may hold texts, with its distinct values."""
+    if dialect_of(database) is not Dialect.SQLITE:
+        yield from text_columns(database, longest=LONGEST_VALUE)
+        return
+    with reading(database) as connection:
+        for table, column in _columns(connection):
+            yield table, column, _text_values(connection, table, column)
 
 
 def _add(index: Connection, table: str, column: str, values: list[str]) -> None:

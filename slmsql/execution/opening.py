@@ -1,0 +1,23 @@
+"""How a worker opens a database of any engine."""
+
+import site
+import sys
+from pathlib import Path
+
+from slmsql.execution.engines.address import dialect_of
+from slmsql.execution.result import Sandbox
+from slmsql.execution.sandbox import SQLiteSandbox
+from slmsql.execution.types import Limits
+from slmsql.sql.dialect import Dialect
+
+
+def open_sandbox(path: str, limits: Limits) -> Sandbox:
+    """Open what `locate` found, so that any SQL can be run on it."""
+    dialect = dialect_of(Path(path))
+    if dialect is Dialect.SQLITE:
+        return SQLiteSandbox(Path(path), limits)
+    if sys.flags.no_site:  # the worker started without site-packages, where the drivers are
+        site.main()
+    from slmsql.execution.engines.duckdb_sandbox import DuckDBSandbox
+
+    return DuckDBSandbox(path, limits)
