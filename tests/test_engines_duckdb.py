@@ -7,8 +7,6 @@ import sys
 
 import pytest
 
-duckdb = pytest.importorskip("duckdb", reason="needs DuckDB; pip install -e .[duckdb]")
-
 from slmsql.errors import InputError
 from slmsql.evaluation.judging import evaluate
 from slmsql.execution import Executor, Limits, Pair, Statement, Status, database_fault, fingerprint
@@ -20,6 +18,8 @@ from slmsql.schema.reading import read_schema
 from slmsql.values.finding import find_values
 from tests.running_server import ROOT, answer, start, stop
 from tests.stand_in import Server
+
+duckdb = pytest.importorskip("duckdb", reason="needs DuckDB; pip install -e .[duckdb]")
 
 SHOP = """
 CREATE TABLE artist (id INTEGER PRIMARY KEY, name VARCHAR);
