@@ -15,7 +15,7 @@ import os
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -30,7 +30,6 @@ from slmsql.cli.config import parse
 from slmsql.errors import InputError, run_program
 from slmsql.execution import Execution, Executor, Statement
 from slmsql.files import Record
-from slmsql.schema.model import Schema
 from slmsql.schema.reading import read_schema
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ class OptionalServiceOptions(ServiceOptions):
 class Options:
     """Options of the server."""
 
-    databases: Path = field(metadata={"help": "folder with the databases to offer"})
+    databases: list[Path] = field(metadata={"help": "folders of databases, or databases, to offer"})
     service: OptionalServiceOptions
 
 
@@ -98,12 +97,13 @@ class Databases:
 
     def table_text(self, name: str, table: str) -> str:
         """A table as a CREATE TABLE statement with sample values."""
-        tables = read_schema(self.path(name)).tables
-        matching = [each for each in tables if each.name.lower() == table.lower()]
+        schema = read_schema(self.path(name))
+        tables = schema.tables
+        matching = tuple(each for each in tables if each.name.lower() == table.lower())
         if not matching:
             names = ", ".join(each.name for each in tables)
             raise InputError(f"no table {table!r} in {name}; there are {names}")
-        return Schema(tuple(matching)).text()
+        return f"-- {schema.dialect.label}\n{replace(schema, tables=matching).text()}"
 
     def run(self, name: str, sql: str, rows: int) -> Record:
         """The result of a query."""
@@ -157,7 +157,7 @@ def build_server(databases: Mapping[str, Path], executor: Executor) -> "MCPServe
     @server.tool()
     async def run_query(
         database: Database,
-        sql: Annotated[str, Field(description="one SELECT statement of SQLite")],
+        sql: Annotated[str, Field(description="one SELECT statement in the database's dialect")],
         rows: Rows = 100,
     ) -> Record:
         """Run a query. It can only read; `row_count` counts all rows, also those not returned."""

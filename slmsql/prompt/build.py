@@ -193,10 +193,10 @@ def _messages(template: Template, question: Question, fields: dict[str, str]) ->
     """Fill the template; a message without text is left out."""
     evidence = question.evidence.strip()
     fields = {
-        "dialect": dialect_of(question.database).label,
         "question": question.text.strip(),
         "evidence": f"Hint: {evidence}\n" if evidence else "",
         **fields,
+        "dialect": dialect_of(question.database).label,
     }
     try:
         return [

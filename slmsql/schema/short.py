@@ -44,7 +44,8 @@ def _keys(table: Table, dialect: Dialect) -> Iterator[str]:
     for key in table.foreign_keys:
         # Without strict: a key may refer to the primary key of a table that has none.
         for column, reference in zip(key.columns, key.references, strict=False):
-            yield f"{_place(table.name, column, dialect)} = {_place(key.parent, reference, dialect)}"
+            parent = _place(key.parent, reference, dialect)
+            yield f"{_place(table.name, column, dialect)} = {parent}"
 
 
 def _place(table: str, column: str, dialect: Dialect) -> str:
