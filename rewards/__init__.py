@@ -19,6 +19,7 @@ and format (weight 0.1) by default, as published. To add a reward, see `rewards/
 from rewards.execution import (
     ExecutableReward,
     ExecutionReward,
+    SuiteReward,
     executable_reward,
     execution_reward,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "Judge",
     "LengthReward",
     "Reward",
+    "SuiteReward",
     "TooManyFaultsError",
     "components_reward",
     "executable_reward",

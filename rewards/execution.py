@@ -7,6 +7,7 @@ from typing import Any
 from rewards.completion import Completion, pairs_of
 from rewards.judge import SHARED, Judge
 from slmsql.match import Match
+from slmsql.suites.neighbours.judging import SuiteVerdict
 
 LogMetric = Callable[[str, float], None]
 LogExtra = Callable[[str, list[Any]], None]
@@ -43,6 +44,51 @@ class ExecutionReward:
         log_extra("status", [str(verdict.predicted.status) for verdict in verdicts])
         log_metric("judge/faults", float(sum(verdict.correct is None for verdict in verdicts)))
         return [None if verdict.correct is None else float(verdict.correct) for verdict in verdicts]
+
+
+@dataclass(frozen=True)
+class SuiteReward:
+    """1 if the query returns the gold query's result on its database and on all its neighbours.
+
+    A query that is right by coincidence, such as `age >= 30` for `age > 30` where nobody is 30,
+    earns nothing. A row without a suite is paid as by `ExecutionReward`.
+
+    Args:
+        graded: pay the share of the databases on which the result is right, and still nothing if
+            it is wrong on the row's own.
+    """
+
+    match: Match
+    judge: Judge
+    graded: bool = False
+
+    @property
+    def __name__(self) -> str:
+        return "execution_suite_share_reward" if self.graded else "execution_suite_reward"
+
+    def __call__(
+        self,
+        completions: Sequence[Completion],
+        gold_sql: Sequence[str],
+        database: Sequence[str],
+        *,
+        log_metric: LogMetric = ignore,
+        log_extra: LogExtra = ignore,
+        **_: Any,
+    ) -> list[float | None]:
+        pairs = pairs_of(completions, gold_sql, database)
+        plain = ExecutionReward(self.match, self.judge)(
+            completions, gold_sql, database, log_metric=log_metric, log_extra=log_extra
+        )
+        return [
+            reward if verdict is None else self._paid(verdict)
+            for reward, verdict in zip(
+                plain, self.judge.suite_verdicts(pairs, self.match), strict=True
+            )
+        ]
+
+    def _paid(self, verdict: SuiteVerdict) -> float:
+        return verdict.agreed / verdict.databases if self.graded else float(verdict.right)
 
 
 @dataclass(frozen=True)

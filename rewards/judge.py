@@ -10,6 +10,8 @@ from typing import Any
 
 from slmsql.execution import Executor, Pair, Verdict
 from slmsql.match import Match
+from slmsql.suites.neighbours.folder import Suites
+from slmsql.suites.neighbours.judging import SuiteVerdict, suite_verdicts
 
 FAULT_WINDOW = 1000  # the share of faults is taken over this many completions
 MIN_FAULTS = 10  # fewer faults never stop a training
@@ -37,29 +39,42 @@ class Judge:
         cache: folder of gold results, which processes and runs may share.
         fault_share: share of the last completions that may stay without a verdict because of
             faults of the machine.
+        suites: neighbour databases, for `suite_verdicts`.
     """
 
-    _requests: dict[Match, _Request]
+    _requests: dict[tuple[Match, bool], _Request]
     _executor: Executor | None
     _thread: ThreadPoolExecutor | None
     _faults: deque[bool]
 
     def __init__(
-        self, *, workers: int | None = None, cache: Path | None = None, fault_share: float = 0.05
+        self,
+        *,
+        workers: int | None = None,
+        cache: Path | None = None,
+        fault_share: float = 0.05,
+        suites: Suites | None = None,
     ) -> None:
         self.workers = workers or cores_of_this_rank()
         self.cache = cache
         self.fault_share = fault_share
+        self.suites = suites
         self._reset()
 
-    def start(self, pairs: Sequence[Pair], match: Match) -> "Future[list[Verdict]]":
-        """Judge in the background. `verdicts` with the same pairs waits for this result."""
-        request = self._requests.get(match)
+    def start(
+        self, pairs: Sequence[Pair], match: Match, *, neighbours: bool = False
+    ) -> "Future[list[Verdict]]":
+        """Judge in the background. `verdicts` with the same pairs waits for this result.
+
+        The last request is remembered: one in each match mode, on the rows' own databases and on
+        neighbours.
+        """
+        request = self._requests.get((match, neighbours))
         if request is None or request.pairs != list(pairs):
             if self._thread is None:
                 self._thread = ThreadPoolExecutor(1, thread_name_prefix="judge")
             request = _Request(list(pairs), self._thread.submit(self._judge, list(pairs), match))
-            self._requests[match] = request
+            self._requests[match, neighbours] = request
         return request.verdicts
 
     def verdicts(self, pairs: Sequence[Pair], match: Match) -> list[Verdict]:
@@ -70,6 +85,23 @@ class Judge:
             FileNotFoundError: a database no longer exists.
         """
         return self.start(pairs, match).result()
+
+    def suite_verdicts(self, pairs: Sequence[Pair], match: Match) -> list[SuiteVerdict | None]:
+        """One verdict for each pair, by its database and the neighbours of that database.
+
+        It is None if the pair has no verdict, or its gold query no suite.
+
+        Raises:
+            ValueError: the judge has no suites.
+        """
+        if self.suites is None:
+            raise ValueError("the judge has no suites; give Judge(suites=Suites(folder))")
+        return suite_verdicts(
+            pairs,
+            self.verdicts(pairs, match),
+            self.suites,
+            lambda more: self.start(more, match, neighbours=True).result(),
+        )
 
     def close(self) -> None:
         """Stop the thread and the workers. The judge can be used again."""
@@ -84,6 +116,7 @@ class Judge:
             "workers": self.workers,
             "cache": self.cache,
             "fault_share": self.fault_share,
+            "suites": self.suites,
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ To add a reward, write a function in the form of `rewards/format.py` and add its
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from rewards.execution import ExecutableReward, ExecutionReward
+from rewards.execution import ExecutableReward, ExecutionReward, SuiteReward
 from rewards.format import format_reward
 from rewards.judge import Judge
 from rewards.length import LengthReward
@@ -30,6 +30,10 @@ class RewardSettings:
 
 REWARDS: dict[str, Callable[[RewardSettings], Reward]] = {
     "execution": lambda settings: ExecutionReward(settings.match, settings.judge),
+    "execution_suite": lambda settings: SuiteReward(settings.match, settings.judge),
+    "execution_suite_share": lambda settings: SuiteReward(
+        settings.match, settings.judge, graded=True
+    ),
     "format": lambda settings: format_reward,
     "executable": lambda settings: ExecutableReward(settings.match, settings.judge),
     "linking": lambda settings: linking_reward,
@@ -38,15 +42,20 @@ REWARDS: dict[str, Callable[[RewardSettings], Reward]] = {
 }
 
 
+SUITE_REWARDS = {"execution_suite", "execution_suite_share"}
+
+
 def make_rewards(
     names: Sequence[str], *, match: Match, judge: Judge, max_completion_length: int = 1024
 ) -> list[Reward]:
     """The reward functions with these names. All of them share one judge.
 
     Raises:
-        InputError: a name is unknown or given twice.
+        InputError: a name is unknown or given twice, or a reward needs suites and there are none.
     """
     check_reward_names(names)
+    if judge.suites is None and (needing := sorted(set(names) & SUITE_REWARDS)):
+        raise InputError(f"the reward {needing[0]} needs --suites DIR (scripts/make_neighbours.py)")
     settings = RewardSettings(match, judge, max_completion_length)
     return [REWARDS[name](settings) for name in names]
 

@@ -1,7 +1,8 @@
 """Metrics that show whether a model games its reward, and alarms on them.
 
-Each `watch/` metric is a share of the completions of a step, from 0 to 1. The thresholds of the
-alarms are a matter of judgement; each alarm says what a high value may mean.
+Each `watch/` metric is a share of the completions of a step, from 0 to 1; `watch/coincidence` is a
+share of the right ones. The thresholds of the alarms are a matter of judgement; each alarm says
+what a high value may mean.
 """
 
 import re
@@ -11,6 +12,7 @@ from dataclasses import dataclass, replace
 from slmsql.errors import InputError
 from slmsql.execution import Status, Verdict
 from slmsql.prompt.answer import Answer
+from slmsql.suites.neighbours.judging import SuiteVerdict
 
 COMMENT_OR_QUOTED = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"", re.DOTALL)
 FROM = re.compile(r"\bfrom\b", re.IGNORECASE)
@@ -26,6 +28,8 @@ class JudgedCompletion:
     """In the match mode of the reward."""
     strict_verdict: Verdict
     """In `strict` mode, whatever the match mode of the reward."""
+    suite_verdict: SuiteVerdict | None = None
+    """In the match mode of the reward; None if the gold query has no suite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,7 @@ ALARMS = (
     Alarm("watch/too_large", 0.1, "results or values over the limits"),
     Alarm("watch/empty", 0.3, "queries that return no rows although the gold query does"),
     Alarm("watch/lenient", 0.1, "right in the match mode of the reward, wrong in strict mode"),
+    Alarm("watch/coincidence", 0.1, "right on the row's database, wrong on a neighbour of it"),
     Alarm("watch/format_only", 0.9, "well-formed completions with a wrong answer"),
     Alarm("watch/no_sql", 0.5, "completions without SQL, often cut off: see max_completion_length"),
     Alarm(
@@ -61,6 +66,7 @@ def watch_metrics(completions: Sequence[JudgedCompletion]) -> dict[str, float]:
     return {
         **{f"watch/{name}": sum(sign[name] for sign in signs) / len(signs) for name in signs[0]},
         "watch/sql_length": sum(lengths) / len(lengths),
+        **_coincidence(completions),
     }
 
 
@@ -92,6 +98,14 @@ def make_alarms(thresholds: Sequence[str]) -> list[Alarm]:
 def is_constant(sql: str | None) -> bool:
     """Whether a query reads no table, such as `SELECT 42`."""
     return sql is not None and not FROM.search(COMMENT_OR_QUOTED.sub(" ", sql))
+
+
+def _coincidence(completions: Sequence[JudgedCompletion]) -> dict[str, float]:
+    """The share of the right completions that a suite refuses, of those that have a suite."""
+    right = [c.suite_verdict for c in completions if c.suite_verdict and c.suite_verdict.agreed]
+    if not right:
+        return {}
+    return {"watch/coincidence": sum(verdict.coincidence for verdict in right) / len(right)}
 
 
 def _threshold(text: str) -> tuple[str, float]:

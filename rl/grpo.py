@@ -23,6 +23,7 @@ from slmsql.cli.config import parse_with_trainer
 from slmsql.errors import run_program
 from slmsql.execution import Executor
 from slmsql.files import Record
+from slmsql.suites.neighbours.folder import Suites
 from slmsql.training.adapters import base_of, keep_precise, tokenizer_folder, with_adapter
 from slmsql.training.checkpoints import output_folder, resume_from, step_of, train_from
 from slmsql.training.output_layer import score_labelled_positions_only
@@ -86,6 +87,7 @@ def check_run(options: Options, training: "GRPOConfig", model: "ModelConfig") ->
         workers=options.workers or None,
         cache=options.gold_cache or output_folder(training) / "gold",
         fault_share=options.fault_share,
+        suites=Suites(options.suites) if options.suites else None,
     )
     with (
         PartialState().local_main_process_first(),  # the others find gold results in the cache
@@ -96,6 +98,9 @@ def check_run(options: Options, training: "GRPOConfig", model: "ModelConfig") ->
         }
     for file, file_rows in runnable.items():
         PartialState().print(f"{file}: {file_rows.summary()}")
+    if judge.suites:
+        rows_to_train = runnable[options.train_file].rows
+        PartialState().print(_suite_summary(judge.suites, rows_to_train))
     is_published, training.push_to_hub = training.push_to_hub, False  # once, at the end
     return GRPORun(
         options=options,
@@ -134,6 +139,16 @@ def train(run: GRPORun, **trainer_arguments: Any) -> None:
     run.judge.close()
     _keep_rollouts(run, trainer)
     finish(trainer, run.record, method="grpo", rows=len(run.rows), is_published=run.is_published)
+
+
+def _suite_summary(suites: Suites, rows: list[Record]) -> str:
+    counts = [len(suites.neighbours(Path(row["database"]), row["gold_sql"])) for row in rows]
+    without = counts.count(0)
+    mean = sum(counts) / max(1, len(rows) - without)
+    return (
+        f"{suites.folder}: {mean:.1f} neighbours for each row; "
+        f"{without} of {len(rows)} rows have no suite and are judged on their own database alone"
+    )
 
 
 def _resume(

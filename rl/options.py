@@ -47,6 +47,13 @@ class Options:
     gold_cache: Path | None = field(
         default=None, metadata={"help": "folder of gold results (default: OUTPUT_DIR/gold)"}
     )
+    suites: Path | None = field(
+        default=None,
+        metadata={
+            "help": "folder of scripts/make_neighbours.py: for the rewards execution_suite and "
+            "execution_suite_share, and for watch/coincidence with any reward"
+        },
+    )
     fault_share: float = field(
         default=0.05,
         metadata={"help": "stop if the machine fails to judge more than this share of completions"},

@@ -25,11 +25,13 @@ from rl.zero_variance import ZeroVarianceFilter, has_variance
 from slmsql.execution import Pair
 from slmsql.files import Record
 from slmsql.match import Match
+from slmsql.suites.neighbours.judging import SuiteVerdict
 from slmsql.training.validation import AnsweredRow, Validation
 
 logger = logging.getLogger(__name__)
 
 Prompt = list[dict[str, str]]
+EXECUTION_REWARDS = ("execution", "execution_suite", "execution_suite_share")
 
 
 @dataclass
@@ -198,9 +200,10 @@ class ExecutionGRPOTrainer(GRPOTrainer):
         `scale_rewards: group` divides by the group's own standard deviation. A difference of 0.1 in
         the format then weighs as much in the loss as one between right and wrong.
         """
-        if "execution" not in self._reward_names:
+        main = next((name for name in EXECUTION_REWARDS if name in self._reward_names), None)
+        if main is None:
             return
-        execution = rewards[:, self._reward_names.index("execution")]
+        execution = rewards[:, self._reward_names.index(main)]
         groups = execution.view(-1, self._group_size).tolist()
         same = [
             differs and not has_variance(group)
@@ -214,10 +217,13 @@ class ExecutionGRPOTrainer(GRPOTrainer):
         pairs = _pairs(completions, inputs)
         verdicts = self._judge.verdicts(pairs, self._match)
         strict_verdicts = self._judge.verdicts(pairs, Match.STRICT)
+        suite_verdicts: Sequence[SuiteVerdict | None] = [None] * len(pairs)
+        if self._judge.suites is not None:
+            suite_verdicts = self._judge.suite_verdicts(pairs, self._match)
         return [
-            JudgedCompletion(text_of(completion), answer_of(completion), verdict, strict_verdict)
-            for completion, verdict, strict_verdict in zip(
-                completions, verdicts, strict_verdicts, strict=True
+            JudgedCompletion(text_of(text), answer_of(text), verdict, strict_verdict, suite_verdict)
+            for text, verdict, strict_verdict, suite_verdict in zip(
+                completions, verdicts, strict_verdicts, suite_verdicts, strict=True
             )
         ]
 
@@ -288,6 +294,13 @@ def _rollout(row: Record, completion: JudgedCompletion) -> Record:
         "status": str(predicted.status),
         "error": predicted.error,
         "correct": completion.verdict.correct,
+        **_suite_fields(completion),
         "gold_sql": row["gold_sql"],
         "database": row["database"],
     }
+
+
+def _suite_fields(completion: JudgedCompletion) -> Record:
+    """Whether it was right by coincidence; nothing without a suite."""
+    verdict = completion.suite_verdict
+    return {} if verdict is None else {"coincidence": verdict.coincidence}

@@ -57,7 +57,11 @@ class Options(SourceOptions):
         metadata={"help": "Spider's tables.json; by default the one beside the questions"},
     )
     suites: str = field(
-        default="", metadata={"help": "folder with <db_id>/*.sqlite, for test-suite EX"}
+        default="",
+        metadata={
+            "help": "folder of make_neighbours.py, for suite EX, or of Spider's test suites "
+            "(<db_id>/*.sqlite), for test-suite EX"
+        },
     )
     timings: int = field(
         default=0, metadata={"help": "how often to time right answers for R-VES; 0: never"}

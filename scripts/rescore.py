@@ -19,6 +19,7 @@ from slmsql.cli.config import parse
 from slmsql.errors import InputError, run_program
 from slmsql.files import Record, read_jsonl, write_json, write_jsonl
 from slmsql.match import Match
+from slmsql.suites.neighbours.folder import Suites
 
 FIELDS = ("step", "id", "completion", "gold_sql", "database", "rewards")
 BATCH_SIZE = 2048  # completions in one call: any number of rollouts fits into memory
@@ -34,6 +35,10 @@ class Options:
     )
     match: Match = field(
         default=Match.BIRD, metadata={"help": "how results are compared with the gold result"}
+    )
+    suites: Path | None = field(
+        default=None,
+        metadata={"help": "folder of make_neighbours.py, for execution_suite(_share)"},
     )
     workers: int = field(
         default=0, metadata={"help": "number of processes that run SQL; 0: one for each core"}
@@ -70,7 +75,8 @@ class MeanRewards:
 
 def main() -> None:
     options = parse(Options, about=__doc__)
-    judge = Judge(workers=options.workers or None)
+    suites = Suites(options.suites) if options.suites else None
+    judge = Judge(workers=options.workers or None, suites=suites)
     functions = make_rewards(options.rewards, match=options.match, judge=judge)
     rollouts = read_rollouts(Path(options.rollouts))
     before, after = MeanRewards(), MeanRewards()

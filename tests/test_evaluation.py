@@ -10,9 +10,11 @@ from slmsql.evaluation.candidate_metrics import Price, pass_at_k_note, usage, wi
 from slmsql.evaluation.constructs import constructs
 from slmsql.evaluation.report import outcome_record
 from slmsql.execution import Executor, create_database, job
+from slmsql.files import write_json
 from slmsql.match import Match, soft_f1
 from slmsql.questions.question import Question
 from slmsql.sql.parsing import normalised
+from slmsql.suites.neighbours.making import Task, make_suite
 
 NAMES = "SELECT name FROM singer"
 
@@ -193,6 +195,30 @@ def test_a_test_suite_asks_for_the_same_result_on_every_database(singers, execut
     )
     assert [outcome.correct[Match.SPIDER] for outcome in found.outcomes] == [True, True]
     assert [outcome.scores["ex_test_suite"] for outcome in found.outcomes] == [False, True]
+
+
+def test_suite_ex_refuses_a_coincidence_and_shows_a_witness(singers, executor, tmp_path):
+    gold, lucky = "SELECT name FROM singer WHERE age = 30", "SELECT name FROM singer WHERE age > 25"
+    other = "SELECT count(*) FROM song"
+    make_suite(Task(singers, gold, tmp_path / "suites", seed=0))
+    write_json(tmp_path / "suites" / "card.json", {})
+    found = evaluate(
+        [ask(singers, gold), ask(singers, gold, 2), ask(singers, other, 3), ask(singers, gold, 4)],
+        {"1": lucky, "2": gold, "3": other, "4": "SELECT 1"},
+        match=Match.BIRD,
+        executor=executor,
+        extras=Extras(suites=tmp_path / "suites"),
+    )
+    scores = [outcome.scores.get("ex_suite") for outcome in found.outcomes]
+    assert scores == [False, True, None, False]  # the third has no suite
+    record = as_record(found)
+    assert record["metrics"]["ex_suite"]["n"] == 3 and record["execution_accuracy"] == 75
+    assert record["coincidences"] == {"wrong filter or value": 1}
+    assert "right by coincidence: 1 wrong filter or value" in as_table(found)
+    coincidence = outcome_record(found.outcomes[0])["coincidence"]
+    assert coincidence["predicted"] != coincidence["gold"]
+    assert "INSERT INTO \"singer\"" in coincidence["witness"]
+    assert outcome_record(found.outcomes[1])["coincidence"] is None
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,7 @@ from slmsql.prompt.answer import parse
 from slmsql.prompt.build import PromptSettings, build_prompt, read_template
 from slmsql.questions.question import Question
 from slmsql.rows.formats import grpo_row
+from slmsql.suites.neighbours.judging import SuiteVerdict
 from slmsql.training.checkpoints import latest_complete, mark_complete, step_of
 from slmsql.training.rows import read_grpo_rows, runnable_rows
 from slmsql.training.run_record import check_same_run, describe, write_record
@@ -341,6 +342,18 @@ def test_each_way_to_game_the_reward_has_its_figure(singers):
     assert shares["watch/lenient"] == 0.2
     assert shares["watch/format_only"] == 0.2  # DROP TABLE does not earn the format reward
     assert shares["watch/no_sql"] == shares["watch/timeout"] == 0
+
+
+def test_coincidence_is_the_share_of_right_answers_that_a_suite_refuses(singers):
+    right, lucky, wrong, without = watched(singers, GOLD, GOLD, "SELECT 1", GOLD)
+    completions = [
+        replace(right, suite_verdict=SuiteVerdict(4, 4)),
+        replace(lucky, suite_verdict=SuiteVerdict(2, 4, singers)),
+        replace(wrong, suite_verdict=SuiteVerdict(0, 4)),
+        without,
+    ]
+    assert watch_metrics(completions)["watch/coincidence"] == 0.5
+    assert "watch/coincidence" not in watch_metrics([wrong, without])
 
 
 @pytest.mark.parametrize(

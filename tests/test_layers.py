@@ -20,8 +20,8 @@ MAY_IMPORT: dict[str, set[str]] = {
 # A room of the library may import those before it, never one behind it.
 ROOMS = [
     *("errors", "files", "words", "sql", "match", "execution", "questions", "schema", "values"),
-    *("prompt", "cli", "consistency", "rows", "training", "spider", "evaluation", "official"),
-    *("suites", "page"),
+    *("prompt", "cli", "consistency", "rows", "training", "spider", "suites", "evaluation"),
+    *("official", "page"),
 ]
 HEAVY = {"torch", "transformers", "trl", "datasets", "vllm", "deepspeed", "peft", "accelerate"}
 # Its class has a base class of TRL's, so it is itself imported only inside functions.

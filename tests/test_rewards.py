@@ -20,6 +20,8 @@ from rewards import (
 from slmsql.errors import InputError
 from slmsql.execution import Execution, Status, Verdict
 from slmsql.match import Match
+from slmsql.suites.neighbours.folder import Suites
+from slmsql.suites.neighbours.making import Task, make_suite
 
 GOLD = "SELECT name FROM singer WHERE age = 30"
 
@@ -116,8 +118,51 @@ def test_trl_gets_the_name_of_the_metric_and_the_status_of_each_query(singers):
     assert metrics == {"judge/faults": 0.0}
 
 
-def test_rewards_can_be_pickled(singers):
-    for reward in make_rewards(list(REWARDS), match=Match.STRICT, judge=Judge(workers=1)):
+@pytest.fixture
+def suites(singers, tmp_path):
+    """Suites with one for `GOLD`."""
+    make_suite(Task(singers, GOLD, tmp_path / "suites", seed=0))
+    (tmp_path / "suites" / "card.json").write_text("{}")
+    return Suites(tmp_path / "suites")
+
+
+def test_the_suite_rewards_do_not_pay_a_coincidence(singers, suites):
+    judge = Judge(workers=1, suites=suites)
+    names = ["execution", "execution_suite", "execution_suite_share"]
+    plain, suite, share = make_rewards(names, match=Match.BIRD, judge=judge)
+    sql = (GOLD, "SELECT name FROM singer WHERE age > 25", "SELECT name FROM singer", "SELECT")
+    assert pay(plain, singers, *sql) == [1, 1, 0, 0]
+    assert pay(suite, singers, *sql) == [1, 0, 0, 0]
+    right, lucky, *wrong = pay(share, singers, *sql)
+    assert right == 1 and 0 < lucky < 1 and wrong == [0, 0]
+    assert (suite.__name__, share.__name__) == (
+        "execution_suite_reward",
+        "execution_suite_share_reward",
+    )
+    judge.close()
+
+
+def test_the_suite_rewards_pay_a_row_without_a_suite_by_its_own_database(singers, suites):
+    judge = Judge(workers=1, suites=suites)
+    for reward in make_rewards(
+        ["execution_suite", "execution_suite_share"], match=Match.BIRD, judge=judge
+    ):
+        other = "SELECT age FROM singer WHERE id = 2"
+        sql = (other, "SELECT 25", "SELECT 26")
+        assert pay(reward, singers, *sql, gold=other) == [1, 1, 0]
+    judge.close()
+
+
+def test_the_suite_rewards_ask_for_suites():
+    with pytest.raises(InputError, match="the reward execution_suite needs --suites DIR"):
+        make_rewards(["execution_suite"], match=Match.BIRD, judge=Judge())
+    with pytest.raises(ValueError, match="the judge has no suites"):
+        Judge().suite_verdicts([], Match.BIRD)
+
+
+def test_rewards_can_be_pickled(singers, suites):
+    judge = Judge(workers=1, suites=suites)
+    for reward in make_rewards(list(REWARDS), match=Match.STRICT, judge=judge):
         assert pickle.loads(pickle.dumps(reward)).__name__ == reward.__name__
     assert pay(pickle.loads(pickle.dumps(execution_reward)), singers, GOLD) == [1.0]
 

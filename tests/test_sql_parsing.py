@@ -5,7 +5,7 @@ import time
 import pytest
 
 from slmsql.evaluation.constructs import constructs
-from slmsql.evaluation.diagnosis import differences, tie_query
+from slmsql.evaluation.diagnosis import differences
 from slmsql.sql import parsing
 from slmsql.sql.parsing import (
     GUARDED_CHARS,
@@ -15,6 +15,7 @@ from slmsql.sql.parsing import (
     parse_statements,
     parsed,
 )
+from slmsql.sql.ties import tie_query
 
 SHAPES = {
     "open brackets": "(",

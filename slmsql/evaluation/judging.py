@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from slmsql.errors import InputError
+from slmsql.evaluation.coincidences import with_neighbours
 from slmsql.evaluation.constructs import constructs
-from slmsql.evaluation.diagnosis import differences, error_class, tie_query
+from slmsql.evaluation.diagnosis import differences, error_class
 from slmsql.evaluation.outcome import Evaluation, Outcome
 from slmsql.evaluation.scores import query_scores, result_scores, timing_scores
 from slmsql.execution import (
@@ -28,6 +29,8 @@ from slmsql.execution import (
 from slmsql.match import Match, as_executed
 from slmsql.questions.question import Question, database_faults
 from slmsql.spider import Catalogs
+from slmsql.sql.ties import tie_query
+from slmsql.suites.neighbours.folder import read_suites
 
 PREVIEW = 20  # rows of each result that an outcome keeps
 EXPENSIVE = frozenset({Status.TIMEOUT, Status.TOO_LARGE})
@@ -44,8 +47,9 @@ class Extras:
     catalogs: Catalogs | None = None
     """For Spider's exact-set match; None to leave it out."""
     suites: Path | None = None
-    """Folder with more databases, `<db_id>/*.sqlite`, for test-suite EX. Each database of a
-    question with a gold query must have some."""
+    """Folder with more databases: of `scripts/make_neighbours.py`, for suite EX, or of Spider's
+    test suites, `<db_id>/*.sqlite`, for test-suite EX. In the latter, each database of a question
+    with a gold query must have some."""
     timings: int = 0
     """How many times to run right answers for R-VES and VES; 0 to leave them out."""
 
@@ -75,14 +79,17 @@ def evaluate(
     """
     missing = database_faults(questions)
     available = [question for question in questions if question not in missing]
-    if extras.suites:
+    suites = read_suites(extras.suites)
+    if extras.suites and not suites:
         _check_suites(extras.suites, available)
     verdicts = _verdicts(available, predictions, executor, soft_f1=extras.results)
     outcomes = list(_outcomes(available, predictions, verdicts, executor, extras))
     damaged = {outcome.question.database for outcome in outcomes if _shows_damage(outcome)}
     missing |= {q: DAMAGED_DATABASE for q in available if q.database in damaged}
     outcomes = [outcome for outcome in outcomes if outcome.question.database not in damaged]
-    if extras.suites:
+    if suites:
+        outcomes = with_neighbours(outcomes, suites, match, executor)
+    elif extras.suites:
         outcomes = _with_suites(outcomes, extras.suites, executor)
     if extras.queries:
         outcomes = list(_explained(outcomes, match, executor))

@@ -10,6 +10,7 @@ from slmsql.evaluation.metric import Metric, share
 from slmsql.execution import Execution
 from slmsql.match import Match
 from slmsql.questions.question import Question
+from slmsql.suites.neighbours.witness import Witness
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,15 @@ class VoteGroup:
     correct: bool | None
     status: str
     """How they ended: "ok", or the status of the first one that failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coincidence:
+    """Why an answer that is right on the benchmark's database is refused by its suite."""
+
+    difference: ErrorClass
+    """The first difference between the two queries."""
+    witness: Witness
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +59,8 @@ class Outcome:
     """The candidates from which the prediction was chosen, best group first."""
     left_out: str | None = None
     """Why the question cannot be judged; None if it can."""
+    coincidence: Coincidence | None = None
+    """How a right answer fails on a neighbour; None if it does not, or no suite was asked."""
 
     @property
     def is_judged(self) -> bool:

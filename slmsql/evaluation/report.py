@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 
 from slmsql.evaluation.metric import Metric, mean, share
-from slmsql.evaluation.outcome import Evaluation, Outcome
+from slmsql.evaluation.outcome import Coincidence, Evaluation, Outcome
 from slmsql.execution import Execution
 from slmsql.files import Record
 
@@ -40,6 +40,7 @@ def as_record(evaluation: Evaluation) -> Record:
             for name in BREAKDOWNS
         },
         "errors": dict(errors(evaluation)),
+        "coincidences": dict(coincidences(evaluation)),
     }
 
 
@@ -60,6 +61,12 @@ def errors(evaluation: Evaluation) -> list[tuple[str, int]]:
     """The number of wrong answers in each error class, the largest first."""
     classes = Counter(o.error_class.value for o in evaluation.judged if o.error_class)
     return classes.most_common()
+
+
+def coincidences(evaluation: Evaluation) -> list[tuple[str, int]]:
+    """The number of right answers that a suite refuses, by what they differ in from the gold."""
+    found = [outcome.coincidence for outcome in evaluation.judged if outcome.coincidence]
+    return Counter(coincidence.difference.value for coincidence in found).most_common()
 
 
 def breakdown(evaluation: Evaluation, by: str) -> Iterator[tuple[str, Metric]]:
@@ -88,6 +95,9 @@ def as_table(evaluation: Evaluation) -> str:
     classes = errors(evaluation)
     if classes:
         lines.append("wrong: " + ", ".join(f"{count} {name}" for name, count in classes))
+    lucky = coincidences(evaluation)
+    if lucky:
+        lines.append("right by coincidence: " + ", ".join(f"{n} {name}" for name, n in lucky))
     for reason, count in evaluation.left_out.items():
         lines.append(f"left out: {count} ({reason})")
     return "\n".join(lines)
@@ -113,6 +123,19 @@ def outcome_record(outcome: Outcome) -> Record:
         "left_out": outcome.left_out,
         "predicted": _result(outcome.predicted),
         "gold": outcome.gold and _result(outcome.gold),
+        "coincidence": outcome.coincidence and _coincidence(outcome.coincidence),
+    }
+
+
+def _coincidence(coincidence: Coincidence) -> Record:
+    """How a right answer and the gold query part on a small database."""
+    witness = coincidence.witness
+    return {
+        "difference": coincidence.difference,
+        "neighbour": str(witness.neighbour),
+        "witness": witness.script,
+        "predicted": [[_shown(value) for value in row] for row in witness.predicted],
+        "gold": [[_shown(value) for value in row] for row in witness.gold],
     }
 
 

@@ -17,6 +17,7 @@ from slmsql.execution.database import (
     reading,
 )
 from slmsql.execution.executor import Executor
+from slmsql.execution.filling import Filling, create_filled
 from slmsql.execution.locating import check_usable, database_fault, fingerprint
 from slmsql.execution.reversal import create_reversed_copy
 from slmsql.execution.types import Execution, Limits, Pair, Row, Statement, Status, Verdict
@@ -25,6 +26,7 @@ __all__ = [
     "DAMAGED_DATABASE",
     "Execution",
     "Executor",
+    "Filling",
     "Limits",
     "Pair",
     "Row",
@@ -34,6 +36,7 @@ __all__ = [
     "check_usable",
     "connect",
     "create_database",
+    "create_filled",
     "create_reversed_copy",
     "database_fault",
     "fingerprint",

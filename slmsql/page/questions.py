@@ -52,6 +52,7 @@ def _question(outcomes: Sequence[Record], modes: Sequence[str]) -> Record:
                 "error_class": outcome.get("error_class"),
                 "result": outcome["predicted"],
                 "groups": outcome.get("groups") or None,
+                "coincidence": outcome.get("coincidence"),
             }
             for outcome, mode in zip(outcomes, modes, strict=True)
         ],

@@ -1,4 +1,4 @@
-"""Quoting of names in SQL: always, or only if the dialect needs it (`name`, `"first name"`)."""
+"""Quoting in SQL: names, always or only if the dialect needs it (`name`, `"first name"`); values."""
 
 import re
 
@@ -57,3 +57,14 @@ def quote_if_needed(name: str, dialect: Dialect = Dialect.SQLITE) -> str:
 def quote_text(text: str) -> str:
     """A text as a literal of standard SQL."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def quote_value(value: object) -> str:
+    """A value that SQLite stores, as a literal: `NULL`, `1.5`, `'it''s'`, `x'00ff'`."""
+    if value is None:
+        return "NULL"
+    if isinstance(value, bytes):
+        return f"x'{value.hex()}'"
+    if isinstance(value, int | float):
+        return str(value).replace("inf", "9e999")
+    return quote_text(str(value))

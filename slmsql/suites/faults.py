@@ -3,10 +3,10 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from slmsql.evaluation.diagnosis import tie_query
 from slmsql.execution import Execution, Executor, Statement
 from slmsql.questions.question import Question
 from slmsql.sql.parsing import normalised
+from slmsql.sql.ties import tie_query
 
 
 def check(

@@ -2,16 +2,10 @@
 
 from datetime import date
 
+from slmsql.sql.quoting import quote_value
+
 
 def insert(table: str, *values: object) -> str:
     """The statement that inserts one row; dates are written as ISO text."""
-    return f"INSERT INTO {table} VALUES ({', '.join(map(_literal, values))});"
-
-
-def _literal(value: object) -> str:
-    if value is None:
-        return "NULL"
-    if isinstance(value, int | float):
-        return str(value)
-    text = value.isoformat() if isinstance(value, date) else str(value)
-    return "'" + text.replace("'", "''") + "'"
+    literals = [quote_value(v.isoformat() if isinstance(v, date) else v) for v in values]
+    return f"INSERT INTO {table} VALUES ({', '.join(literals)});"

@@ -42,6 +42,18 @@
     ])),
   ];
 
+  // Why a right answer was lucky: a small database on which it differs from the gold query.
+  const rows = (values) => make("pre", values.length ? values.map((row) =>
+    row.map((value) => value === null ? "NULL" : String(value)).join(" | ")).join("\n") : "(no rows)");
+  const witness = (answer) => !answer.coincidence ? [] : [
+    make("h3", `Right by coincidence (${answer.coincidence.difference}): on these rows the results differ`),
+    make("pre", answer.coincidence.witness),
+    make("div", [
+      make("div", [make("h3", "Gold"), rows(answer.coincidence.gold)]),
+      make("div", [make("h3", "Prediction"), rows(answer.coincidence.predicted)]),
+    ], "sides"),
+  ];
+
   const content = (question) => [
     question.evidence ? make("p", `Evidence: ${question.evidence}`, "about") : "",
     make("div", [
@@ -49,6 +61,7 @@
       ...question.runs.map((answer, i) => query(runs.length > 1 ? runs[i] : "Prediction", answer.sql, answer.result)),
     ], "sides"),
     ...question.runs.flatMap(groups),
+    ...question.runs.flatMap(witness),
   ];
   const entry = (question) => {
     const errors = [...new Set(question.runs.map((answer) => answer.error_class).filter(Boolean))];
@@ -66,6 +79,7 @@
     right: (answers) => answers.every((answer) => answer.correct === true),
     gained: (answers) => answers[0].correct === false && answers.at(-1).correct === true,
     lost: (answers) => answers[0].correct === true && answers.at(-1).correct === false,
+    lucky: (answers) => answers.some((answer) => answer.coincidence),
     left_out: (answers) => answers.some((answer) => answer.correct === null),
   };
   const MATCHES = {

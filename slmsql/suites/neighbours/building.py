@@ -1,0 +1,161 @@
+"""Makes the suite of a gold query: many random neighbours are tried, the best few are kept."""
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlglot import exp
+
+from slmsql.execution import (
+    Executor,
+    Filling,
+    Pair,
+    Statement,
+    create_filled,
+    create_reversed_copy,
+)
+from slmsql.match import Match, orders_rows, same_result
+from slmsql.sql.parsing import parsed
+from slmsql.suites.neighbours.choice import smallest_cover
+from slmsql.suites.neighbours.focus import Focus, read_focus
+from slmsql.suites.neighbours.mutants import Mutant, mutants
+from slmsql.suites.neighbours.profile import Profile
+from slmsql.suites.neighbours.rows import neighbour_rows
+
+ROUND = 12  # neighbours that are tried at once
+ROUNDS = 8
+TIMES = 3  # neighbours that tell each mutant apart: real mistakes differ from the mutants
+PATIENCE = 2  # rounds without a new kill, after which no more are tried
+ALL_ROWS = 10**9
+LARGEST = 2 * 2**20  # bytes of a neighbour
+# A kill in mode `bird` holds in all modes. What only `strict` tells apart (duplicates, order) needs
+# neighbours of its own.
+MODES = (Match.BIRD, Match.STRICT)
+
+Target = tuple[int, Match]  # position of a mutant, and the mode in which it is told apart
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """Neighbours of one gold query, each with the mutants that it tells from the gold query."""
+
+    mutants: tuple[Mutant, ...]
+    killed: Mapping[Path, frozenset[Target]]
+    rows: Mapping[Path, int]
+    """Number of rows of the gold result."""
+
+    def chosen(self, times: int = TIMES) -> list[Path]:
+        """The fewest neighbours that kill as much as all; at least one has a gold result."""
+        chosen = smallest_cover(self.killed, times)
+        full = [path for path, count in self.rows.items() if count]
+        if full and not any(self.rows[path] for path in chosen):
+            chosen.append(full[0])
+        return chosen
+
+
+def try_neighbours(
+    gold: str,
+    profile: Profile,
+    executor: Executor,
+    folder: Path,
+    *,
+    seed: int = 0,
+    rounds: int = ROUNDS,
+    patience: int = PATIENCE,
+) -> Trial:
+    """Write neighbours to a folder, and run the gold query and its mutants on them.
+
+    A neighbour on which the gold result is an accident (it fails, uses the clock, or changes when
+    rows are stored in another order) is of no use and not in the trial.
+
+    Raises:
+        InputError: a neighbour cannot be written, for instance because a CHECK uses a function that
+            SQLite does not have.
+    """
+    near_misses, focus = tuple(mutants(gold, profile, seed)), read_focus(gold, profile)
+    trial = Trial(near_misses, {}, {})
+    idle = 0
+    for number in range(rounds):
+        paths = _written(profile, focus, folder, number, f"{seed} {gold}")
+        if number == 0 and paths:
+            near_misses = _running(near_misses, paths[0], executor)
+        rows = usable(gold, paths, executor)
+        killed = _killed(gold, near_misses, list(rows), executor)
+        before = len(set().union(*trial.killed.values()))
+        trial = Trial(near_misses, {**trial.killed, **killed}, {**trial.rows, **rows})
+        after = len(set().union(*trial.killed.values()))
+        idle = 0 if after > before else idle + 1
+        if after == len(MODES) * len(near_misses) or idle >= patience:
+            break
+    return trial
+
+
+def _written(profile: Profile, focus: Focus, folder: Path, number: int, seed: str) -> list[Path]:
+    paths = []
+    for index in range(number * ROUND, (number + 1) * ROUND):
+        rows = neighbour_rows(profile, focus, random.Random(f"{seed} {index}"))
+        path = folder / f"{index}.sqlite"
+        fillings = {t.name: Filling(t.columns, rows[t.name]) for t in profile.tables}
+        create_filled(path, profile.before, fillings, profile.after)
+        if path.stat().st_size <= LARGEST:
+            paths.append(path)
+    return paths
+
+
+def _running(near_misses: Sequence[Mutant], path: Path, executor: Executor) -> tuple[Mutant, ...]:
+    """The mutants that are valid SQL on this database."""
+    executions = executor.run([Statement(path, mutant.sql) for mutant in near_misses])
+    return tuple(m for m, run in zip(near_misses, executions, strict=True) if run.ok)
+
+
+def usable(gold: str, paths: Sequence[Path], executor: Executor) -> dict[Path, int]:
+    """The neighbours on which the gold result is no accident, with its number of rows."""
+    executions = executor.run([Statement(path, gold) for path in paths], preview=ALL_ROWS)
+    sound = {
+        path: execution
+        for path, execution in zip(paths, executions, strict=True)
+        if execution.ok and not execution.volatile
+    }
+    if not _depends_on_storage(gold):
+        return {path: execution.row_count for path, execution in sound.items()}
+    copies = {path: _reversed(path) for path in sound}
+    reversed_ = executor.run([Statement(copy, gold) for copy in copies.values()], preview=ALL_ROWS)
+    ordered = orders_rows(gold)
+    return {
+        path: execution.row_count
+        for (path, execution), other in zip(sound.items(), reversed_, strict=True)
+        if other.ok and same_result(execution.rows, other.rows, Match.STRICT, ordered=ordered)
+    }
+
+
+def _depends_on_storage(gold: str) -> bool:
+    """Whether the result may depend on the order in which rows are stored."""
+    tree = parsed(gold)
+    kinds = (exp.Limit, exp.Order, exp.Group, exp.Window, exp.GroupConcat, exp.AggFunc)
+    return tree is None or tree.find(*kinds) is not None
+
+
+def _reversed(path: Path) -> Path:
+    copy = path.with_suffix(".reversed")
+    create_reversed_copy(path, copy)
+    return copy
+
+
+def _killed(
+    gold: str, near_misses: Sequence[Mutant], paths: Sequence[Path], executor: Executor
+) -> dict[Path, frozenset[Target]]:
+    """By neighbour: the mutants that run on it and have another result, and in which mode."""
+    left = [(path, index) for path in paths for index in range(len(near_misses))]
+    killed: dict[Path, set[Target]] = {path: set() for path in paths}
+    for mode in reversed(MODES):  # what `strict` calls equal, `bird` calls equal too
+        pairs = [Pair(path, near_misses[index].sql, gold) for path, index in left]
+        verdicts = executor.judge(pairs, match=mode)
+        left = [
+            key
+            for key, verdict in zip(left, verdicts, strict=True)
+            if verdict.predicted.ok and verdict.correct is False
+        ]
+        for path, index in left:
+            killed[path].add((index, mode))
+    return {path: frozenset(targets) for path, targets in killed.items()}

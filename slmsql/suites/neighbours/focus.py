@@ -1,0 +1,136 @@
+"""What a gold query looks at: its columns, the constants it compares them with, its joins.
+
+`SELECT name FROM singer WHERE age > 30` looks at name and age, and compares age with 30; so a
+neighbour for it has singers who are 29, 30 and 31.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+
+from sqlglot import exp
+
+from slmsql.sql.parsing import guarded, parsed
+from slmsql.suites.neighbours.profile import Profile, Table, Value
+
+Place = tuple[str, int]  # table, and position of the column in it
+
+DAY = re.compile(r"\d{4}-\d\d-\d\d")
+LARGEST_COUNT = 60  # rows in a group that neighbours are made large enough for
+TESTS = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Like, exp.Between, exp.In, exp.Glob)
+
+
+@dataclass(frozen=True, slots=True)
+class Focus:
+    """The parts of a database that a gold query looks at."""
+
+    used: frozenset[Place] = frozenset()
+    constants: Mapping[Place, tuple[Value, ...]] = field(default_factory=dict)
+    equal: tuple[tuple[Place, Place], ...] = ()
+    """Columns of different tables that the query joins on."""
+    count: int = 0
+    """The largest number that the query compares with an aggregate or limits its rows to."""
+
+
+def read_focus(gold: str, profile: Profile) -> Focus:
+    """What the query looks at; nothing if it cannot be parsed."""
+    tree = parsed(gold)
+    focus = None if tree is None else guarded(gold, _focus, tree, profile)
+    return focus or Focus()
+
+
+def near_values(constant: Value) -> list[Value]:
+    """Values just below and above a number or a date, and texts that contain a text."""
+    if isinstance(constant, int):
+        return [constant - 1, constant + 1]
+    if isinstance(constant, float):
+        return [constant - 0.5, constant + 0.5, constant * 1.01]
+    if not isinstance(constant, str) or not constant:
+        return []
+    if DAY.fullmatch(constant):
+        return _near_days(constant)
+    if constant.lstrip("-").isdigit():
+        return [str(int(constant) - 1), str(int(constant) + 1)]
+    return [f"New {constant}", f"{constant} Park", constant[: max(1, len(constant) - 1)]]
+
+
+def _near_days(text: str) -> list[Value]:
+    try:
+        day = date.fromisoformat(text)
+        return [str(day - timedelta(days=1)), str(day + timedelta(days=1))]
+    except (ValueError, OverflowError):
+        return []
+
+
+def _focus(tree: exp.Expr, profile: Profile) -> Focus:
+    names = _Names(tree, profile)
+    constants: dict[Place, list[Value]] = {}
+    equal: list[tuple[Place, Place]] = []
+    for test in tree.find_all(*TESTS):
+        places = [place for column in _columns(test) for place in names.places(column)]
+        if isinstance(test, exp.EQ) and len(places) == 2 and not _literals(test):
+            equal.append((places[0], places[1]))
+        for place in places:
+            constants.setdefault(place, []).extend(_literals(test))
+    return Focus(
+        frozenset(place for c in tree.find_all(exp.Column) for place in names.places(c)),
+        {place: tuple(dict.fromkeys(values)) for place, values in constants.items() if values},
+        tuple(pair for pair in equal if pair[0][0] != pair[1][0]),
+        min(LARGEST_COUNT, max(_counts(tree), default=0)),
+    )
+
+
+class _Names:
+    """Which columns of the database the columns of a query may be."""
+
+    def __init__(self, tree: exp.Expr, profile: Profile) -> None:
+        self.tables: dict[str, Table] = {}
+        for node in tree.find_all(exp.Table):
+            table = profile.table(node.name)
+            if table is not None:
+                self.tables[node.name.lower()] = table
+                self.tables[node.alias_or_name.lower()] = table
+
+    def places(self, column: exp.Column) -> list[Place]:
+        table = self.tables.get(column.table.lower())
+        tables = [table] if table else list(dict.fromkeys(self.tables.values()))
+        found = [(table.name, table.position(column.name)) for table in tables]
+        return [(name, position) for name, position in found if position is not None]
+
+
+def _columns(test: exp.Expr) -> Iterator[exp.Column]:
+    """The columns of a comparison, without those of subqueries in it."""
+    for column in test.find_all(exp.Column):
+        if column.find_ancestor(exp.Select) is test.find_ancestor(exp.Select):
+            yield column
+
+
+def _literals(test: exp.Expr) -> list[Value]:
+    select = test.find_ancestor(exp.Select)
+    is_pattern = isinstance(test, exp.Like | exp.Glob)
+    return [
+        _value(literal, is_pattern=is_pattern)
+        for literal in test.find_all(exp.Literal)
+        if literal.find_ancestor(exp.Select) is select
+    ]
+
+
+def _value(literal: exp.Expr, *, is_pattern: bool) -> Value:
+    text = str(literal.this)
+    if literal.is_string:
+        return text.strip("%*").replace("%", " ").replace("_", "a") if is_pattern else text
+    number = float(text)
+    if isinstance(literal.parent, exp.Neg):
+        number = -number
+    return int(number) if number.is_integer() and abs(number) < 2**53 else number
+
+
+def _counts(tree: exp.Expr) -> Iterator[int]:
+    """Numbers that say how many rows the query is about."""
+    for limit in tree.find_all(exp.Limit, exp.Offset):
+        if str(limit.expression).isdigit():
+            yield int(str(limit.expression))
+    for test in tree.find_all(*TESTS):
+        if test.find(exp.Count):
+            yield from (value for value in _literals(test) if isinstance(value, int))

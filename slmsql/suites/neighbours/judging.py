@@ -1,0 +1,71 @@
+"""Judges predictions by suites: right on the original and on every neighbour."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from slmsql.execution import Pair, Verdict
+from slmsql.suites.neighbours.folder import Suites
+
+Judge = Callable[[Sequence[Pair]], Sequence[Verdict]]
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteVerdict:
+    """On how many databases a prediction has the gold query's result."""
+
+    agreed: int
+    """The original counts; 0 if the prediction is wrong there."""
+    databases: int
+    """The original and the neighbours."""
+    parted: Path | None = None
+    """The first neighbour on which the results differ, if they agree on the original."""
+
+    @property
+    def right(self) -> bool:
+        return self.agreed == self.databases
+
+    @property
+    def coincidence(self) -> bool:
+        """Whether it is right on the original and wrong on a neighbour."""
+        return self.parted is not None
+
+
+def suite_verdicts(
+    pairs: Sequence[Pair], verdicts: Sequence[Verdict], suites: Suites, judge: Judge
+) -> list[SuiteVerdict | None]:
+    """One verdict for each pair; None if it has no verdict on the original, or no suite.
+
+    Args:
+        pairs: predictions and gold queries, on the original databases.
+        verdicts: on the originals. Neighbours are asked only about what is right there.
+        suites: where the neighbours are.
+        judge: gives verdicts in the same match mode.
+    """
+    neighbours = [suites.neighbours(pair.database, pair.gold or "") for pair in pairs]
+    asked = [
+        (index, Pair(path, pair.predicted, pair.gold))
+        for index, (pair, verdict) in enumerate(zip(pairs, verdicts, strict=True))
+        if verdict.correct
+        for path in neighbours[index]
+    ]
+    found: dict[int, list[tuple[Path, bool]]] = {}
+    answers = judge([pair for _, pair in asked])
+    for (index, pair), verdict in zip(asked, answers, strict=True):
+        if verdict.correct is not None:  # the machine did not fail
+            found.setdefault(index, []).append((pair.database, verdict.correct))
+    return [
+        _verdict(verdict, len(neighbours[index]), found.get(index, []))
+        for index, verdict in enumerate(verdicts)
+    ]
+
+
+def _verdict(
+    original: Verdict, neighbours: int, answers: Sequence[tuple[Path, bool]]
+) -> SuiteVerdict | None:
+    if original.correct is None or not neighbours:
+        return None
+    if not original.correct:
+        return SuiteVerdict(0, 1 + neighbours)
+    parted = next((path for path, right in answers if not right), None)
+    return SuiteVerdict(1 + sum(right for _, right in answers), 1 + len(answers), parted)

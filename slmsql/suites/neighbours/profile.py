@@ -1,0 +1,280 @@
+"""What a neighbour of a database must keep: its schema, and the rules that its rows follow.
+
+A neighbour is of use only if its rows could occur in reality. So what the original shows, declared
+or not, holds in all neighbours: keys, columns without NULL, names that never repeat, columns that
+determine each other (country and continent).
+"""
+
+import random
+import sqlite3
+from collections import Counter
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from slmsql.errors import InputError
+from slmsql.execution import reading
+from slmsql.sql.quoting import quote_identifier
+
+SAMPLE = 300  # rows of a table that neighbours draw from
+LONGEST = 1000  # characters of a text, bytes of a blob
+CHANCE = 0.001  # that a rule which always held did so by accident
+FEWEST = 5  # rows that show that the names of a table never repeat
+MANY = 20  # rows that show it of its other texts
+
+Value = str | int | float | bytes | None
+Row = tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Columns of a table, by position, whose values are a key of the table `parent`."""
+
+    columns: tuple[int, ...]
+    parent: str
+    references: tuple[int, ...]
+    dangling: bool
+    """Whether some rows of the original have no partner."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table, some of its rows, and the rules that they follow. Columns are positions."""
+
+    name: str
+    statement: str
+    """Its CREATE statement."""
+    columns: tuple[str, ...]
+    """Those that can be written: generated columns are not among them."""
+    types: tuple[str, ...]
+    keys: tuple[tuple[int, ...], ...]
+    """Columns whose values, taken together, never repeat: declared, or names that never do."""
+    links: tuple[Link, ...]
+    nullable: frozenset[int]
+    """Columns that hold NULL in the original."""
+    together: tuple[tuple[int, ...], ...]
+    """Groups of columns that determine each other; a column of no group stands alone."""
+    rows: tuple[Row, ...]
+
+    def position(self, column: str) -> int | None:
+        names = [name.lower() for name in self.columns]
+        return names.index(column.lower()) if column.lower() in names else None
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A database as its neighbours see it; parents stand before the tables that refer to them."""
+
+    tables: tuple[Table, ...]
+    before: tuple[str, ...]
+    """Statements that create tables and unique indexes."""
+    after: tuple[str, ...]
+    """Statements that create other indexes, views and triggers."""
+
+    def table(self, name: str) -> Table | None:
+        return next((t for t in self.tables if t.name.lower() == name.lower()), None)
+
+
+def read_profile(database: Path, seed: int = 0) -> Profile:
+    """Read schema, sample rows and rules of a database. It is opened immutable.
+
+    Raises:
+        FileNotFoundError, InputError: the file cannot be used, or has virtual tables or no table.
+    """
+    with reading(database) as connection:
+        statements = connection.execute(
+            "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL"
+            " AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY rowid"
+        ).fetchall()
+        created = {name: sql for kind, name, sql in statements if kind == "table"}
+        if not created:
+            raise InputError(f"{database} has no table")
+        for name, sql in created.items():
+            if sql.upper().startswith("CREATE VIRTUAL"):
+                raise InputError(f"{database} has a virtual table ({name})")
+        tables = [
+            _table(connection, name, sql, random.Random(f"{seed} {name}"))
+            for name, sql in created.items()
+        ]
+        linked = [_with_links(connection, table, tables) for table in tables]
+    first = [sql for kind, _, sql in statements if kind == "table" or _is_unique(kind, sql)]
+    later = [sql for kind, _, sql in statements if kind != "table" and not _is_unique(kind, sql)]
+    return Profile(tuple(parents_first(linked)), tuple(first), tuple(later))
+
+
+def parents_first(tables: Sequence[Table]) -> list[Table]:
+    """Tables after those they refer to; where they refer in a circle, the circle is cut."""
+    waiting, ordered = list(tables), list[Table]()
+    while waiting:
+        done = {table.name for table in ordered}
+        table = next(
+            (t for t in waiting if {k.parent for k in t.links} <= done | {t.name}), waiting[0]
+        )
+        waiting.remove(table)
+        ordered.append(table)
+    return ordered
+
+
+def _is_unique(kind: str, sql: str) -> bool:
+    return kind == "index" and sql.upper().split()[1] == "UNIQUE"
+
+
+def _table(connection: sqlite3.Connection, name: str, sql: str, rng: random.Random) -> Table:
+    info = connection.execute(
+        "SELECT name, type, pk FROM pragma_table_xinfo(?) WHERE hidden = 0", (name,)
+    ).fetchall()
+    columns = tuple(column for column, _, _ in info)
+    rows = tuple(sample_rows(connection, name, columns, rng))
+    by_column = [[row[index] for row in rows] for index in range(len(columns))]
+    declared = _declared_keys(connection, name, info)
+    names = [(index,) for index, values in enumerate(by_column) if _never_repeats(values)]
+    alone = names if len(rows) >= MANY else names[:1]
+    links = {i for link in _foreign_keys(connection, name, columns) for i in link[0]}
+    free = [i for i in range(len(columns)) if i not in links and (i,) not in declared]
+    return Table(
+        name,
+        sql,
+        columns,
+        tuple(kind for _, kind, _ in info),
+        tuple(dict.fromkeys([*declared, *alone])),
+        (),
+        frozenset(index for index, values in enumerate(by_column) if None in values),
+        _together(by_column, free),
+        rows,
+    )
+
+
+def sample_rows(
+    connection: sqlite3.Connection, table: str, columns: Sequence[str], rng: random.Random
+) -> list[Row]:
+    """At most `SAMPLE` rows, spread over the table: rows stored together are often alike."""
+    fields, source = ", ".join(map(quote_identifier, columns)), quote_identifier(table)
+    first = connection.execute(f"SELECT {fields} FROM {source} LIMIT {SAMPLE + 1}").fetchall()
+    if len(first) > SAMPLE:
+        taken = {column.lower() for column in columns}
+        name = next((n for n in ("rowid", "_rowid_", "oid") if n not in taken), "")
+        first = _spread(connection, fields, source, name, rng) or first[:SAMPLE]
+    return [shortened(row) for row in first]
+
+
+def _spread(
+    connection: sqlite3.Connection, fields: str, source: str, rowid: str, rng: random.Random
+) -> list[Row]:
+    """Rows at random numbers; none if the table has no row numbers."""
+    try:
+        bounds = f"SELECT min({rowid}), max({rowid}) FROM {source}"
+        low, high = connection.execute(bounds).fetchone()
+    except sqlite3.OperationalError:
+        return []
+    numbers = sorted(rng.randint(low, high) for _ in range(SAMPLE))
+    query = f"SELECT {fields} FROM {source} WHERE {rowid} >= ? ORDER BY {rowid} LIMIT 1"
+    return list(dict.fromkeys(connection.execute(query, (n,)).fetchone() for n in numbers))
+
+
+def shortened(row: Iterable[Value]) -> Row:
+    """The row with long texts and blobs cut off, so that neighbours stay small."""
+    return tuple(value[:LONGEST] if isinstance(value, str | bytes) else value for value in row)
+
+
+def _declared_keys(
+    connection: sqlite3.Connection, table: str, info: Sequence[tuple[str, str, int]]
+) -> list[tuple[int, ...]]:
+    positions = {name: index for index, (name, _, _) in enumerate(info)}
+    primary = sorted((pk, index) for index, (_, _, pk) in enumerate(info) if pk)
+    keys = [tuple(index for _, index in primary)] if primary else []
+    unique = connection.execute(
+        'SELECT name FROM pragma_index_list(?) WHERE "unique" AND NOT partial', (table,)
+    ).fetchall()
+    for (index,) in unique:
+        parts = connection.execute("SELECT name FROM pragma_index_info(?)", (index,)).fetchall()
+        if all(part in positions for (part,) in parts):  # not an expression
+            keys.append(tuple(positions[part] for (part,) in parts))
+    return keys
+
+
+def _never_repeats(values: Sequence[Value]) -> bool:
+    """Whether a column holds names: texts, not numbers or dates, each of them once."""
+    texts = [v for v in values if isinstance(v, str) and any(map(str.isalpha, v))]
+    return FEWEST <= len(texts) == len(values) == len({text.lower() for text in texts})
+
+
+def _together(
+    columns: Sequence[Sequence[Value]], free: Sequence[int]
+) -> tuple[tuple[int, ...], ...]:
+    """Groups of the free columns that are connected because one determines another."""
+    groups = {index: {index} for index in free}
+    for first in free:
+        for second in free:
+            if second not in groups[first] and determines(columns[first], columns[second]):
+                merged = groups[first] | groups[second]
+                groups |= dict.fromkeys(merged, merged)
+    return tuple(sorted({tuple(sorted(group)) for group in groups.values() if len(group) > 1}))
+
+
+def determines(first: Sequence[Value], second: Sequence[Value]) -> bool:
+    """Whether equal values in one column always stand beside equal values in the other.
+
+    It counts only if values repeat often, and so many repeats would hardly agree by chance.
+    """
+    partner: dict[Hashable, Value] = {}
+    repeats = 0
+    for value, other in zip(first, second, strict=True):
+        if value is None:
+            continue
+        if partner.setdefault(value, other) != other:
+            return False
+        repeats += 1
+    repeats -= len(partner)
+    shares = [count / len(second) for count in Counter(second).values()]
+    agreement = sum(share * share for share in shares)
+    return repeats > len(partner) and agreement**repeats < CHANCE
+
+
+def _foreign_keys(
+    connection: sqlite3.Connection, table: str, columns: Sequence[str]
+) -> list[tuple[tuple[int, ...], str, tuple[str | None, ...]]]:
+    """(columns, parent, referenced names), as declared."""
+    rows = connection.execute(
+        'SELECT id, "table", "from", "to" FROM pragma_foreign_key_list(?) ORDER BY id DESC, seq',
+        (table,),
+    ).fetchall()
+    positions = {name.lower(): index for index, name in enumerate(columns)}
+    keys = []
+    for key in dict.fromkeys(number for number, *_ in rows):
+        parts = [row for row in rows if row[0] == key]
+        if all(row[2].lower() in positions for row in parts):
+            places = tuple(positions[row[2].lower()] for row in parts)
+            keys.append((places, parts[0][1], tuple(row[3] for row in parts)))
+    return keys
+
+
+def _with_links(connection: sqlite3.Connection, table: Table, tables: Sequence[Table]) -> Table:
+    links = []
+    for places, parent_name, references in _foreign_keys(connection, table.name, table.columns):
+        parent = next((t for t in tables if t.name.lower() == parent_name.lower()), None)
+        if parent is None:
+            continue
+        primary = parent.keys[0] if parent.keys and None in references else ()
+        targets = primary or [parent.position(name or "") for name in references]
+        if len(targets) == len(places) and None not in targets:
+            known = tuple(target for target in targets if target is not None)
+            dangling = _dangles(connection, table, places, parent, known)
+            links.append(Link(places, parent.name, known, dangling))
+    return replace(table, links=tuple(links))
+
+
+def _dangles(
+    connection: sqlite3.Connection,
+    table: Table,
+    columns: tuple[int, ...],
+    parent: Table,
+    references: tuple[int, ...],
+) -> bool:
+    """Whether any sampled row has a value without a partner."""
+    conditions = " AND ".join(f"{quote_identifier(parent.columns[i])} = ?" for i in references)
+    query = f"SELECT 1 FROM {quote_identifier(parent.name)} WHERE {conditions} LIMIT 1"
+    values = dict.fromkeys(tuple(row[i] for i in columns) for row in table.rows[:50])
+    return any(
+        None not in value and connection.execute(query, value).fetchone() is None
+        for value in values
+    )

@@ -1,0 +1,238 @@
+"""Rows of a neighbour: sampled from the original, mixed, and moved around the query's constants."""
+
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from slmsql.suites.neighbours.focus import Focus, Place, near_values
+from slmsql.suites.neighbours.profile import Link, Profile, Row, Table, Value, parents_first
+
+Rows = dict[str, list[Row]]
+
+SIZES = (3, 5, 8, 14, 24)  # rows of a table
+MIXING = (0.0, 0.15, 0.4)  # share of values that come from another row
+PLANTING = (0.25, 0.5, 0.75)  # share of values that are put at or near a constant
+NULLS = 0.15  # share of NULL in a column that may hold it
+UNLINKED = 0.15  # share of rows without a partner, where the original has such rows
+ATTEMPTS = 20  # to find a new value of a key in the original
+FRESH = 1000  # numbers to try behind a value that is taken
+WORDS = ("amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "harbor")
+
+
+@dataclass(frozen=True, slots=True)
+class Temper:
+    """How far a neighbour is from its original: each has its own mixture."""
+
+    size: int
+    mixing: float
+    planting: float
+    hot: float
+    """Share of the parents that children refer to: the others have none."""
+
+    @classmethod
+    def drawn(cls, rng: random.Random, focus: Focus) -> "Temper":
+        larger = (focus.count + 1, 2 * focus.count + 3) if focus.count > 3 else ()
+        return cls(
+            rng.choice((*SIZES, *larger)),
+            rng.choice(MIXING),
+            rng.choice(PLANTING),
+            rng.choice((0.2, 0.5, 1.0)),
+        )
+
+
+def neighbour_rows(profile: Profile, focus: Focus, rng: random.Random) -> Rows:
+    """The rows of one neighbour, by table."""
+    rows: Rows = {}
+    maker = _Maker(focus, Temper.drawn(rng, focus), rng, rows)
+    for table in parents_first(profile.tables):
+        rows[table.name] = maker.table_rows(table)
+    return rows
+
+
+@dataclass(frozen=True)
+class _Maker:
+    focus: Focus
+    temper: Temper
+    rng: random.Random
+    done: Mapping[str, Sequence[Row]]
+    """The rows of the tables that are made already."""
+
+    def table_rows(self, table: Table) -> list[Row]:
+        size = max(1, round(self.temper.size * self.rng.choice((0.5, 1, 1, 1.5))))
+        originals = self._chosen(table, size)
+        rows = [self._changed(table, row) for row in originals]
+        return self._linked_to_itself(table, _with_distinct_keys(table, rows, self.rng))
+
+    def _linked_to_itself(self, table: Table, rows: list[Row]) -> list[Row]:
+        """Refer to other rows of the same table, such as an employee to the manager."""
+        changed = [list(row) for row in rows]
+        for link in (link for link in table.links if link.parent == table.name):
+            for row in changed:
+                parent = self.rng.choice(rows)
+                for index, reference in zip(link.columns, link.references, strict=True):
+                    row[index] = row[index] and parent[reference]
+        return [tuple(row) for row in changed]
+
+    def _chosen(self, table: Table, size: int) -> list[list[Value]]:
+        """Rows of the original; those with a constant of the query come first."""
+        if not table.rows:
+            return [[_made_up(kind, self.rng) for kind in table.types] for _ in range(size)]
+        wanted = self._with_constant(table)
+        some = self.rng.sample(wanted, min(len(wanted), (size + 1) // 2))
+        others = self.rng.sample(table.rows, min(len(table.rows), size))
+        chosen = list(dict.fromkeys([*some, *others]))[:size]
+        while len(chosen) < size:
+            chosen.append(self.rng.choice(table.rows))
+        self.rng.shuffle(chosen)
+        return [list(row) for row in chosen]
+
+    def _with_constant(self, table: Table) -> list[Row]:
+        tests = [
+            (index, constants)
+            for index in range(len(table.columns))
+            if (constants := self.focus.constants.get((table.name, index)))
+        ]
+        return [row for row in table.rows if any(row[index] in values for index, values in tests)]
+
+    def _changed(self, table: Table, row: list[Value]) -> list[Value]:
+        grouped = {index for group in table.together for index in group}
+        groups = [*table.together, *((i,) for i in range(len(row)) if i not in grouped)]
+        for group in groups:
+            is_used = any((table.name, index) in self.focus.used for index in group)
+            if table.rows and self.rng.random() < self.temper.mixing * (1 if is_used else 0.5):
+                self._copy(row, group, self.rng.choice(table.rows))
+            self._plant(table, row, group)
+        self._empty(table, row)
+        for link in table.links:
+            self._link(row, link, table.keys)
+        for here, there in self.focus.equal:
+            self._equal(table, row, here, there)
+            self._equal(table, row, there, here)
+        return row
+
+    def _copy(self, row: list[Value], group: Sequence[int], donor: Row) -> None:
+        for index in group:
+            row[index] = donor[index]
+
+    def _plant(self, table: Table, row: list[Value], group: Sequence[int]) -> None:
+        """Put a value at or near a constant; columns that belong together take a whole donor."""
+        for index in group:
+            constants = self.focus.constants.get((table.name, index), ())
+            if not constants or self.rng.random() >= self.temper.planting:
+                continue
+            constant = self.rng.choice(constants)
+            if len(group) > 1:
+                donors = [other for other in table.rows if other[index] == constant]
+                if donors:
+                    self._copy(row, group, self.rng.choice(donors))
+                continue
+            nearby = [*near_values(constant), *_other_cases(constant, table, index)]
+            near = _in_style(nearby, row[index], table, index)
+            exact = _in_style([constant], row[index], table, index)
+            row[index] = self.rng.choice([*exact * max(1, len(near)), *near] or [row[index]])
+
+    def _empty(self, table: Table, row: list[Value]) -> None:
+        for index in table.nullable:
+            if (table.name, index) in self.focus.used and self.rng.random() < NULLS:
+                row[index] = None
+
+    def _link(self, row: list[Value], link: Link, keys: Sequence[tuple[int, ...]]) -> None:
+        """Refer to a row that exists; some rows have many children and others none."""
+        parents = self.done.get(link.parent, ())
+        if any(row[index] is None for index in link.columns) and self.rng.random() < 0.5:
+            return
+        if not parents or (link.dangling and self.rng.random() < UNLINKED):
+            return
+        hot = parents[: max(1, round(self.temper.hot * len(parents)))]
+        parent = self.rng.choice(parents if link.columns in keys else hot)
+        for index, reference in zip(link.columns, link.references, strict=True):
+            row[index] = parent[reference]
+
+    def _equal(self, table: Table, row: list[Value], here: Place, there: Place) -> None:
+        """Give a joined column a value of its partner, unless a declared key already does."""
+        linked = {index for link in table.links for index in link.columns}
+        partners = self.done.get(there[0], ())
+        if here[0] != table.name or here[1] in linked or not partners:
+            return
+        is_key = any(here[1] in key for key in table.keys)
+        if self.rng.random() < (0.5 if is_key else 1 - UNLINKED):
+            row[here[1]] = self.rng.choice(partners)[there[1]]
+
+
+def _in_style(values: Iterable[Value], present: Value, table: Table, index: int) -> list[Value]:
+    """The values as this column would hold them: a number stored as text stays text."""
+    sample = next((row[index] for row in table.rows if row[index] is not None), present)
+    if isinstance(sample, str):
+        return [str(value) for value in values]
+    if isinstance(sample, int | float):
+        numbers = [_number(value) for value in values]
+        whole = all(isinstance(row[index], int | None) for row in table.rows)
+        return [n for n in numbers if n is not None and (isinstance(n, int) or not whole)]
+    return list(values) if sample is None else []
+
+
+def _other_cases(constant: Value, table: Table, index: int) -> list[Value]:
+    """The text in another case, if the column holds texts of several styles anyway."""
+    texts = [row[index] for row in table.rows]
+    styles = {(t.islower(), t.isupper()) for t in texts if isinstance(t, str) and len(t) > 1}
+    return [constant.swapcase()] if isinstance(constant, str) and len(styles) > 1 else []
+
+
+def _number(value: Value) -> int | float | None:
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return None
+    return int(number) if number.is_integer() else number
+
+
+def _made_up(kind: str, rng: random.Random) -> Value:
+    """A value for a table without rows, by the declared type of its column."""
+    kind = kind.upper()
+    if "INT" in kind or "BOOL" in kind:
+        return rng.randint(1, 40)
+    if "DATE" in kind or "TIME" in kind:
+        return f"20{rng.randint(10, 24)}-{rng.randint(1, 12):02}-{rng.randint(1, 28):02}"
+    if any(part in kind for part in ("CHAR", "TEXT", "CLOB")) or not kind:
+        return f"{rng.choice(WORDS)} {rng.randint(1, 9)}"
+    return None if "BLOB" in kind else round(rng.uniform(0, 100), 1)
+
+
+def _with_distinct_keys(table: Table, rows: Iterable[list[Value]], rng: random.Random) -> list[Row]:
+    """The rows whose keys do not repeat; a repeated key of one column gets a new value first."""
+    seen: dict[tuple[int, ...], set[tuple[object, ...]]] = {key: set() for key in table.keys}
+    linked = {index for link in table.links for index in link.columns}
+    kept = []
+    for row in rows:
+        for key, values in seen.items():
+            if len(key) == 1 and _key(row, key) in values and key[0] not in linked:
+                row[key[0]] = _fresh(table, key[0], values, row[key[0]], rng)
+        if not any(_key(row, key) in values for key, values in seen.items()):
+            for key, values in seen.items():
+                values.add(_key(row, key))
+            kept.append(tuple(row))
+    return kept
+
+
+def _key(row: Sequence[Value], key: Sequence[int]) -> tuple[object, ...]:
+    values = [row[index] for index in key]
+    if None in values:
+        return (object(),)  # NULL never repeats
+    return tuple(value.lower() if isinstance(value, str) else value for value in values)
+
+
+def _fresh(
+    table: Table, index: int, taken: set[tuple[object, ...]], value: Value, rng: random.Random
+) -> Value:
+    """A value of the column that no row has: one of the original, else a made-up one."""
+    for row in rng.choices(table.rows, k=ATTEMPTS) if table.rows else ():
+        if row[index] is not None and _key(row, (index,)) not in taken:
+            return row[index]
+    for number in range(2, FRESH):
+        if isinstance(value, int | float):
+            made: Value = int(value) + number
+        else:
+            made = str(number) if str(value).isdigit() else f"{value!s} {number}"
+        if _key((made,), (0,)) not in taken:
+            return made
+    return value

@@ -1,0 +1,353 @@
+"""Neighbour databases: plausible rows that tell a right query from a lucky one."""
+
+import json
+import sqlite3
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from slmsql.errors import InputError
+from slmsql.execution import Executor, Pair, create_database
+from slmsql.match import Match
+from slmsql.questions.question import Question
+from slmsql.suites.neighbours.building import try_neighbours
+from slmsql.suites.neighbours.choice import smallest_cover
+from slmsql.suites.neighbours.focus import near_values, read_focus
+from slmsql.suites.neighbours.folder import Suites, suite_folder
+from slmsql.suites.neighbours.judging import suite_verdicts
+from slmsql.suites.neighbours.making import Task, card, make_suite, make_suites
+from slmsql.suites.neighbours.mutants import mutants
+from slmsql.suites.neighbours.profile import determines, read_profile
+from slmsql.suites.neighbours.witness import fewest, find_witness
+
+BAND = """
+CREATE TABLE label (id INTEGER PRIMARY KEY, name TEXT, city TEXT);
+CREATE TABLE singer (
+    id INTEGER PRIMARY KEY, name TEXT, age INTEGER, town TEXT, label_id INTEGER REFERENCES label (id)
+);
+INSERT INTO label VALUES (1, 'Red', 'Rome'), (2, 'Blue', 'Paris'), (3, 'Green', 'Rome');
+INSERT INTO singer VALUES (1, 'Ann', 28, 'Oslo', 1), (2, 'Bob', 35, 'Bern', 1),
+    (3, 'Cid', 41, NULL, 2), (4, 'Dan', 22, 'Oslo', NULL), (5, 'Eve', 39, 'Bern', 2);
+"""
+OVER_30 = "SELECT name FROM singer WHERE age > 30"
+FROM_30 = "SELECT name FROM singer WHERE age >= 30"
+
+
+@pytest.fixture(scope="module")
+def executor():
+    with Executor(workers=1) as executor:
+        yield executor
+
+
+@pytest.fixture(scope="module")
+def band(tmp_path_factory):
+    path = tmp_path_factory.mktemp("band") / "band" / "band.sqlite"
+    create_database(path, BAND)
+    return path
+
+
+@pytest.fixture(scope="module")
+def made(band, tmp_path_factory):
+    """The suite of one gold query: its record and the suites' folder."""
+    folder = tmp_path_factory.mktemp("suites")
+    record = make_suite(Task(band, OVER_30, folder, seed=1))
+    (folder / "card.json").write_text("{}")
+    return record, Suites(folder)
+
+
+def database(tmp_path, script, name="db"):
+    path = tmp_path / f"{name}.sqlite"
+    create_database(path, script)
+    return path
+
+
+def neighbours_of(path, gold, executor, tmp_path, rounds=1):
+    """The trial of a gold query, after few rounds."""
+    folder = tmp_path / "neighbours"
+    folder.mkdir()
+    return try_neighbours(gold, read_profile(path), executor, folder, rounds=rounds)
+
+
+def rows(path, sql):
+    connection = sqlite3.connect(path)
+    try:
+        return connection.execute(sql).fetchall()
+    finally:
+        connection.close()
+
+
+def kinds(gold, path):
+    return Counter(mutant.kind for mutant in mutants(gold, read_profile(path)))
+
+
+def test_a_suite_refuses_a_query_that_is_right_by_coincidence(band, made, executor):
+    record, suites = made
+    pairs = [Pair(band, sql, OVER_30) for sql in (FROM_30, OVER_30, "SELECT name FROM singer")]
+    verdicts = executor.judge(pairs, match=Match.BIRD)
+    assert [verdict.correct for verdict in verdicts] == [True, True, False]
+    lucky, right, wrong = suite_verdicts(
+        pairs, verdicts, suites, lambda more: executor.judge(more, match=Match.BIRD)
+    )
+    assert lucky.coincidence and not lucky.right and 1 <= lucky.agreed < lucky.databases
+    assert right.right and not right.coincidence and right.agreed == len(record["neighbours"]) + 1
+    assert not wrong.coincidence and wrong.agreed == 0 and wrong.databases == right.databases
+
+
+def test_a_query_without_a_suite_gets_no_verdict(band, made, executor):
+    pairs = [Pair(band, "SELECT 1", "SELECT 2"), Pair(band, "SELECT 1", "SELEC")]
+    verdicts = executor.judge(pairs, match=Match.BIRD)
+    found = suite_verdicts(pairs, verdicts, made[1], lambda more: [])
+    assert found == [None, None]
+
+
+def test_the_gold_query_is_right_on_its_neighbours_in_all_modes(band, made, executor):
+    paths = made[1].neighbours(band, OVER_30)
+    for match in Match:
+        verdicts = executor.judge([Pair(path, OVER_30, OVER_30) for path in paths], match=match)
+        assert paths and all(verdict.correct for verdict in verdicts)
+    assert any(made[0]["gold_rows"])
+
+
+def test_neighbours_keep_keys_nulls_and_partners(band, executor, tmp_path):
+    gold = (
+        "SELECT T1.name FROM singer AS T1 JOIN label AS T2 ON T1.label_id = T2.id WHERE T1.age > 30"
+    )
+    trial = neighbours_of(band, gold, executor, tmp_path)
+    ages = set()
+    for path in trial.killed:
+        assert not rows(path, "PRAGMA foreign_key_check")
+        names = [name for (name,) in rows(path, "SELECT name FROM singer")]
+        assert len(set(names)) == len(names)  # names do not repeat in the original
+        assert not rows(path, "SELECT 1 FROM singer WHERE age IS NULL OR name IS NULL")
+        ages |= {age for (age,) in rows(path, "SELECT age FROM singer")}
+    assert {29, 30, 31} <= ages
+
+
+def test_the_same_seed_gives_the_same_bytes(band, tmp_path):
+    for folder, seed in (("a", 1), ("b", 1), ("c", 2)):
+        make_suite(Task(band, OVER_30, tmp_path / folder, seed))
+    contents = {
+        folder: [p.read_bytes() for p in sorted(neighbour_files(tmp_path / folder, band))]
+        for folder in "abc"
+    }
+    assert contents["a"] == contents["b"] != contents["c"]
+
+
+def neighbour_files(folder, band):
+    return suite_folder(folder, band, OVER_30).glob("*.sqlite")
+
+
+def test_the_original_is_not_written(band, made):
+    before = band.stat()
+    read_profile(band)
+    assert band.stat() == before
+    assert [path.name for path in band.parent.iterdir()] == ["band.sqlite"]
+
+
+def test_a_suite_for_another_version_of_the_database_is_not_used(band, made, tmp_path):
+    changed = tmp_path / "band" / "band.sqlite"
+    create_database(changed, BAND + "DELETE FROM singer WHERE id = 5;")
+    assert made[1].neighbours(band, OVER_30)
+    assert not made[1].neighbours(changed, OVER_30)
+
+
+def test_what_is_made_already_is_kept_and_the_rest_is_made(band, tmp_path):
+    def question(number, gold):
+        return Question(str(number), "?", "band", band, gold_sql=gold)
+
+    golds = [OVER_30, "SELECT count(*) FROM label", "SELECT gone FROM label"]
+    questions = [question(number, gold) for number, gold in enumerate([*golds, OVER_30])]
+    list(make_suites(questions[:1], tmp_path, seed=0, workers=1))
+    file = suite_folder(tmp_path, band, OVER_30) / "suite.json"
+    before = file.stat().st_mtime_ns
+    records = list(make_suites(questions, tmp_path, seed=0, workers=1))
+    assert file.stat().st_mtime_ns == before
+    assert {record["gold_sql"] for record in records} == set(golds)
+    summary = card(records, {})
+    assert (summary["gold_queries"], summary["suites"]) == (3, 2)
+    assert list(summary["left_out"]) == ["the gold query does not run: no such column: gone"]
+    assert not list(tmp_path.glob("*/.*"))  # no temporary folder is left
+
+
+def test_a_gold_query_that_ties_or_the_clock_decide_is_left_out(band, tmp_path):
+    for gold in ("SELECT name FROM singer LIMIT 1", "SELECT date('now'), name FROM singer"):
+        record = make_suite(Task(band, gold, tmp_path, 0))
+        assert record["neighbours"] == []
+        assert "depends on the time, on chance or on the order" in record["left_out"]
+
+
+def test_a_limit_among_ties_is_not_put_to_the_test(band, executor, tmp_path):
+    gold = "SELECT name FROM singer ORDER BY age DESC LIMIT 1"
+    trial = neighbours_of(band, gold, executor, tmp_path)
+    for path in trial.killed:
+        oldest = "SELECT count(*) FROM singer WHERE age = (SELECT max(age) FROM singer)"
+        assert rows(path, oldest) == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("gold", "lucky"),
+    [
+        ("SELECT max(age) FROM singer", "SELECT age FROM singer ORDER BY age DESC LIMIT 1 OFFSET 0"),
+        ("SELECT name FROM singer WHERE age = (SELECT max(age) FROM singer)",
+         "SELECT name FROM singer ORDER BY age DESC LIMIT 1"),
+        ("SELECT count(*) FROM singer", "SELECT count(label_id) + 1 FROM singer"),
+        ("SELECT count(DISTINCT town) FROM singer", "SELECT count(*) - 3 FROM singer"),
+        ("SELECT name FROM singer WHERE town = 'Oslo'", "SELECT name FROM singer WHERE town LIKE 'Oslo%'"),
+    ],
+)  # fmt: skip
+def test_classic_coincidences_part_on_a_neighbour(gold, lucky, band, executor, tmp_path):
+    trial = neighbours_of(band, gold, executor, tmp_path, rounds=3)
+    verdicts = executor.judge([Pair(p, lucky, gold) for p in trial.killed], match=Match.BIRD)
+    is_equivalent = gold.startswith("SELECT max")
+    assert all(verdict.correct for verdict in verdicts) == is_equivalent
+
+
+def test_mutants_of_all_kinds_differ_from_the_query_in_one_place(band):
+    assert kinds(OVER_30, band).keys() == {
+        "comparison",
+        "constant",
+        "condition dropped",
+        "distinct",
+        "column",
+    }
+    found = kinds(
+        "SELECT DISTINCT T2.city, count(*) FROM singer AS T1 JOIN label AS T2 ON T1.label_id = T2.id"
+        " WHERE T1.age BETWEEN 1 AND 50 AND T2.name LIKE '%e%' GROUP BY T2.city HAVING count(*) > 1"
+        " ORDER BY count(*) DESC LIMIT 3",
+        band,
+    )
+    assert found.keys() == {
+        "comparison", "constant", "condition dropped", "distinct", "column", "connector", "limit",
+        "order", "grouping", "join side", "join dropped", "aggregate", "columns swapped", "negation",
+    } - {"aggregate"}  # fmt: skip
+    union = "SELECT city FROM label EXCEPT SELECT town FROM singer"
+    assert {"set operation", "join added"} <= kinds(union, band).keys()
+    texts = [mutant.sql for mutant in mutants(union, read_profile(band))]
+    assert len(set(texts)) == len(texts)
+
+
+@pytest.mark.parametrize(
+    "sql", ["", "SELEC", "SELECT (" * 500, "SELECT 'a", "DROP TABLE singer", "\0"]
+)
+def test_hostile_gold_queries_have_no_mutants_that_run_and_do_not_raise(
+    sql, band, executor, tmp_path
+):
+    mutants(sql, read_profile(band))
+    record = make_suite(Task(band, sql, tmp_path, 0))
+    assert record["neighbours"] == []
+    assert record["left_out"]
+    assert rows(band, "SELECT count(*) FROM singer") == [(5,)]
+
+
+def test_constants_are_read_with_their_column_and_their_neighbours(band):
+    focus = read_focus(
+        "SELECT name FROM singer WHERE age > -3 AND town LIKE '%Os_o%' LIMIT 7", read_profile(band)
+    )
+    assert focus.constants == {("singer", 2): (-3,), ("singer", 3): ("Osao",)}
+    assert focus.count == 7
+    assert near_values(30) == [29, 31]
+    assert near_values("2020-02-28") == ["2020-02-27", "2020-02-29"]
+    assert near_values("2020-13-45") == []
+    assert near_values(None) == near_values("") == []
+
+
+def test_columns_that_determine_each_other_stay_together():
+    countries = ["Italy", "Italy", "France", "France", "Spain", "Spain"] * 3
+    codes = [country[:2] for country in countries]
+    assert determines(countries, codes)
+    assert not determines(countries, [*codes[:-1], "XX"])
+    assert not determines(["a", "b", "c"], [1, 2, 3])  # without repeats it may be chance
+
+
+def test_the_cover_is_the_smallest_that_greed_finds():
+    killed = {"a": {1, 2}, "b": {3, 4, 5}, "c": {1, 3}, "d": {2}}
+    assert smallest_cover(killed) == ["b", "a"]
+    assert smallest_cover(killed, times=2) == ["b", "a", "c", "d"]
+    assert smallest_cover({"a": set()}) == smallest_cover({}) == []
+
+
+def test_a_witness_shows_the_few_rows_on_which_two_queries_part(band, made, executor):
+    (lucky,) = [
+        path
+        for path in made[1].neighbours(band, OVER_30)
+        if rows(path, FROM_30) != rows(path, OVER_30)
+    ][:1]
+    witness = find_witness(lucky, FROM_30, OVER_30, Match.BIRD, executor)
+    assert witness.gold == () and len(witness.predicted) == 1
+    connection = sqlite3.connect(":memory:")
+    connection.executescript(witness.script)
+    assert connection.execute("SELECT age FROM singer").fetchall() == [(30,)]
+    assert connection.execute(FROM_30).fetchall() == list(witness.predicted)
+    connection.close()
+
+
+def test_delta_debugging_finds_the_items_that_are_needed():
+    assert fewest(list(range(100)), lambda items: {17, 93} <= set(items)) == [17, 93]
+    assert fewest([1], lambda items: True) == []
+    assert fewest([], lambda items: True) == []
+
+
+ODD = '''
+CREATE TABLE "odd ""table""" ("a b" TEXT, "select" INTEGER, "c" AS ("select" * 2), "d" AS ("select" + 1) STORED);
+CREATE TABLE "código" (k TEXT, v BLOB, PRIMARY KEY (k, v)) WITHOUT ROWID;
+CREATE TABLE checked (n INTEGER CHECK (n > 5) UNIQUE, rowid TEXT);
+CREATE TABLE "empty" (id INTEGER PRIMARY KEY, at DATE, r REAL, parent INTEGER REFERENCES "empty" (id));
+CREATE VIEW seen AS SELECT "a b" FROM "odd ""table""";
+CREATE VIEW broken AS SELECT gone FROM nowhere;
+CREATE TRIGGER grow AFTER INSERT ON checked BEGIN DELETE FROM "odd ""table"""; END;
+CREATE UNIQUE INDEX once ON "odd ""table""" ("select");
+CREATE INDEX lower ON "odd ""table""" (lower("a b"));
+INSERT INTO "odd ""table""" VALUES ('x', 1), ('O''Neil', 2), (NULL, 3);
+INSERT INTO "código" VALUES ('k', x'00ff'), ('l', 'text' || char(0) || 'more');
+'''
+
+
+@pytest.mark.parametrize(
+    "gold",
+    [
+        'SELECT "a b" FROM "odd ""table""" WHERE "select" >= 2',
+        'SELECT "d" FROM "odd ""table""" WHERE "c" > 2',
+        "SELECT k FROM \"código\" WHERE k = 'k'",
+        "SELECT n FROM checked WHERE n > 6",
+        "SELECT count(*) FROM \"empty\" WHERE at > '2020-01-01'",
+        'SELECT "a b" FROM seen',
+    ],
+)
+def test_odd_names_generated_columns_triggers_views_and_empty_tables_work(gold, executor, tmp_path):
+    path = database(tmp_path, ODD)
+    trial = neighbours_of(path, gold, executor, tmp_path)
+    assert len(trial.killed) == 12
+    assert any(trial.rows.values())
+    made = [name for (name,) in rows(next(iter(trial.killed)), "SELECT name FROM sqlite_master")]
+    original = [name for (name,) in rows(path, "SELECT name FROM sqlite_master")]
+    assert sorted(made) == sorted(original)
+
+
+def test_databases_that_cannot_be_copied_are_left_out_with_the_reason(tmp_path):
+    virtual = database(tmp_path, "CREATE VIRTUAL TABLE song USING fts5(words)", "virtual")
+    bare = database(tmp_path, "CREATE VIEW one AS SELECT 1", "bare")
+    for path, reason in ((virtual, r"has a virtual table \(song\)"), (bare, "has no table")):
+        with pytest.raises(InputError, match=reason):
+            read_profile(path)
+        record = make_suite(Task(path, "SELECT 1", tmp_path, 0))
+        assert record["left_out"].startswith(str(path)) and record["neighbours"] == []
+
+
+def test_a_large_table_is_sampled_all_over(tmp_path):
+    script = (
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT); WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL"
+        " SELECT i + 1 FROM n WHERE i < 5000) INSERT INTO t SELECT i, hex(zeroblob(600)) FROM n;"
+    )
+    profile = read_profile(database(tmp_path, script))
+    ids = [row[0] for row in profile.tables[0].rows]
+    assert 200 < len(ids) <= 300
+    assert min(ids) < 500 and max(ids) > 4500
+    assert all(len(row[1]) == 1000 for row in profile.tables[0].rows)
+
+
+def test_a_folder_without_a_card_holds_no_suites(tmp_path):
+    with pytest.raises(InputError, match="has no card.json; make suites with"):
+        Suites(tmp_path)
+    (tmp_path / "card.json").write_text(json.dumps({}))
+    assert Suites(tmp_path).folder == Path(tmp_path)
