@@ -13,9 +13,9 @@ consistency            candidates, voting, revision: inference after sampling, w
 rows                   training rows in files
 training               what SFT and GRPO share
 spider                 Spider's exact-set match and difficulty
+suites                 databases that a program makes: for evaluation, and neighbours against luck
 evaluation             scores, intervals, comparisons
 official               the benchmarks' own evaluators, run from a checkout of them
-suites                 evaluation databases that a program makes
 page                   the HTML report
 
 `tests/test_layers.py` checks the order. Nothing here imports torch when it is loaded.

@@ -212,12 +212,13 @@ def test_suite_ex_refuses_a_coincidence_and_shows_a_witness(singers, executor, t
     scores = [outcome.scores.get("ex_suite") for outcome in found.outcomes]
     assert scores == [False, True, None, False]  # the third has no suite
     record = as_record(found)
-    assert record["metrics"]["ex_suite"]["n"] == 3 and record["execution_accuracy"] == 75
+    assert record["metrics"]["ex_suite"]["n"] == 3
+    assert record["execution_accuracy"] == 75
     assert record["coincidences"] == {"wrong filter or value": 1}
     assert "right by coincidence: 1 wrong filter or value" in as_table(found)
     coincidence = outcome_record(found.outcomes[0])["coincidence"]
     assert coincidence["predicted"] != coincidence["gold"]
-    assert "INSERT INTO \"singer\"" in coincidence["witness"]
+    assert 'INSERT INTO "singer"' in coincidence["witness"]
     assert outcome_record(found.outcomes[1])["coincidence"] is None
 
 

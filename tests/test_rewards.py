@@ -134,7 +134,9 @@ def test_the_suite_rewards_do_not_pay_a_coincidence(singers, suites):
     assert pay(plain, singers, *sql) == [1, 1, 0, 0]
     assert pay(suite, singers, *sql) == [1, 0, 0, 0]
     right, lucky, *wrong = pay(share, singers, *sql)
-    assert right == 1 and 0 < lucky < 1 and wrong == [0, 0]
+    assert right == 1
+    assert 0 < lucky < 1
+    assert wrong == [0, 0]
     assert (suite.__name__, share.__name__) == (
         "execution_suite_reward",
         "execution_suite_share_reward",

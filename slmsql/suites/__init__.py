@@ -1,10 +1,11 @@
-"""Evaluation suites that are generated, not downloaded: a small shop and a laboratory.
+"""Databases that a program makes: a small shop and a laboratory, and in `neighbours/` variants of
+a database that show which answers were right by coincidence.
 
     make(SHOP, Path("suites/shop"), seed=42, executor=executor)
 
 In: a suite (the SQL of its database, and forms of question with their SQL) and a seed. Out: a
 SQLite database and question files; the same seed gives the same bytes. Every gold query runs and
-is checked before it is written. Imports evaluation, execution, questions and sql.
+is checked before it is written. Imports execution, questions and sql.
 """
 
 from slmsql.suites.faults import check
