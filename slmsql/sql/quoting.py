@@ -1,4 +1,4 @@
-"""Quoting in SQL: names, always or only if the dialect needs it (`name`, `"first name"`); values."""
+"""Quoting in SQL: names, always or only if needed (`name`, `"first name"`), texts and values."""
 
 import re
 
