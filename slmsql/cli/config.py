@@ -20,7 +20,7 @@ import logging
 import sys
 import types
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, Field, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -78,6 +78,34 @@ def parse_with_trainer(
     filled = _fill(options, parsed, parser)
     words = [*as_arguments(TRAINER_DEFAULTS), *remaining, *(implied(filled) if implied else [])]
     return filled, _trainer_options(trainer, words)
+
+
+@dataclass(frozen=True, slots=True)
+class OptionHelp:
+    """What --help says of an option."""
+
+    name: str
+    group: str
+    """The heading of the nested dataclass that it belongs to; empty for the program's own."""
+    meaning: str
+    default: str
+    """As it would be written on the command line; empty if there is none."""
+    required: bool
+
+
+def options_of(options: Any, group: str = "") -> list[OptionHelp]:
+    """The options that `parse` makes of a dataclass, for documentation."""
+    kinds = get_type_hints(options)
+    helps: list[OptionHelp] = []
+    for field in fields(options):
+        kind, default = kinds[field.name], _default(field)
+        if is_dataclass(kind):
+            helps += options_of(kind, _heading(kind, field))
+        else:
+            meaning, required = str(field.metadata.get("help", "")), default is MISSING
+            shown = "" if required or default in (None, "", []) else _shown(default)
+            helps.append(OptionHelp(field.name, group, meaning, shown, required))
+    return helps
 
 
 def load_config(path: Path) -> dict[str, Any]:
@@ -198,10 +226,14 @@ def _add_all(
     for field in fields(options):
         kind = kinds[field.name]
         if is_dataclass(kind):
-            heading = (kind.__doc__ or field.name).splitlines()[0].rstrip(".")
-            _add_all(parser, kind, parser.add_argument_group(heading))
+            _add_all(parser, kind, parser.add_argument_group(_heading(kind, field)))
         else:
             _add(group, field, kind)
+
+
+def _heading(kind: Any, field: Field[Any]) -> str:
+    """The heading of a nested dataclass in --help: the first line of its docstring."""
+    return (kind.__doc__ or field.name).splitlines()[0].rstrip(".")
 
 
 def _add(group: argparse._ActionsContainer, field: Field[Any], kind: Any) -> None:
