@@ -2,8 +2,9 @@
 
     python inference/ask.py --model MODEL --database my.sqlite --question "How many orders in May?"
 
-A database is an SQLite or DuckDB file, or a folder of CSV, Parquet and JSON files. It is opened
-read-only. Without --question the program reads questions from standard input, one per line.
+A database is an SQLite or DuckDB file, a folder of CSV, Parquet and JSON files, or a URL such as
+postgresql://ann@host/sales (set PGPASSWORD). It is opened read-only. Without --question the program
+reads questions from standard input, one per line.
 """
 
 import sys
@@ -23,7 +24,7 @@ from slmsql.execution.engines.address import name_of
 class Options:
     """Options of the terminal program."""
 
-    database: Path = field(metadata={"help": "file or folder of tables"})
+    database: Path = field(metadata={"help": "file, folder of tables or URL"})
     question: str = field(default="", metadata={"help": "a single question to answer"})
     evidence: str = field(default="", metadata={"help": "a hint, as in BIRD"})
     show_candidates: bool = field(

@@ -3,10 +3,10 @@
     python inference/serve.py --model MODEL --databases DIR --port 8642
 
 DIR contains NAME.sqlite, NAME/NAME.sqlite, NAME.duckdb or folders NAME of CSV, Parquet and JSON
-files. Single databases may be named instead, and several at once. All are opened read-only.
-/openapi.json describes the routes; /v1/chat/completions serves chat front ends, each database as a
-model. If the environment variable SLMSQL_KEY is set, /api and /v1 require its value as a bearer
-token.
+files. Single databases may be named instead, and several at once; a database may also be a URL,
+such as postgresql://ann@host/sales. All are opened read-only. /openapi.json describes the routes;
+/v1/chat/completions serves chat front ends, each database as a model. If the environment variable
+SLMSQL_KEY is set, /api and /v1 require its value as a bearer token.
 """
 
 import asyncio

@@ -9,6 +9,8 @@ from typing import TypeGuard
 from slmsql.consistency.prediction import read_samples
 from slmsql.errors import InputError
 from slmsql.execution import Execution, Executor, Statement, Status, database_fault
+from slmsql.execution.engines.address import is_url, name_of
+from slmsql.execution.types import INFRASTRUCTURE
 from slmsql.files import Record, read_jsonl
 from slmsql.match import Match
 from slmsql.questions.question import Question
@@ -147,6 +149,9 @@ def run_candidates(
         executor: where the SQL runs.
         match: the mode of the digests. In another mode than `bird`, all candidates that ran run
             again in it.
+
+    Raises:
+        InputError: a server failed, which says nothing about the candidates.
     """
     statements = [
         Statement(candidate_set.database, candidate.sql)
@@ -154,13 +159,23 @@ def run_candidates(
         for candidate in candidate_set.candidates
         if _must_run(candidate, match)
     ]
-    executions = iter(executor.run(statements, match=match))
+    executions = iter(_reached(statements, executor.run(statements, match=match)))
     return [
         replace(
             candidate_set, candidates=tuple(_executed(candidate_set.candidates, executions, match))
         )
         for candidate_set in sets
     ]
+
+
+def _reached(
+    statements: Sequence[Statement], executions: Sequence[Execution]
+) -> Sequence[Execution]:
+    """The executions, if the servers ran all of them."""
+    for statement, execution in zip(statements, executions, strict=True):
+        if execution.kind == INFRASTRUCTURE and is_url(statement.database):
+            raise InputError(f"{name_of(statement.database)}: {execution.error}")
+    return executions
 
 
 def _must_run(candidate: Candidate, match: Match) -> bool:

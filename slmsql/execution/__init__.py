@@ -5,7 +5,7 @@
         executor.judge([Pair(database, predicted, gold)], match=Match.BIRD)
 
 In: databases and SQL from anyone, a model too. Out: executions (status, rows, error) and verdicts.
-SQLite is the fast path. engines/ has DuckDB and folders of tables.
+SQLite is the fast path. engines/ has the others.
 
 No other room opens a database. Imports only `slmsql.errors`, `files`, `sql` and `match`.
 """

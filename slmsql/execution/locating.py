@@ -1,6 +1,7 @@
 """Databases of any engine as the parent process sees them: where they are and whether they work."""
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,10 +14,12 @@ from slmsql.execution.database import (
     check_schema,
     content_hash,
 )
-from slmsql.execution.engines import duckdb_file
-from slmsql.execution.engines.address import dialect_of, is_duckdb
+from slmsql.execution.engines import duckdb_file, servers
+from slmsql.execution.engines.address import dialect_of, is_duckdb, is_url
 from slmsql.execution.types import Query
 from slmsql.sql.dialect import Dialect
+
+LASTING_SECONDS = 10  # a server's rows may change at any time: its answers are kept no longer
 
 
 def locate(database: Path) -> tuple[str, Identity]:
@@ -28,6 +31,9 @@ def locate(database: Path) -> tuple[str, Identity]:
         FileNotFoundError: there is no such file.
         InputError: it cannot serve as a database, or its driver is not installed.
     """
+    if is_url(database):
+        servers.check(database)
+        return str(database), (0, 0, 0, int(time.time() / LASTING_SECONDS))
     try:
         return os.path.abspath(database), check_database(database)
     except UnusableDatabase:
@@ -70,10 +76,17 @@ def reading_engine(database: Path) -> Iterator[Query]:
     Raises:
         FileNotFoundError, InputError: see `locate`; or the database cannot be read.
     """
-    with duckdb_file.reading(locate(database)[0]) as query:
+    path, _ = locate(database)
+    opened = servers.reading(database) if is_url(database) else duckdb_file.reading(path)
+    with opened as query:
         yield query
 
 
 def fingerprint(database: Path) -> str:
-    """SHA-256 of a database's content; cached until the file changes."""
-    return content_hash(*locate(database))
+    """A hash of a database's content; cached until the file changes.
+
+    Of a server's database, only the names and types of the columns count: reading all rows could
+    take hours. Changed rows are not noticed.
+    """
+    path, identity = locate(database)
+    return servers.fingerprint(database) if is_url(database) else content_hash(path, identity)

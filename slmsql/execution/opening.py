@@ -4,7 +4,7 @@ import site
 import sys
 from pathlib import Path
 
-from slmsql.execution.engines.address import dialect_of
+from slmsql.execution.engines.address import dialect_of, server_address
 from slmsql.execution.result import Sandbox
 from slmsql.execution.sandbox import SQLiteSandbox
 from slmsql.execution.types import Limits
@@ -18,6 +18,10 @@ def open_sandbox(path: str, limits: Limits) -> Sandbox:
         return SQLiteSandbox(Path(path), limits)
     if sys.flags.no_site:  # the worker started without site-packages, where the drivers are
         site.main()
-    from slmsql.execution.engines.duckdb_sandbox import DuckDBSandbox
+    if dialect is Dialect.DUCKDB:
+        from slmsql.execution.engines.duckdb_sandbox import DuckDBSandbox
 
-    return DuckDBSandbox(path, limits)
+        return DuckDBSandbox(path, limits)
+    from slmsql.execution.engines.postgres import PostgresSandbox
+
+    return PostgresSandbox(server_address(Path(path)), limits)

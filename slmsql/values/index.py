@@ -17,7 +17,7 @@ from slmsql import files
 from slmsql.execution import connect, fingerprint, reading
 from slmsql.execution.engines.address import dialect_of, is_url
 from slmsql.execution.index import create_index
-from slmsql.schema.catalogs import text_columns
+from slmsql.schema.engine_tables import text_columns
 from slmsql.sql.dialect import Dialect
 from slmsql.sql.quoting import quote_identifier
 from slmsql.words import words

@@ -1,16 +1,13 @@
-"""Reads the tables of DuckDB, PostgreSQL and MySQL from their catalogs.
-
-For each engine there are three queries of ours with the same columns. PostgreSQL's
-information_schema hides keys from users who may only select, so its own catalog is read.
-"""
+"""Reads the tables of databases that are not SQLite, from the engines' catalogs."""
 
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from slmsql.execution.engines.address import dialect_of
+from slmsql.execution.engines.catalogs import CATALOGS
 from slmsql.execution.locating import reading_engine
 from slmsql.execution.types import Query
 from slmsql.schema.model import Column, ForeignKey, Table, Value
@@ -23,39 +20,6 @@ MORE_ROWS = 1000  # rows with a value, where a column's come from if its first r
 
 
 TEXT_TYPE = re.compile("char|text|enum|string", re.IGNORECASE)  # in the name of a column's type
-
-
-class Catalog(NamedTuple):
-    """Queries on an engine's catalog. Tables include views."""
-
-    columns: str
-    """Table, column, type and comment, in order."""
-    primary_keys: str
-    """Table and column, in the order of the key."""
-    foreign_keys: str
-    """Table, name of the key, column, table and column it refers to, in the order of the key."""
-
-
-CATALOGS = {
-    Dialect.DUCKDB: Catalog(
-        columns="""
-            SELECT table_name, column_name, data_type, comment FROM duckdb_columns()
-            WHERE NOT internal AND schema_name = current_schema()
-            ORDER BY table_oid, column_index
-        """,
-        primary_keys="""
-            SELECT table_name, unnest(constraint_column_names) FROM duckdb_constraints()
-            WHERE constraint_type = 'PRIMARY KEY' AND schema_name = current_schema()
-        """,
-        foreign_keys="""
-            SELECT table_name, constraint_index, unnest(constraint_column_names),
-                   referenced_table, unnest(referenced_column_names)
-            FROM duckdb_constraints()
-            WHERE constraint_type = 'FOREIGN KEY' AND schema_name = current_schema()
-            ORDER BY table_oid, constraint_index
-        """,
-    ),
-}
 
 
 def read_tables(database: Path, sample_values: int) -> list[Table]:

