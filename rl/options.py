@@ -13,8 +13,9 @@ from slmsql.errors import InputError
 from slmsql.files import Record
 from slmsql.match import Match
 from slmsql.training.adapters import base_of, check_peft_option
+from slmsql.training.attention import choose_attention
 from slmsql.training.model_check import check_model
-from slmsql.training.model_options import check_attention, check_precision
+from slmsql.training.model_options import check_precision
 from slmsql.training.rows import read_grpo_rows
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def check(options: Options, training: "GRPOConfig", model: "ModelConfig") -> lis
     """
     check_model(base_of(model.model_name_or_path or "") or model.model_name_or_path)
     check_peft_option(model)
-    check_attention(model)
+    choose_attention(training, model)
     check_precision(training, model)
     _check_loss(training)
     _set_weights(options, training)

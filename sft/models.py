@@ -8,6 +8,7 @@ from sft.encoding import Encoder, end_token, read_turn
 from slmsql.errors import InputError
 from slmsql.training import model_check
 from slmsql.training.adapters import base_of, check_peft_option, tokenizer_folder, with_adapter
+from slmsql.training.attention import keeps_rows_apart
 
 if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel
@@ -43,17 +44,35 @@ def check_model(model: "ModelConfig") -> "PretrainedConfig":
 def check_packing(config: "PretrainedConfig") -> None:
     """Check that the rows of a pack cannot influence each other.
 
-    Positions keep attention within a row. A convolution (LFM2) or a recurrent layer runs on from
-    one row into the next, at least without special kernels.
-
     Raises:
-        InputError: the model has such layers.
+        InputError: the model has layers that look across rows.
     """
-    if others := sorted(set(config.to_dict().get("layer_types") or []) - ATTENTION):
+    if others := mixing_layers(config):
         raise InputError(
             f"--packing lets the rows of a pack see each other in this model's "
             f"{', '.join(others)} layers; leave it out"
         )
+
+
+def mixing_layers(config: "PretrainedConfig") -> list[str]:
+    """Kinds of layers in which rows that lie side by side see each other.
+
+    Positions keep attention within a row. A convolution (LFM2) or a recurrent layer runs on from
+    one row into the next, at least without special kernels.
+    """
+    return sorted(set(config.to_dict().get("layer_types") or []) - ATTENTION)
+
+
+def lay_rows_side_by_side(training: "SFTConfig", model: "PreTrainedModel | PeftModel") -> None:
+    """Replace padding by one line of tokens, where the model keeps the rows on it apart.
+
+    A pack is such a line already. Loss and gradients stay the same; padding costs time and memory.
+    """
+    config: Any = model.config
+    can_be = keeps_rows_apart(config._attn_implementation) and not mixing_layers(config)
+    if can_be and not training.packing:
+        training.padding_free = True
+        training.max_length = None  # longer rows have been dropped; TRL refuses both
 
 
 def load_tokenizer(model: "ModelConfig", template: str | None) -> "PreTrainedTokenizerBase":

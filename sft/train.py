@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, cast
 from sft.options import Options
 from slmsql.cli.config import parse_with_trainer
 from slmsql.errors import InputError, run_program
+from slmsql.training.attention import choose_attention
 from slmsql.training.checkpoints import output_folder, resume_from, train_from
-from slmsql.training.model_options import check_attention, check_precision
+from slmsql.training.model_options import check_precision
 from slmsql.training.output_layer import score_labelled_positions_only
 from slmsql.training.publish import finish
 from slmsql.training.rows import count_sft_rows, read_grpo_rows
@@ -75,7 +76,7 @@ def check(options: Options, training: "SFTConfig", model: "ModelConfig") -> None
     if int(os.environ.get("WORLD_SIZE", "1")) != training.world_size:
         raise InputError("several processes were started, but on the CPU they need --use_cpu true")
     if not options.plan:  # which may be for another machine
-        check_attention(model)
+        choose_attention(training, model)
         check_precision(training, model)
     if training.eval_strategy == "no" and (options.validation_file or options.eval_data):
         raise InputError("there is data for evaluations but no --eval_strategy steps|epoch")
@@ -93,7 +94,7 @@ def make_trainer(options: Options, training: "SFTConfig", model: "ModelConfig") 
     from trl import SFTTrainer
 
     from sft.examples import prepare_both
-    from sft.models import load_encoder, load_model
+    from sft.models import lay_rows_side_by_side, load_encoder, load_model
     from sft.validate import add_validation, make_validation
     from slmsql.training.adapters import keep_precise
 
@@ -102,6 +103,7 @@ def make_trainer(options: Options, training: "SFTConfig", model: "ModelConfig") 
     validation = make_validation(options, training)
     examples, held_out = prepare_both(options, encoder, training)
     loaded, adapter = load_model(model, training, options.bnb_4bit_compute_dtype)
+    lay_rows_side_by_side(training, loaded)
     trainer = SFTTrainer(
         model=loaded,
         args=training,

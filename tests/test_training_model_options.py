@@ -1,4 +1,4 @@
-"""Attention that is not installed and weights too coarse to train are refused at once."""
+"""Weights too coarse to train are refused at once, and so is attention that is not installed."""
 
 import importlib
 import sys
@@ -12,8 +12,8 @@ from trl import ModelConfig
 from sft.models import _quantization
 from slmsql.cli.config import parse_with_trainer
 from slmsql.errors import InputError
-from slmsql.training import model_options
-from slmsql.training.model_options import check_attention, check_precision
+from slmsql.training import attention
+from slmsql.training.model_options import check_precision
 from tests.tiny_model import tiny_model
 
 ROOT = Path(__file__).parent.parent
@@ -22,31 +22,6 @@ ROOT = Path(__file__).parent.parent
 def arguments(**changes):
     given = {"deepspeed_plugin": None, "optim_args": None, "bf16": True, "fp16": False}
     return SimpleNamespace(**{**given, **changes})
-
-
-@pytest.mark.parametrize("name", [None, "sdpa", "eager", "flex_attention", "paged|sdpa"])
-def test_attention_that_torch_has_is_always_there(name):
-    check_attention(ModelConfig(attn_implementation=name))
-
-
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("flash_attention_2", r"needs the package flash_attn or kernels, which is not installed"),
-        ("flash_attention_4", "needs the package flash_attn,"),
-        ("kernels-community/flash-attn2", "needs the package kernels"),
-        ("flash", r"unknown attn_implementation 'flash'; expected one of eager, sdpa"),
-    ],
-)
-def test_attention_that_is_not_installed_is_refused(monkeypatch, name, message):
-    monkeypatch.setattr(model_options, "find_spec", lambda package: None)
-    with pytest.raises(InputError, match=message):
-        check_attention(ModelConfig(attn_implementation=name))
-
-
-def test_attention_that_is_installed_is_accepted(monkeypatch):
-    monkeypatch.setattr(model_options, "find_spec", lambda package: package == "kernels")
-    check_attention(ModelConfig(attn_implementation="flash_attention_2"))
 
 
 def test_16_bit_weights_are_trained_only_where_small_updates_survive(tmp_path):
@@ -97,7 +72,7 @@ def test_a_program_refuses_before_it_reads_a_row(
     model = tiny_model(tmp_path / "model")
     given = [f"{data}={tmp_path}/rows.jsonl", f"--model_name_or_path={model}", *words]
     given += [f"--output_dir={tmp_path}/out", "--use_cpu=true", "--report_to=none"]
-    monkeypatch.setattr(model_options, "find_spec", lambda package: None)
+    monkeypatch.setattr(attention, "find_spec", lambda package: None)
     monkeypatch.setattr(sys, "argv", [program, *given])
     with pytest.raises(InputError, match=message):
         importlib.import_module(program).main()

@@ -26,6 +26,15 @@ def megabytes(pid: int) -> float:
     return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
 
 
+def peak_megabytes(pid: int) -> float:
+    """The most memory that a process has held so far; 0 if it has ended."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+    return sum(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
+
+
 def processor_seconds(pid: int) -> float:
     """Processor time of a process so far; 0 if it has ended."""
     try:

@@ -1,6 +1,5 @@
-"""Check attention and precision, before a model is loaded or a row is encoded."""
+"""Check precision, before a model is loaded or a row is encoded."""
 
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from slmsql.errors import InputError
@@ -9,37 +8,8 @@ if TYPE_CHECKING:
     from transformers import TrainingArguments
     from trl import ModelConfig
 
-IN_TORCH = ("eager", "sdpa", "flex_attention")
-# Any of these packages provides the attention. `kernels` downloads it from the hub.
-PACKAGES = {
-    "flash_attention_2": ("flash_attn", "kernels"),
-    "flash_attention_3": ("flash_attn_interface", "kernels"),
-    "flash_attention_4": ("flash_attn",),
-}
 # Settings in `optim_args` with which an optimizer loses no small updates of 16-bit weights.
 KEEPS_SMALL_UPDATES = ("bf16_stochastic_round", "kahan_sum", "use_kahan_summation")
-
-
-def check_attention(model: "ModelConfig") -> None:
-    """Check that the attention of `attn_implementation` is installed.
-
-    Raises:
-        InputError: it is not, or the name is unknown.
-    """
-    name = (model.attn_implementation or "sdpa").removeprefix("paged|")
-    if name in IN_TORCH:
-        return
-    packages = ("kernels",) if "/" in name else PACKAGES.get(name)
-    if packages is None:
-        raise InputError(
-            f"unknown attn_implementation {name!r}; expected one of "
-            f"{', '.join((*IN_TORCH, *PACKAGES))}"
-        )
-    if not any(find_spec(package) for package in packages):
-        raise InputError(
-            f"attn_implementation {name} needs the package {' or '.join(packages)}, which is not "
-            "installed; `--attn_implementation sdpa` needs nothing"
-        )
 
 
 def check_precision(training: "TrainingArguments", model: "ModelConfig") -> None:
