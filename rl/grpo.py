@@ -18,6 +18,7 @@ from rl.options import Options, check, validation_rows
 from rl.rollouts import RolloutLog, groups_by_step, rewind
 from rl.rows import pass_rates
 from rl.tokenizer import check_tokenizer, prompt_limit, read_completions_whole, rows_within
+from rl.vllm_import import only_if_used
 from rl.zero_variance import ZeroVarianceFilter, groups_per_update
 from slmsql.cli.config import parse_with_trainer
 from slmsql.errors import run_program
@@ -26,6 +27,7 @@ from slmsql.files import Record
 from slmsql.suites.neighbours.folder import Suites
 from slmsql.training.adapters import base_of, keep_precise, tokenizer_folder, with_adapter
 from slmsql.training.checkpoints import output_folder, resume_from, step_of, train_from
+from slmsql.training.extension_locks import check_extension_locks
 from slmsql.training.output_layer import score_labelled_positions_only
 from slmsql.training.publish import finish
 from slmsql.training.rows import runnable_rows
@@ -79,6 +81,7 @@ def check_run(options: Options, training: "GRPOConfig", model: "ModelConfig") ->
     from accelerate import PartialState
 
     rows = check(options, training, model)
+    check_extension_locks()
     files = {options.train_file: rows}
     if options.validation_file:
         files[options.validation_file] = validation_rows(options.validation_file, options, rows)
@@ -209,7 +212,8 @@ def _make_trainer(
     from accelerate import PartialState
     from datasets import Dataset
 
-    from rl.trainer import ExecutionGRPOTrainer
+    with only_if_used(run.training.use_vllm):
+        from rl.trainer import ExecutionGRPOTrainer
 
     options, training = run.options, run.training
     score_labelled_positions_only()

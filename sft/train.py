@@ -19,6 +19,7 @@ from slmsql.cli.config import parse_with_trainer
 from slmsql.errors import InputError, run_program
 from slmsql.training.attention import choose_attention
 from slmsql.training.checkpoints import output_folder, resume_from, train_from
+from slmsql.training.extension_locks import check_extension_locks
 from slmsql.training.model_options import check_precision
 from slmsql.training.output_layer import score_labelled_positions_only
 from slmsql.training.publish import finish
@@ -47,6 +48,7 @@ def train(options: Options, training: "SFTConfig", model: "ModelConfig") -> None
     from sft.plan_report import show_plan
 
     check(options, training, model)
+    check_extension_locks()
     record = describe(options, training, model, data=options.data)
     if options.plan:
         show_plan(options, training, model)
