@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from scripts.demo.page import write_page
 from scripts.demo.stages import stages
 from scripts.stage import Mark, run_chain
 from slmsql.cli.config import parse
@@ -42,7 +43,8 @@ def main() -> None:
 
 def _write_report(output: Path, options: Options, marks: Sequence[Mark]) -> None:
     """The table, report.json and report.html: quick to make, so they are made at every call."""
-    _run("python", "scripts/demo/scores.py", "--folder", str(output))
+    if status := run(("python", "scripts/demo/scores.py", "--folder", str(output)), cwd=ROOT):
+        sys.exit(status)
     report = ROOT / output / "report.json"
     content = read_json(report) | {
         "seed": options.seed,
@@ -52,24 +54,8 @@ def _write_report(output: Path, options: Options, marks: Sequence[Mark]) -> None
         "stages": [asdict(mark) for mark in marks],
     }
     write_json(report, content)
-    _run(
-        *("python", "scripts/report.py", "--stages", f"{output}/stages.json"),
-        "--curves",
-        f"SFT={output}/sft/trainer_state.json",
-        f"GRPO={output}/grpo/trainer_state.json",
-        f"merge model, SFT={output}/merge_sft/trainer_state.json",
-        f"merge model, GRPO={output}/merge_grpo/trainer_state.json",
-        "--runs",
-        f"SFT, greedy={output}/evaluation/sft_greedy",
-        f"corrective self-consistency={output}/evaluation/corrective",
-        *("--output", f"{output}/report.html"),
-    )
+    write_page(output)
     print(f"{content['seconds']} s in all stages, {content['cpu_seconds']} s of processor time")
-
-
-def _run(*words: str) -> None:
-    if status := run(words, cwd=ROOT):
-        sys.exit(status)
 
 
 def _short(path: Path) -> Path:

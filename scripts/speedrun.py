@@ -16,16 +16,16 @@ shows that the commands work, not that anything is learnt.
 
 import os
 import shlex
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from scripts.demo.page import write_page
 from scripts.demo.scores import as_figures, as_stages, as_table, read_rows
 from scripts.stage import Mark, Stage, run_chain
 from slmsql.cli.config import parse
-from slmsql.cli.programs import ROOT, run
+from slmsql.cli.programs import ROOT
 from slmsql.errors import run_program
 from slmsql.files import write_json
 from slmsql.questions.question import with_databases
@@ -222,17 +222,7 @@ def write_report(options: Options, marks: Sequence[Mark]) -> None:
     write_json(folder / "stages.json", as_stages(report))
     print(as_table(report))
     print(f"{sum(mark.seconds for mark in marks):.0f} s in all stages")
-    page = (
-        *("python", "scripts/report.py", "--stages", f"{options.output}/stages.json"),
-        *("--curves", f"SFT={options.output}/sft/trainer_state.json"),
-        f"GRPO={options.output}/grpo/trainer_state.json",
-        f"merge model, SFT={options.output}/merge_sft/trainer_state.json",
-        *("--runs", f"SFT, greedy={options.output}/evaluation/sft_greedy"),
-        f"corrective self-consistency={options.output}/evaluation/corrective",
-        *("--output", f"{options.output}/report.html"),
-    )
-    if status := run(page, cwd=ROOT):
-        sys.exit(status)
+    write_page(options.output)
 
 
 if __name__ == "__main__":
