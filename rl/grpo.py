@@ -18,7 +18,6 @@ from rl.options import Options, check, validation_rows
 from rl.rollouts import RolloutLog, groups_by_step, rewind
 from rl.rows import pass_rates
 from rl.tokenizer import check_tokenizer, prompt_limit, read_completions_whole, rows_within
-from rl.vllm_import import only_if_used
 from rl.zero_variance import ZeroVarianceFilter, groups_per_update
 from slmsql.cli.config import parse_with_trainer
 from slmsql.errors import run_program
@@ -212,8 +211,7 @@ def _make_trainer(
     from accelerate import PartialState
     from datasets import Dataset
 
-    with only_if_used(run.training.use_vllm):
-        from rl.trainer import ExecutionGRPOTrainer
+    from rl.trainer import ExecutionGRPOTrainer
 
     options, training = run.options, run.training
     score_labelled_positions_only()

@@ -150,94 +150,81 @@ def kill_at(folder, step, words):
     process.wait()
 
 
-def test_killed_ranks_resume_as_one_process_that_was_not_killed(model, shop, tmp_path):
-    """Two ranks with half a group each under ZeRO-3."""
-    rows = write_rows(tmp_path / "rows.jsonl", shop, 8)
-    right, wrong = think("SELECT name FROM item"), think("SELECT 2")
-    texts = {f"q{n}": [right if n % 2 else wrong, wrong, wrong, wrong] for n in range(8)}
-    write_json(tmp_path / "completions.json", texts)
-    options = {
-        "model_name_or_path": str(model),
-        "train_file": str(rows),
-        "completions": str(tmp_path / "completions.json"),
-        "max_steps": 6,
-        "save_strategy": "steps",
-        "save_steps": 2,
-    }
-    program = "tests/fixed_rollouts.py"
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    run(whole, {**options, "per_device_train_batch_size": 4}, program=program)
-    launch = "configs/accelerate/cpu_zero3.yaml"
-    own = {**options, "per_device_train_batch_size": 2}
-    kill_at(killed, 6, command(killed, own, launch=launch, program=program))
-    ended = run(killed, own, launch=launch, program=program)
-    assert "resuming from" in ended.stdout
-    made = [(one["step"], one["id"], one["completion"]) for one in rollouts(killed)]
-    assert sorted(made) == sorted(
-        (one["step"], one["id"], one["completion"]) for one in rollouts(whole)
-    )
-    expected, found = history(whole), history(killed)
-    for step, log in expected.items():
-        for figure in ("loss", "grad_norm", "reward", "groups/zero_variance"):
-            assert found[step][figure] == pytest.approx(log[figure], rel=1e-3, abs=1e-5), step
-
-
 def think(sql):
     return f"<think>\nwhy\n</think>\n<answer>\n{sql}\n</answer>"
 
 
-@pytest.fixture
-def given(tmp_path, benchmarks):
-    """The 732 rows of BIRD train, and completions for each: right, wrong, broken, not asked for."""
+@pytest.fixture(scope="module")
+def given(tmp_path_factory, benchmarks):
+    """The 732 rows of BIRD train and completions for each.
+
+    Those of every other row are right, right without tags, wrong and broken; the others are equal.
+    """
+    folder = tmp_path_factory.mktemp("given")
     questions = read_benchmark("bird", benchmarks / "bird", "train")
     rows = [
         grpo_row(one, build_prompt(one, PromptSettings()).messages, Layout.THINK)
         for one in questions
     ]
-    write_jsonl(tmp_path / "rows.jsonl", rows)
-    texts = {
-        row["id"]: [
-            think(row["gold_sql"]),
-            row["gold_sql"],
-            think("SELECT 1"),
-            "SELECT FROM" + "x" * (place % 7),
-        ]
-        for place, row in enumerate(rows)
+    write_jsonl(folder / "rows.jsonl", rows)
+    texts = {}
+    for place, row in enumerate(rows):
+        gold, wrong = row["gold_sql"], think("SELECT 1")
+        broken = "SELECT FROM" + "x" * (place % 7)
+        texts[row["id"]] = [think(gold), gold, wrong, broken] if place % 2 else [wrong] * 4
+    write_json(folder / "completions.json", texts)
+    return folder
+
+
+def on_given(model, given, folder, size, *, interrupt=False):
+    """Six steps of one question each on the given completions; with `interrupt`, killed once."""
+    options = {
+        "model_name_or_path": str(model),
+        "train_file": str(given / "rows.jsonl"),
+        "completions": str(given / "completions.json"),
+        "per_device_train_batch_size": size,
+        "max_steps": 6,
+        "save_strategy": "steps",
+        "save_steps": 2,
     }
-    write_json(tmp_path / "completions.json", texts)
-    return tmp_path
+    start = {
+        "launch": f"configs/accelerate/{folder.name}.yaml",
+        "program": "tests/fixed_rollouts.py",
+    }
+    if interrupt:
+        kill_at(folder, 6, command(folder, options, **start))
+    ended = run(folder, options, **start)
+    assert "732 rows; left out: none" in ended.stdout
+    assert ("resuming from" in ended.stdout) == interrupt
+    made = sorted((one["step"], one["id"], one["completion"]) for one in rollouts(folder))
+    paid = {}
+    for one in rollouts(folder):
+        paid.setdefault(one["step"], []).append(sum(one["rewards"].values()))
+    return history(folder), made, paid
 
 
-def test_one_process_and_two_under_zero_2_and_3_do_the_same(model, given):
-    """The rows are BIRD's train questions with their databases; the completions are given."""
-    logs = {}
-    for name, size in (("one", 4), ("cpu_zero2", 2), ("cpu_zero3", 2)):
-        options = {
-            "model_name_or_path": str(model),
-            "train_file": str(given / "rows.jsonl"),
-            "completions": str(given / "completions.json"),
-            "per_device_train_batch_size": size,
-            "max_steps": 2,
-            "save_strategy": "steps",
-            "save_steps": 2,
-        }
-        ended = run(
-            given / name,
-            options,
-            launch=f"configs/accelerate/{name}.yaml",
-            program="tests/fixed_rollouts.py",
-        )
-        assert "732 rows; left out: none" in ended.stdout
-        logs[name] = history(given / name)
-        paid = [
-            one["rewards"] for one in sorted(rollouts(given / name), key=lambda one: one["step"])
-        ]
-        assert [sum(of.values()) for of in paid] == [2, 1, 1, 0] * 2
-    for name in ("cpu_zero2", "cpu_zero3"):
-        for step, log in logs["one"].items():
-            assert log["reward"] == pytest.approx((1.1 + 1.0 + 0.1) / 4)
-            for figure in ("loss", "grad_norm", "reward", "reward_std", "groups/zero_variance"):
-                assert logs[name][step][figure] == pytest.approx(log[figure], rel=1e-3, abs=1e-5)
+@pytest.fixture(scope="module")
+def alone(model, given, tmp_path_factory):
+    """One process that is not interrupted."""
+    logs, made, paid = on_given(model, given, tmp_path_factory.mktemp("alone") / "one", 4)
+    assert {tuple(rewards) for rewards in paid.values()} == {(2, 1, 1, 0), (1, 1, 1, 1)}
+    for step, rewards in paid.items():
+        mean = 0.1 if rewards == [1] * 4 else (1.1 + 1.0 + 0.1) / 4
+        assert logs[step]["reward"] == pytest.approx(mean)
+    return logs, made
+
+
+@pytest.mark.parametrize(("zero", "interrupt"), [("cpu_zero2", False), ("cpu_zero3", True)])
+def test_two_ranks_do_as_one_process_does_even_if_they_are_killed(
+    model, given, alone, tmp_path, zero, interrupt
+):
+    """Half a group on each rank. The rows are BIRD's train questions with their databases."""
+    logs, made, _ = on_given(model, given, tmp_path / zero, 2, interrupt=interrupt)
+    expected, expected_rollouts = alone
+    assert made == expected_rollouts
+    for step, log in expected.items():
+        for figure in ("loss", "grad_norm", "reward", "reward_std", "groups/zero_variance"):
+            assert logs[step][figure] == pytest.approx(log[figure], rel=1e-3, abs=1e-5), step
 
 
 HOSTILE = [
