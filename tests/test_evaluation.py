@@ -6,7 +6,13 @@ import pytest
 from slmsql.consistency.candidates import Candidate, CandidateSet
 from slmsql.errors import InputError
 from slmsql.evaluation import ErrorClass, Extras, as_record, as_table, efficiency, evaluate
-from slmsql.evaluation.candidate_metrics import Price, pass_at_k_note, usage, with_candidates
+from slmsql.evaluation.candidate_metrics import (
+    Price,
+    cut_notes,
+    pass_at_k_note,
+    usage,
+    with_candidates,
+)
 from slmsql.evaluation.constructs import constructs
 from slmsql.evaluation.report import outcome_record
 from slmsql.execution import Executor, create_database, job
@@ -339,6 +345,19 @@ def test_cost_and_latency_are_those_of_both_stages_per_question(tmp_path):
     assert (found["tokens"]["n"], found["tokens"]["mean"]) == (2, 25.0)
     assert (found["seconds"]["p50"], found["seconds"]["p99"]) == (2.5, pytest.approx(2.99))
     assert found["dollars_per_question"] == pytest.approx((800 + 400) / 2 / 1e6)
+
+
+def test_completions_that_were_cut_are_counted_in_each_stage(tmp_path):
+    for name, reasons in (("first", ["stop", "length", ""]), ("revised", ["length", "length"])):
+        record = {"id": "a", "candidates": [{"sql": "x", "finish": reason} for reason in reasons]}
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps(record) + "\n")
+    found = usage([tmp_path / "first.jsonl"], Price(), [tmp_path / "revised.jsonl"])
+    assert found == {"finish": {"stop": 1, "length": 1}, "revisions_finish": {"length": 2}}
+    assert cut_notes(found) == [
+        "1 of 2 completions were cut at the token limit",
+        "2 of 2 revisions were cut at the token limit",
+    ]
+    assert cut_notes({}) == []
 
 
 @pytest.mark.slow

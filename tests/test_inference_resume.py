@@ -7,6 +7,7 @@ from slmsql.cli.config import parse
 from slmsql.consistency.voting import VoteWeight
 from slmsql.execution import create_database
 from slmsql.files import write_jsonl
+from slmsql.match import Match
 
 TEMPLATE = """layout: sql
 ## system
@@ -73,8 +74,8 @@ def test_speed_is_not_compared(program, folder):
     assert settings(program, folder) == settings(program, folder, *words)
 
 
-def test_the_rules_of_the_vote_are_compared_only_if_sampling_stops_by_them(folder):
-    other = ("--empty_votes", "false")
+@pytest.mark.parametrize("other", [("--empty_votes", "false"), ("--match", "strict")])
+def test_the_rules_of_the_vote_are_compared_only_if_sampling_stops_by_them(folder, other):
     assert settings(generate, folder) == settings(generate, folder, *other)
     rounds = ("--round_size", "2")
     assert settings(generate, folder, *rounds) != settings(generate, folder, *rounds, *other)
@@ -83,9 +84,11 @@ def test_the_rules_of_the_vote_are_compared_only_if_sampling_stops_by_them(folde
 def test_the_rules_of_the_vote_reach_sampling_and_revision(folder):
     words = ["--model", "m", "--questions", "q.jsonl", "--output", "out"]
     words += ["--round_size", "2", "--empty_votes", "false", "--weight", "logprob"]
+    words += ["--match", "spider"]
     chain = parse(csc.Options, about=None, argv=words)
     plan = chain.generation().sampling_plan
     assert (plan.rules.empty_votes, plan.rules.weight) == (False, VoteWeight.LOGPROB)
+    assert plan.match is chain.second_stage().voting.match is Match.SPIDER
     assert plan.sampling.logprobs
     assert chain.second_stage().plan.sampling.logprobs
     assert chain.second_stage().voting.rules_for_samples == plan.rules
