@@ -1,22 +1,12 @@
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.slow  # each test starts programs
-
-ROOT = Path(__file__).parent.parent
+from tests.in_process import run_here
 
 
 def program(name, *words):
-    return subprocess.run(
-        [sys.executable, ROOT / "scripts" / name, *map(str, words)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return run_here(f"scripts/{name}", *words)
 
 
 def write_run(folder, right, match="bird", **hashes):

@@ -19,6 +19,7 @@ from slmsql.prompt.build import Layout, PromptSettings, build_prompt
 from slmsql.questions.question import Question
 from slmsql.questions.reading import read_benchmark
 from slmsql.rows.formats import grpo_row
+from tests.in_process import run_here
 from tests.tiny_model import tiny_model
 
 ROOT = Path(__file__).parent.parent
@@ -87,6 +88,13 @@ def run(*arguments, **options):
     return ended
 
 
+def run_in_process(folder, options):
+    """The program in this process, which has imported torch already."""
+    ended = run_here(*command(folder, options)[1:])
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    return ended
+
+
 def history(folder):
     """What the trainer logged, by step."""
     state = max(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
@@ -100,7 +108,7 @@ def rollouts(folder):
     ]
 
 
-def test_a_killed_run_resumes_as_if_it_had_not_been_killed(model, shop, tmp_path):
+def test_a_killed_run_resumes_as_if_it_had_not_been_killed(model, shop, tmp_path, one_thread):
     options = {
         "model_name_or_path": str(model),
         "train_file": str(write_rows(tmp_path / "rows.jsonl", shop, 12)),
@@ -116,11 +124,11 @@ def test_a_killed_run_resumes_as_if_it_had_not_been_killed(model, shop, tmp_path
         "save_steps": 3,
         "metric_for_best_model": "ex_greedy",
     }
-    run(tmp_path / "whole", options)
+    run_in_process(tmp_path / "whole", options)
     killed = tmp_path / "killed"
     kill_at(killed, 5, command(killed, options))
     before = rollouts(killed)
-    ended = run(killed, options)
+    ended = run_in_process(killed, options)
     assert "resuming from" in ended.stdout
     aside = list(read_jsonl(killed / "rollouts" / "abandoned" / "rank-00000.jsonl"))
     assert {one["step"] for one in aside} >= {4, 5}

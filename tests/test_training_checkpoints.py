@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from transformers import TrainingArguments
 
 from slmsql.errors import InputError
 from slmsql.training.checkpoints import (
@@ -11,6 +12,7 @@ from slmsql.training.checkpoints import (
     fault_of,
     is_full_disk,
     latest_complete,
+    load_on_any_cpu,
     mark_complete,
     remove_old,
 )
@@ -19,7 +21,7 @@ from slmsql.training.checkpoints import (
 def checkpoint(output, step, complete=True):
     folder = output / f"checkpoint-{step}"
     folder.mkdir()
-    torch.save({"step": step}, folder / "optimizer.pt")
+    torch.save({"step": torch.tensor(step)}, folder / "optimizer.pt")
     (folder / "model.safetensors").write_bytes(b"weights")
     if complete:
         mark_complete(folder)
@@ -35,6 +37,16 @@ def test_the_newest_complete_one_is_taken_in_order_of_steps(tmp_path):
     newest = checkpoint(tmp_path, 100)
     checkpoint(tmp_path, 110, complete=False)
     assert latest_complete(tmp_path) == newest
+
+
+def test_a_checkpoint_is_loaded_by_each_of_several_processes_on_cpus(tmp_path):
+    training = TrainingArguments(str(tmp_path), use_cpu=True, report_to="none")
+    training._setup_devices = torch.device("cpu", 0)  # as accelerate sets it with several
+    file = checkpoint(tmp_path, 90) / "optimizer.pt"
+    with pytest.raises(RuntimeError, match="tagged with cpu:0"):
+        torch.load(file, map_location=training.device)  # once this works, the mend can go
+    load_on_any_cpu(training)
+    assert torch.load(file, map_location=training.device) == {"step": 90}
 
 
 def test_without_checkpoints_a_run_starts_anew(tmp_path):

@@ -65,6 +65,7 @@ def train_from(checkpoint: Path | None, trainer: "Trainer") -> None:
         InputError: the disk is full. The last complete checkpoint is still there.
     """
     _complete_checkpoints(trainer)
+    load_on_any_cpu(trainer.args)
     try:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     except Exception as error:  # torch, safetensors and the system name a full disk differently
@@ -75,6 +76,18 @@ def train_from(checkpoint: Path | None, trainer: "Trainer") -> None:
             f"the disk of {output} is full; the last complete checkpoint is "
             f"{latest_complete(output)}: make room and give the same command again"
         ) from error
+
+
+def load_on_any_cpu(training: "TrainingArguments") -> None:
+    """Let several processes on CPUs load a checkpoint.
+
+    Accelerate gives them the device `cpu:0`, with which the trainer calls `torch.load`, which knows
+    only `cpu`.
+    """
+    import torch
+
+    if training.device.type == "cpu":
+        training._setup_devices = torch.device("cpu")  # what `training.device` returns
 
 
 def mark_complete(folder: Path) -> None:
