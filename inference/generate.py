@@ -82,7 +82,7 @@ def run(options: Options, get_sampler: Callable[[], Sampler]) -> None:
         def tasks(missing: Sequence[Question]) -> Iterator[Task]:
             """Build prompts as they are needed, so that reading schemas overlaps sampling."""
             plan = options.sampling_plan
-            for question in missing:
+            for question in by_database(missing):
                 messages = build_prompt(question, options.prompt.prompt_settings).messages
                 yield Task(question, messages, plan)
 
@@ -90,6 +90,17 @@ def run(options: Options, get_sampler: Callable[[], Sampler]) -> None:
         with Executor(workers=options.workers or None) as executor:
             record_missing("generate", by_id, tasks, get_sampler, executor, journal)
         print(f"{options.output}: {summary(journal, options.sampler)}")
+
+
+def by_database(questions: Sequence[Question]) -> list[Question]:
+    """The questions of one database after those of another.
+
+    Their prompts begin with the same schema, which vLLM reads once and keeps for the next ones.
+    """
+    places: dict[Path, int] = {}
+    for question in questions:
+        places.setdefault(question.database, len(places))
+    return sorted(questions, key=lambda question: places[question.database])
 
 
 def summary(journal: Journal, options: SamplerOptions) -> str:

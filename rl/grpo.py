@@ -230,6 +230,8 @@ def _make_trainer(
             file=run.folder / "samples.jsonl",
             samples=options.validation_samples,
         ),
+        sync_tolerance=options.sync_tolerance,
+        sync_timeout=options.sync_timeout,
         **_model_arguments(training, run.model),
         processing_class=tokenizer,
         reward_funcs=make_rewards(

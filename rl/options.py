@@ -78,6 +78,16 @@ class Options:
     alarms: list[str] = field(
         default_factory=list, metadata={"help": "other thresholds, as in watch/empty=0.5"}
     )
+    sync_tolerance: float = field(
+        default=0.2,
+        metadata={
+            "help": "stop if vLLM's log-probabilities of a fixed text differ from the trainer's by "
+            "more than this on average"
+        },
+    )
+    sync_timeout: float = field(
+        default=600.0, metadata={"help": "stop if vLLM takes longer to load weights, in seconds"}
+    )
     resume: bool = field(
         default=True, metadata={"help": "resume from the last complete checkpoint, if any"}
     )
@@ -87,6 +97,9 @@ class Options:
         make_alarms(self.alarms)
         if not 0 <= self.fault_share < 1:
             raise ValueError(f"fault_share must be in [0, 1), got {self.fault_share}")
+        for name in ("sync_tolerance", "sync_timeout"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
         for name in ("workers", "validation_rows", "validation_samples", "max_prompt_length"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")

@@ -6,19 +6,16 @@ overrides private methods of TRL 1.16; each override's docstring says what TRL c
 
 import logging
 import math
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
 from accelerate.utils import gather_object
-from trl import GRPOTrainer
 
 from rewards import Judge
 from rewards.completion import Completion, answer_of, pairs_of, text_of
 from rewards.watch import Alarm, JudgedCompletion, raised_alarms, watch_metrics
-from rl.merging import keep_frozen_weights
+from rl.base_trainer import CheckedGRPOTrainer
 from rl.rollouts import RolloutLog
 from rl.validate import answer_rows
 from rl.zero_variance import ZeroVarianceFilter, has_variance
@@ -34,16 +31,8 @@ Prompt = list[dict[str, str]]
 EXECUTION_REWARDS = ("execution", "execution_suite", "execution_suite_share")
 
 
-@dataclass
-class StepTimes:
-    """Seconds since the last log."""
-
-    rewards: float = 0.0
-    steps: float = 0.0
-
-
-class ExecutionGRPOTrainer(GRPOTrainer):
-    """Shares verdicts between rewards, keeps rollouts, watches for gaming and measures time.
+class ExecutionGRPOTrainer(CheckedGRPOTrainer):
+    """Shares verdicts between rewards, keeps rollouts and watches for gaming.
 
     Args:
         judge: runs and judges the SQL; the reward functions use the same one.
@@ -54,7 +43,7 @@ class ExecutionGRPOTrainer(GRPOTrainer):
         alarms: on the logged metrics.
         zero_variance_filter: replaces drawn rows; None trains on them as they are drawn.
         validation: execution accuracy on held-out rows, in the place of TRL's evaluation.
-        trainer_arguments: those of TRL's trainer.
+        trainer_arguments: those of `CheckedGRPOTrainer`.
     """
 
     def __init__(
@@ -79,25 +68,11 @@ class ExecutionGRPOTrainer(GRPOTrainer):
         self._alarms = alarms
         self._filter = zero_variance_filter
         self._validation = validation
-        self._times = StepTimes()
         super().__init__(**trainer_arguments)
         self._group_size = cast(int, self.num_generations)
-        if self.use_vllm:
-            keep_frozen_weights(self.vllm_generation)
-
-    def training_step(self, *arguments: Any, **named: Any) -> torch.Tensor:
-        """Trainer: one forward and backward pass, with a generation before it when one is due."""
-        start = time.perf_counter()
-        # TRL's method has no types.
-        loss: torch.Tensor = super().training_step(*arguments, **named)  # type: ignore[no-untyped-call]
-        self._times.steps += time.perf_counter() - start
-        return loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Trainer: log metrics. Adds the rewards' share of the time, and prints alarms."""
-        if self._is_training() and self._times.steps:
-            logs["time/reward_share"] = self._times.rewards / self._times.steps
-            self._times = StepTimes()
+        """Trainer: log metrics, and print alarms."""
         super().log(logs, start_time)
         if self.accelerator.is_main_process:
             for alarm in raised_alarms(logs, self._alarms):
@@ -114,9 +89,10 @@ class ExecutionGRPOTrainer(GRPOTrainer):
         model.eval()
         with torch.random.fork_rng():  # the next rollouts are sampled as if without a validation
             torch.manual_seed(self.args.seed + self.accelerator.process_index)
-            metrics = self._validation.run(
-                self, self._answer, prefix=metric_key_prefix, at_once=self.use_vllm
-            )
+            with self._clock.part("validation"):
+                metrics = self._validation.run(
+                    self, self._answer, prefix=metric_key_prefix, at_once=self.use_vllm
+                )
         self.log(dict(metrics))
         model.train()
         self.control = self.callback_handler.on_evaluate(
@@ -129,12 +105,7 @@ class ExecutionGRPOTrainer(GRPOTrainer):
 
     def _generate_and_score_completions(self, inputs: list[Record]) -> dict[str, Any]:
         """TRL: a batch of rows, each once for every completion -> rewards and advantages."""
-        start, rewards_before = time.perf_counter(), self._times.rewards
-        output: dict[str, Any] = super()._generate_and_score_completions(self._replace_rows(inputs))
-        reward_seconds = self._times.rewards - rewards_before
-        self._add_metric("time/rollout", time.perf_counter() - start - reward_seconds)
-        self._add_metric("time/reward", reward_seconds)
-        return output
+        return super()._generate_and_score_completions(self._replace_rows(inputs))
 
     def _replace_rows(self, inputs: list[Record]) -> list[Record]:
         """The drawn rows, with others in the place of those that the filter skips."""
@@ -168,10 +139,17 @@ class ExecutionGRPOTrainer(GRPOTrainer):
         completion_ids_list: list[list[int]],
     ) -> torch.Tensor:
         """TRL: rewards of all processes, one column for each function, NaN for None."""
-        start = time.perf_counter()
-        rewards: torch.Tensor = super()._calculate_rewards(
-            inputs, prompts, completions, completion_ids_list
-        )
+        with self._clock.part("reward"):
+            rewards: torch.Tensor = super()._calculate_rewards(
+                inputs, prompts, completions, completion_ids_list
+            )
+            self._keep_judged(inputs, completions, rewards)
+        return rewards
+
+    def _keep_judged(
+        self, inputs: list[Record], completions: list[Completion], rewards: torch.Tensor
+    ) -> None:
+        """Log what the rewards tell, and keep the rollouts."""
         # TRL adds up the rewards that are left of a row: 0.1 for the format alone would be compared
         # with 1.1. Where one function gave no reward the row gets none.
         rewards[rewards.isnan().any(dim=1)] = float("nan")
@@ -180,8 +158,6 @@ class ExecutionGRPOTrainer(GRPOTrainer):
         self._log_completions(inputs, judged)
         if self._is_training():
             self._keep_rollouts(inputs, judged, rewards, variance)
-        self._times.rewards += time.perf_counter() - start
-        return rewards
 
     def _record_variance(self, inputs: list[Record], rewards: torch.Tensor) -> list[bool]:
         """Whether the rewards of each group of all processes differ; the filter is told."""
@@ -266,13 +242,6 @@ class ExecutionGRPOTrainer(GRPOTrainer):
     def _group_of(self, index: int, inputs: list[Record]) -> int:
         """To which group of all processes this process's completion at `index` belongs."""
         return int((self.accelerator.process_index * len(inputs) + index) // self._group_size)
-
-    def _is_training(self) -> bool:
-        return self.model is not None and self.model.training
-
-    def _add_metric(self, name: str, value: float) -> None:
-        """Add a value of this process, averaged over the steps between two logs."""
-        self._metrics["train" if self._is_training() else "eval"][name].append(value)
 
 
 def _prompt_key(prompt: Prompt) -> tuple[tuple[str, str], ...]:

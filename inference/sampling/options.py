@@ -36,6 +36,10 @@ class SamplerOptions:
         default=0, metadata={"help": "context length in tokens; 0: the model's own"}
     )
     gpu_memory: float = field(default=0.9, metadata={"help": "share of GPU memory to use (vllm)"})
+    eager: bool = field(
+        default=False,
+        metadata={"help": "start without compiling: a minute earlier, but slower samples (vllm)"},
+    )
     endpoints: list[str] = field(
         default_factory=list,
         metadata={

@@ -22,11 +22,11 @@ class VllmSampler:
         self._rejected: list[Completed] = []
         self._lora = _lora(options)
         try:
-            self._llm = LLM(**_engine_arguments(options))
+            self.llm: Any = LLM(**_engine_arguments(options))
         except (ValueError, RuntimeError, OSError) as error:  # all mean that it cannot be loaded
             raise InputError(f"vLLM cannot load {options.model}: {error}") from error
-        self._engine = self._llm.llm_engine
-        self._tokenizer = self._llm.get_tokenizer()
+        self._engine = self.llm.llm_engine
+        self._tokenizer = self.llm.get_tokenizer()
         self._context: int = self._engine.model_config.max_model_len
 
     def submit(self, request: Request) -> None:
@@ -38,7 +38,7 @@ class VllmSampler:
         self._engine.add_request(
             request.key,
             {"prompt_token_ids": ids},
-            _parameters(request),
+            vllm_parameters(request),
             lora_request=self._lora,
         )
 
@@ -52,7 +52,7 @@ class VllmSampler:
     def close(self) -> None:
         """Drop the engine; when its process ends, all GPU memory is free."""
         del self._engine
-        del self._llm
+        del self.llm
 
     def _completed(self, output: Any) -> Completed:
         # Of the sample that was completed last, without its wait in the queue.
@@ -67,7 +67,8 @@ def _sample(output: Any) -> Sample:
     return Sample(output.text, tokens, logprob, output.finish_reason or "")
 
 
-def _parameters(request: Request) -> Any:
+def vllm_parameters(request: Request) -> Any:
+    """A request's sampling parameters for vLLM."""
     from vllm import SamplingParams
     from vllm.sampling_params import RequestOutputKind
 
@@ -114,7 +115,10 @@ def _engine_arguments(options: SamplerOptions) -> dict[str, Any]:
     if options.adapter:
         arguments |= {"enable_lora": True, "max_lora_rank": options.lora_rank}
     if _has_gpu():
-        return arguments | {"gpu_memory_utilization": options.gpu_memory}
+        return arguments | {
+            "gpu_memory_utilization": options.gpu_memory,
+            "enforce_eager": options.eager,
+        }
     if options.dtype == "auto":  # CPUs emulate bfloat16, which changes the answers
         arguments["dtype"] = "float32"
     # With chunked prefill vLLM rewinds seeded generators, which torch cannot do on a CPU.

@@ -1,4 +1,4 @@
-"""Measure where the time of a GRPO step goes: rollout, reward, update.
+"""Measure where the time of a GRPO step goes: rollout, log-probabilities, reward, update, sync.
 
     python scripts/prepare_rl.py --benchmark bird --root BIRD --split train --output rl.jsonl
     python scripts/bench/step.py --config configs/rl/one_gpu.yaml --model_name_or_path MODEL \\
@@ -20,6 +20,7 @@ from typing import Any
 
 from rl.grpo import GRPORun, check_run, train
 from rl.options import Options
+from rl.step_clock import PARTS
 from slmsql.cli.config import parse_with_trainer
 from slmsql.errors import run_program
 from slmsql.files import Record, read_json, write_json
@@ -33,9 +34,9 @@ def main() -> None:
         Options, ["trl:GRPOConfig", "trl:ModelConfig"], about=__doc__
     )
     run = check_run(options, training, model)
-    train(run, rollout_func=_rollout_func(run))
+    train(run, rollout_func=rollout_func(run))
     if training.process_index == 0:
-        steps = list(_step_times(run.folder))
+        steps = list(step_times(run.folder))
         print(table(steps))
         write_json(run.folder / "step_times.json", steps)
 
@@ -60,8 +61,8 @@ def _group(gold: str, queries: Sequence[str], size: int, random: Random) -> list
     return [gold, *islice(cycle(random.sample(others, len(others))), size - 1)]
 
 
-def _rollout_func(run: GRPORun) -> RolloutFunc:
-    """TRL's hook that makes the completions."""
+def rollout_func(run: GRPORun) -> RolloutFunc:
+    """TRL's hook that makes the completions of this benchmark."""
     size = run.training.num_generations
     assert size is not None  # TRL's type allows None; its default is 8
     texts = texts_by_prompt(run.rows, size, run.training.seed)
@@ -80,33 +81,33 @@ def _rollout_func(run: GRPORun) -> RolloutFunc:
             for index, prompt in enumerate(prompts)
         ]
         ids = [[*tokenizer.encode(text), tokenizer.eos_token_id] for text in completions]
-        return {"prompt_ids": prompt_ids, "completion_ids": ids, "logprobs": None}
+        # vLLM's correction reads them; what they say changes no time.
+        logprobs = [[0.0] * len(completion) for completion in ids] if trainer.use_vllm else None
+        return {"prompt_ids": prompt_ids, "completion_ids": ids, "logprobs": logprobs}
 
     return roll_out
 
 
-def _step_times(folder: Path) -> Iterator[Record]:
-    """Seconds of each step: rollout (with log-probabilities), reward, update."""
+def step_times(folder: Path) -> Iterator[Record]:
+    """Seconds of the parts of each step, and the rewards' share of it."""
     for log in read_json(folder / "trainer_state.json")["log_history"]:
         if "time/rollout" in log:
-            rollout, reward = log["time/rollout"], log["time/reward"]
-            yield {
-                "step": log["step"],
-                "rollout": rollout,
-                "reward": reward,
-                "update": log["step_time"] - rollout - reward,
-                "reward_share": log["time/reward_share"],
-            }
+            parts = {part: log[f"time/{part}"] for part in PARTS}
+            yield {"step": log["step"], **parts, "reward_share": log["time/reward_share"]}
+
+
+def mean_step(steps: Sequence[Record]) -> Record:
+    """The mean of all steps but the first."""
+    later = steps[1:] or steps
+    return {name: mean(step[name] for step in later) for name in steps[0] if name != "step"}
 
 
 def table(steps: Sequence[Record]) -> str:
     """One line for each step, and the means of all steps but the first."""
-    later = steps[1:] or steps
-    means = {name: mean(step[name] for step in later) for name in steps[0]}
-    lines = [f"{'step':>5}{'rollout':>11}{'reward':>11}{'update':>11}{'reward share':>15}"]
-    for name, step in [*((str(step["step"]), step) for step in steps), ("later", means)]:
-        seconds = "".join(f"{step[part]:>9.2f} s" for part in ("rollout", "reward", "update"))
-        lines.append(f"{name:>5}{seconds}{step['reward_share']:>15.1%}")
+    lines = [f"{'step':>5}" + "".join(f"{part:>12}" for part in (*PARTS, "reward share"))]
+    for name, step in [*((str(step["step"]), step) for step in steps), ("later", mean_step(steps))]:
+        seconds = "".join(f"{step[part]:>10.2f} s" for part in PARTS)
+        lines.append(f"{name:>5}{seconds}{step['reward_share']:>12.1%}")
     return "\n".join(lines)
 
 
