@@ -4,7 +4,6 @@ import gc
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,8 @@ from slmsql.files import Record, json_line, write_jsonl
 from slmsql.prompt.build import Layout, build_prompt, read_template, target
 from slmsql.questions.question import Question, database_faults
 from slmsql.rows.formats import grpo_row, sft_row
+from slmsql.training.attention import choose_attention
+from slmsql.training.varlen import VARLEN
 
 if TYPE_CHECKING:
     from transformers import Trainer
@@ -146,11 +147,13 @@ def _rows(questions: list[Question], size: Size) -> Iterator[tuple[Record, Recor
 
 def sft(inputs: Inputs, file: Path) -> None:
     """Each size: packed with each attention, not packed, and TRL's trainer on packs."""
-    best, *others = attentions()
+    best = _best_attention(inputs)
+    others = [name for name in (VARLEN, "sdpa") if name != best]
     for name, model in inputs.models.items():
         cases = [
             ("ours", True, best),
-            ("trl", True, best),
+            # TRL does not know torch's own; without a package its users have sdpa.
+            ("trl", True, "sdpa" if best == VARLEN else best),
             ("ours", False, best),
             *(("ours", True, other) for other in others),
         ]
@@ -161,14 +164,16 @@ def sft(inputs: Inputs, file: Path) -> None:
             _append(file, {"part": "sft", "case": case, **_measure_sft(inputs, program, settings)})
 
 
-def attentions() -> list[str]:
-    """Those that are installed; the one that is likely the fastest first."""
-    names = []
-    if find_spec("flash_attn_interface"):
-        names.append("flash_attention_3")
-    if find_spec("flash_attn"):
-        names.append("flash_attention_2")
-    return [*names, "sdpa"]
+def _best_attention(inputs: Inputs) -> str:
+    """What `attn_implementation: auto` takes."""
+    from sft.options import Options
+
+    argv = as_arguments({**inputs.settings, "data": str(inputs.folder / "sft.jsonl")})
+    _, (training, model) = parse_with_trainer(
+        Options, ["trl:SFTConfig", "trl:ModelConfig"], about=None, argv=argv
+    )
+    choose_attention(training, model)
+    return str(model.attn_implementation)
 
 
 def _measure_sft(inputs: Inputs, program: str, settings: Record) -> Record:
