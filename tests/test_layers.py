@@ -24,8 +24,8 @@ ROOMS = [
     *("official", "page"),
 ]
 HEAVY = {"torch", "transformers", "trl", "datasets", "vllm", "deepspeed", "peft", "accelerate"}
-# The trainer's class has a base class of TRL's, and others compute with tensors. They are themselves
-# imported only inside functions, or by each other.
+# The trainer's class has a base class of TRL's, and others compute with tensors. They are imported
+# only inside functions, or by each other.
 TRAINER = {"rl.trainer", "rl.base_trainer", "rl.batches", "rl.correction"}
 PROGRAMS = ["sft", "rl", "inference", "scripts", "scripts/bench", "scripts/demo"]
 

@@ -4,8 +4,7 @@
 
 Starts both programs as users do, in turn, `--repeats` times, and compares the best run of each, in
 tokens per second. Without a GPU the seconds are processor time on one core, so other work of the
-machine has little effect. With a GPU the speed of a 0.5B Qwen2 with random weights follows, with
-and without packing, and its share of the GPU's peak.
+machine has little effect. `scripts/bench/gpu.py` measures on a GPU, without starting programs.
 
     git worktree add ../before COMMIT
     python scripts/bench/sft_speed.py --data rows.jsonl --model MODEL --before ../before
@@ -30,16 +29,6 @@ from slmsql.cli.programs import ROOT, start
 from slmsql.errors import InputError, run_program
 from slmsql.files import Record, read_jsonl, write_json, write_jsonl
 
-PEAKS = {"H200": 989e12, "H100": 989e12, "A100": 312e12, "4090": 165e12}  # 16-bit FLOP/s, dense
-HALF_BILLION = {  # Qwen2.5-0.5B's shape
-    "hidden_size": 896,
-    "intermediate_size": 4864,
-    "num_hidden_layers": 24,
-    "num_attention_heads": 14,
-    "num_key_value_heads": 2,
-    "vocab_size": 151_936,
-    "tie_word_embeddings": True,
-}
 SFT = ["accelerate", "launch", "--num_processes", "1", "sft/train.py"]
 
 
@@ -67,7 +56,7 @@ class Options:
 def main() -> None:
     options = parse(Options, about=__doc__)
     with tempfile.TemporaryDirectory() as folder:
-        figures = compare(options, Path(folder)) | measure_on_gpu(options, Path(folder))
+        figures = compare(options, Path(folder))
     for name, value in figures.items():
         print(f"{name:<32} {value:,.3f}")
     if options.json:
@@ -134,7 +123,7 @@ def short_rows(options: Options) -> list[Record]:
 
 def shared_words(options: Options) -> list[str]:
     """The options that both programs get. Nothing is saved, so only training is timed."""
-    on_cpu = peak_of_gpu() is None
+    on_cpu = not has_gpu()
     return as_words(
         {
             "model_name_or_path": options.model,
@@ -178,51 +167,15 @@ def measure(words: list[str], checkout: Path | None = None) -> Speed:
 
 def seconds(pid: int) -> float:
     """Processor time of a program and its children; on a GPU, which does the work, clock time."""
-    if peak_of_gpu() is not None:
+    if has_gpu():
         return time.monotonic()
     return sum(map(processor_seconds, process_tree(pid)))
 
 
-def measure_on_gpu(options: Options, folder: Path) -> dict[str, float]:
-    """Speed and share of peak of a 0.5B Qwen2 with random weights; nothing without a GPU."""
-    peak = peak_of_gpu()
-    if peak is None:
-        return {}
-    parameters = save_half_billion(options.model, folder / "half")
-    figures = {}
-    for name, packing in (
-        ("packed", {"packing": True}),
-        ("unpacked", {"packing": False}),
-    ):
-        values = {"model_name_or_path": f"{folder}/half", "dtype": "bfloat16", **packing}
-        words = [*SFT, "--data", str(options.data), *shared_words(options), *as_words(values)]
-        speed = measure([*words, "--output_dir", f"{folder}/half_{name}"]).tokens_per_second
-        figures[f"half_billion_{name}_tokens_per_second"] = speed
-        figures[f"half_billion_{name}_share_of_peak"] = 6 * parameters * speed / peak
-    return figures
-
-
-def save_half_billion(tokenizer: str, folder: Path) -> int:
-    """Save a 0.5B Qwen2 with random weights; returns its number of parameters."""
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
-
-    model = AutoModelForCausalLM.from_config(AutoConfig.for_model("qwen2", **HALF_BILLION))
-    model.save_pretrained(folder)
-    AutoTokenizer.from_pretrained(tokenizer).save_pretrained(folder)
-    return int(model.num_parameters())
-
-
-def peak_of_gpu() -> float | None:
-    """16-bit operations per second of the GPU; None without one."""
+def has_gpu() -> bool:
     import torch
 
-    if not torch.cuda.is_available():
-        return None
-    name = torch.cuda.get_device_name()
-    for part, peak in PEAKS.items():
-        if part in name:
-            return peak
-    raise InputError(f"the peak of {name} is not in the table; it has {', '.join(PEAKS)}")
+    return torch.cuda.is_available()
 
 
 if __name__ == "__main__":
