@@ -104,10 +104,10 @@ def mean_step(steps: Sequence[Record]) -> Record:
 
 def table(steps: Sequence[Record]) -> str:
     """One line for each step, and the means of all steps but the first."""
-    lines = [f"{'step':>5}" + "".join(f"{part:>12}" for part in (*PARTS, "reward share"))]
+    lines = [f"{'step':>5}" + "".join(f"{part:>12}" for part in PARTS) + "  reward share"]
     for name, step in [*((str(step["step"]), step) for step in steps), ("later", mean_step(steps))]:
         seconds = "".join(f"{step[part]:>10.2f} s" for part in PARTS)
-        lines.append(f"{name:>5}{seconds}{step['reward_share']:>12.1%}")
+        lines.append(f"{name:>5}{seconds}{step['reward_share']:>14.1%}")
     return "\n".join(lines)
 
 
