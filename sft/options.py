@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from sft.plan import GPUS, PEAK_SHARE
+from sft.plan import GPUS
 from slmsql.match import Match
 
 
@@ -35,8 +35,8 @@ class Options:
     plan_gpu: str = field(default="H100", metadata={"help": f"GPU to plan for: {', '.join(GPUS)}"})
     plan_gpus: int = field(default=1, metadata={"help": "number of GPUs to plan for"})
     plan_zero: int = field(default=0, metadata={"help": "DeepSpeed's ZeRO stage to plan for"})
-    plan_share: float = field(
-        default=PEAK_SHARE, metadata={"help": "share of the GPU's peak that the run reaches"}
+    ignore_plan: bool = field(
+        default=False, metadata={"help": "train even if the plan says that memory is too small"}
     )
 
     def __post_init__(self) -> None:

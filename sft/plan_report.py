@@ -1,14 +1,18 @@
 """Plan a run from its real data and configuration, and print the plan."""
 
-from typing import TYPE_CHECKING
+import os
+from typing import TYPE_CHECKING, Any
 
 from sft.encoding import IGNORED
 from sft.examples import prepare_both
 from sft.models import check_model, load_encoder
 from sft.options import Options
 from sft.plan import GB, GPUS, TrainingPlan, make_plan
+from sft.plan_time import attention_share, weight_share
+from slmsql.errors import InputError
 
 if TYPE_CHECKING:
+    from datasets import Dataset
     from trl import ModelConfig, SFTConfig
 
 USABLE = 0.92  # of a GPU's memory; CUDA needs the rest
@@ -17,6 +21,15 @@ USABLE = 0.92  # of a GPU's memory; CUDA needs the rest
 def plan_of(options: Options, training: "SFTConfig", model: "ModelConfig") -> TrainingPlan:
     """Encode the data and plan the run; no weights are loaded."""
     examples, _ = prepare_both(options, load_encoder(model, training), training)
+    return plan_examples(
+        examples, training, model, devices=options.plan_gpus, zero=options.plan_zero
+    )
+
+
+def plan_examples(
+    examples: "Dataset", training: "SFTConfig", model: "ModelConfig", *, devices: int, zero: int
+) -> TrainingPlan:
+    """Plan a run on encoded rows."""
     labels = list(examples["labels"])
     return make_plan(
         [len(row) for row in labels],
@@ -24,23 +37,57 @@ def plan_of(options: Options, training: "SFTConfig", model: "ModelConfig") -> Tr
         config=check_model(model),
         training=training,
         model=model,
-        devices=options.plan_gpus,
-        zero=options.plan_zero,
+        devices=devices,
+        zero=zero,
     )
+
+
+def check_fits(examples: "Dataset", training: "SFTConfig", model: "ModelConfig") -> None:
+    """Check on a GPU that the run fits, before weights are loaded.
+
+    FSDP divides a model in ways that are not planned, so its runs are not checked.
+
+    Raises:
+        InputError: it does not; with the micro-batch that would.
+    """
+    size = memory_of_gpu()
+    if training.use_cpu or size is None or os.environ.get("ACCELERATE_USE_FSDP") == "true":
+        return
+    deepspeed: Any = training.deepspeed_plugin
+    zero = deepspeed.zero_stage if deepspeed else 0
+    plan = plan_examples(examples, training, model, devices=training.world_size, zero=zero)
+    if plan.memory.total <= USABLE * size:
+        return
+    rows = plan.rows_that_fit(USABLE * size)
+    advice = f"give --per_device_train_batch_size {rows}" if rows else "not even one row fits"
+    raise InputError(
+        f"a batch of {training.per_device_train_batch_size} takes about {_gb(plan.memory.total)} "
+        f"of the GPU's {_gb(size)}; {advice}, or --ignore_plan true to try"
+    )
+
+
+def memory_of_gpu() -> float | None:
+    """Bytes of this process's GPU; None without one."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return None
+    return float(torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory)
 
 
 def show_plan(options: Options, training: "SFTConfig", model: "ModelConfig") -> None:
     """Print the plan, and whether it fits the GPU."""
     plan = plan_of(options, training, model)
     for name, value in plan_lines(plan, options):
-        print(f"{name:<28} {value}")
+        print(f"{name:<30} {value}")
 
 
 def plan_lines(plan: TrainingPlan, options: Options) -> list[tuple[str, str]]:
     """Names and values of the plan, one line each."""
     peak, size = GPUS[options.plan_gpu]
     memory = plan.memory
-    hours = plan.flops / (peak * 1e12 * options.plan_share * options.plan_gpus) / 3600
+    seconds = plan.work.seconds(plan.parameters.total, plan.attention, peak * 1e12)
+    hours = seconds / options.plan_gpus / 3600
     fits = "fits" if memory.total < USABLE * size * GB else "does not fit"
     return [
         ("rows", f"{plan.rows:,}"),
@@ -52,11 +99,16 @@ def plan_lines(plan: TrainingPlan, options: Options) -> list[tuple[str, str]]:
         ("memory: gradients", _gb(memory.gradients)),
         ("memory: optimizer", _gb(memory.optimizer)),
         ("memory: activations", _gb(memory.activations)),
+        ("memory: attention's masks", f"{_gb(memory.masks)} ({plan.attention})"),
+        ("memory: logits", _gb(memory.logits)),
+        ("memory: 16-bit copies", _gb(memory.copies)),
         ("memory in all", f"{_gb(memory.total)} ({fits} {options.plan_gpu}, {size} GB)"),
+        ("largest micro-batch that fits", f"{plan.rows_that_fit(USABLE * size * GB):,}"),
         (
             "time",
-            f"{hours:.2g} h on {options.plan_gpus} x {options.plan_gpu} "
-            f"at {options.plan_share:.0%} of {peak} TFLOP/s",
+            f"{hours:.2g} h on {options.plan_gpus} x {options.plan_gpu}, of whose peak weights "
+            f"reach {weight_share(plan.parameters.total):.0%} and attention "
+            f"{attention_share(plan.attention):.0%}",
         ),
     ]
 

@@ -97,6 +97,7 @@ def make_trainer(options: Options, training: "SFTConfig", model: "ModelConfig") 
 
     from sft.examples import prepare_both
     from sft.models import lay_rows_side_by_side, load_encoder, load_model
+    from sft.plan_report import check_fits
     from sft.validate import add_validation, make_validation
     from slmsql.training.adapters import keep_precise
 
@@ -104,6 +105,8 @@ def make_trainer(options: Options, training: "SFTConfig", model: "ModelConfig") 
     encoder = load_encoder(model, training)
     validation = make_validation(options, training)
     examples, held_out = prepare_both(options, encoder, training)
+    if not options.ignore_plan:
+        check_fits(examples, training, model)
     loaded, adapter = load_model(model, training, options.bnb_4bit_compute_dtype)
     lay_rows_side_by_side(training, loaded)
     trainer = SFTTrainer(

@@ -32,7 +32,7 @@ def test_the_options_for_a_gpu_parse(run, folder):
         options, trainer, about=None, argv=as_arguments(settings)
     )
     assert training.max_steps == 2
-    assert model.attn_implementation == "sdpa"
+    assert model.attn_implementation == "auto"
     assert model.use_peft == ("lora" in run.name or run.name == "sft_packing")
 
 
@@ -82,10 +82,10 @@ def test_two_of_them_run_in_miniature(tmp_path, monkeypatch, capsys):
 
 @pytest.mark.slow
 def test_a_run_that_ends_is_named_with_its_last_line(tmp_path, monkeypatch, capsys):
-    words = f"x --model {tmp_path}/none --device cpu --output {tmp_path / 'out'} --only sdpa"
+    words = f"x --model {tmp_path}/none --device cpu --output {tmp_path / 'out'} --only plain"
     monkeypatch.setattr(sys, "argv", words.split())
-    with pytest.raises(InputError, match="failed: sdpa; the logs are in"):
+    with pytest.raises(InputError, match="failed: plain; the logs are in"):
         main()
     (line,) = verdicts(capsys)
-    assert line.startswith("FAIL sdpa")
+    assert line.startswith("FAIL plain")
     assert "is not a model folder" in line

@@ -4,7 +4,7 @@
 
 Each prints one line: its seconds and the last figures that it logged.
 
-    sdpa          GRPO with sdpa attention; transformers samples
+    plain         GRPO; transformers samples
     colocate      GRPO with vLLM on the same GPU, which sleeps during the update, and validation
     lora          GRPO of an adapter, merged into vLLM's weights before each generation
     lora_4bit     GRPO of an adapter on 4-bit weights, merged into vLLM's
@@ -56,7 +56,7 @@ COMMON: Record = {
     "logging_steps": 1,
     "save_strategy": "no",
     "report_to": "none",
-    "attn_implementation": "sdpa",
+    "attn_implementation": "auto",
     "learning_rate": 1e-5,
 }
 GRPO: Record = {
@@ -105,7 +105,7 @@ class SmokeRun:
 
 
 RUNS = (
-    SmokeRun("sdpa", GRPO, WHOLE_ON_GPU),
+    SmokeRun("plain", GRPO, WHOLE_ON_GPU),
     SmokeRun("colocate", GRPO, {**VLLM, **WHOLE_ON_GPU}, needs_gpu=True),
     SmokeRun("lora", {**GRPO, **LORA}, {**VLLM, **ADAPTER_ON_GPU}),
     SmokeRun("lora_4bit", {**GRPO, **FOUR_BIT}, {**VLLM, **ADAPTER_ON_GPU}, needs_gpu=True),

@@ -1,0 +1,69 @@
+"""How long a step takes: products of weights, and attention by the kernel that computes it.
+
+Each runs at a share of the GPU's peak. `WEIGHT_SHARES` and `ATTENTION_SHARES` say which shares are
+measured on a GPU (docs/sft.md, Plan a run); replace the others when they are.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from math import log
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
+
+# Parameters: share of the peak that products of weights reach, everything but attention included.
+# Small models are bound by the start of kernels. The first is measured on an H100 (2026-11-27; what
+# attention left of 0.79 s a step); the others are what such trainings commonly reach.
+WEIGHT_SHARES = ((135e6, 0.067), (0.5e9, 0.30), (1.5e9, 0.40))
+# `sdpa` with a mask is measured in the same run. The others are the lower end of published figures.
+ATTENTION_SHARES = {"sdpa": 0.15, "eager": 0.05, "varlen": 0.30}
+FLASH_SHARE = 0.35
+BACKWARD = 2.5  # attention computes its products twice and a half times again
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Operations of a whole run."""
+
+    weights: float
+    attention: float
+
+    def seconds(self, parameters: float, kernel: str, peak: float) -> float:
+        """On one GPU.
+
+        Args:
+            parameters: of the model.
+            kernel: an `attn_implementation`.
+            peak: 16-bit operations per second of the GPU.
+        """
+        weights = self.weights / weight_share(parameters)
+        return (weights + self.attention / attention_share(kernel)) / peak
+
+
+def weight_share(parameters: float) -> float:
+    """The share for a model of this size, between the neighbours in the table."""
+    if parameters <= WEIGHT_SHARES[0][0]:
+        return WEIGHT_SHARES[0][1]
+    for (smaller, low), (larger, high) in pairwise(WEIGHT_SHARES):
+        if parameters <= larger:
+            return low + (high - low) * log(parameters / smaller) / log(larger / smaller)
+    return WEIGHT_SHARES[-1][1]
+
+
+def attention_share(kernel: str) -> float:
+    return ATTENTION_SHARES.get(kernel, FLASH_SHARE)
+
+
+def attention_flops(config: "PretrainedConfig", pairs: float, *, checkpointing: bool) -> float:
+    """Operations of attention.
+
+    Args:
+        pairs: of tokens between which it is computed: for a row on its own half its square, for a
+            line of rows under a mask the whole square.
+        checkpointing: the forward pass is computed twice.
+    """
+    text: Any = config.get_text_config()
+    head = text.to_dict().get("head_dim") or text.hidden_size // text.num_attention_heads
+    forward = 4 * pairs * head * text.num_attention_heads * text.num_hidden_layers
+    return float(forward * ((2 if checkpointing else 1) + BACKWARD))
