@@ -61,7 +61,7 @@ def difference(model_name: str, attention: str) -> float:
     model = _model(model_name, attention)
     generator = torch.Generator().manual_seed(0)
     ids = torch.randint(model.config.vocab_size, (sum(LENGTHS),), generator=generator)
-    rows = torch.split(ids.to(device()), LENGTHS)
+    rows = torch.split(ids.to(device()), list(LENGTHS))
     with torch.no_grad(), torch.autocast(device(), torch.bfloat16, enabled=device() == "cuda"):
         alone = torch.cat([_log_probabilities(model, [row]) for row in rows])
         together = _log_probabilities(model, rows)
