@@ -8,10 +8,10 @@ off altogether.
 import hashlib
 import importlib.util
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from slmsql.errors import InputError
 from slmsql.execution.database import DAMAGED_DATABASE, Identity, UnusableDatabase
@@ -88,6 +88,30 @@ def reading(file: str) -> Iterator[Query]:
     except duckdb.Error as error:
         message = str(error).partition("\n")[0]
         raise UnusableDatabase(DAMAGED_DATABASE, f"{file} cannot be read: {message}") from error
+
+
+class NewDuckDB:
+    """A new DuckDB file that a copy is written to."""
+
+    def __init__(self, file: Path) -> None:
+        import duckdb
+
+        self.connection = duckdb.connect(os.fspath(file))
+        self.connection.execute("BEGIN")
+
+    def execute(self, statement: str) -> None:
+        """Run a statement of ours."""
+        self.connection.execute(statement)
+
+    def insert(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Insert rows with one statement: DuckDB is slow with many."""
+        start, _, marks = statement.rpartition(" VALUES ")
+        every = ", ".join([marks] * len(rows))
+        self.connection.execute(f"{start} VALUES {every}", [v for row in rows for v in row])
+
+    def close(self) -> None:
+        self.connection.execute("COMMIT")
+        self.connection.close()
 
 
 def import_folder(folder: Path) -> Path:

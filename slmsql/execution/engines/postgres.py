@@ -6,10 +6,8 @@ refused by name, from the server's own catalog. A superuser gives up its rights 
 `pg_read_all_data` first, so that the server refuses what we might overlook.
 """
 
-import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from slmsql.errors import InputError
@@ -103,22 +101,27 @@ def connect(address: ServerAddress, seconds: float) -> "psycopg.Connection[Any]"
     import psycopg
 
     try:
-        connection = psycopg.connect(
-            host=address.host or None,
-            port=address.port,
-            user=address.user or None,
-            dbname=address.database,
-            connect_timeout=CONNECT_SECONDS,
-            autocommit=True,
-            application_name="slmsql",
-            **{name: v for name, v in address.options.items() if name != "search_path"},  # type: ignore[arg-type]
-        )
+        connection = psycopg.connect(**_where(address), autocommit=True)
         _restrict(connection, address, seconds)
     except psycopg.Error as error:
         message = str(error)
         is_final = any(part in message for part in WAITING_IS_VAIN)
         raise Unreachable(f"PostgreSQL: {message}", is_final=is_final) from None
     return connection
+
+
+def _where(address: ServerAddress) -> dict[str, Any]:
+    """What `psycopg.connect` needs to find the database."""
+    options = {name: v for name, v in address.options.items() if name != "search_path"}
+    return {
+        "host": address.host or None,
+        "port": address.port,
+        "user": address.user or None,
+        "dbname": address.database,
+        "connect_timeout": CONNECT_SECONDS,
+        "application_name": "slmsql",
+        **options,
+    }
 
 
 def _restrict(
@@ -180,6 +183,100 @@ def reading(address: ServerAddress) -> Iterator[Query]:
         raise UnusableDatabase("unreadable database", f"PostgreSQL: {message}") from error
 
 
+@contextmanager
+def creating(address: ServerAddress) -> Iterator["NewPostgres"]:
+    """A new database, in one transaction; dropped again if the `with` block fails.
+
+    Raises:
+        InputError: the database exists, or the user may not create one.
+    """
+    import psycopg
+    from psycopg import sql
+
+    name = sql.Identifier(address.database)
+    try:
+        with _maintenance(address) as server:
+            server.execute(
+                sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'").format(
+                    name
+                )
+            )
+            try:
+                with psycopg.connect(**_where(address)) as connection:
+                    yield NewPostgres(connection)
+            except BaseException:
+                server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+                raise
+    except psycopg.Error as error:
+        raise InputError(f"{address.database}: {' '.join(str(error).split())}") from error
+
+
+def _maintenance(address: ServerAddress) -> "psycopg.Connection[Any]":
+    import psycopg
+
+    return psycopg.connect(**{**_where(address), "dbname": "postgres"}, autocommit=True)
+
+
+class NewPostgres:
+    """A new database that a copy is written to."""
+
+    def __init__(self, connection: "psycopg.Connection[Any]") -> None:
+        self.connection = connection
+
+    def execute(self, statement: str) -> None:
+        """Run a statement of ours."""
+        self.connection.execute(statement.encode())
+
+    def insert(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Insert rows."""
+        self.connection.cursor().executemany(statement.encode(), rows)
+
+
+class _Stream:
+    """The rows of a query as they arrive. The protocol lets it be one query only.
+
+    The driver's own `Cursor.stream` does not tell the columns of an empty result.
+    """
+
+    def __init__(self, connection: "psycopg.Connection[Any]", sql: str) -> None:
+        from psycopg.adapt import Transformer
+
+        self._connection = connection.pgconn
+        self._transformer = Transformer(connection)
+        self._rows: list[Any] = []
+        self._connection.send_query_params(sql.encode(), None)
+        self._connection.set_chunked_rows_mode(STREAMED)
+        self.columns = self._next()
+
+    def fetchmany(self, size: int) -> list[Any]:
+        """The next rows; all in one go may be up to `STREAMED` more."""
+        while len(self._rows) < size and self._next() is not None:
+            pass
+        rows, self._rows = self._rows[:size], self._rows[size:]
+        return rows
+
+    def _next(self) -> tuple[str, ...] | None:
+        """Receive more rows; returns the names of their columns, None if there are no more.
+
+        Raises:
+            psycopg.Error: the query failed.
+        """
+        from psycopg.errors import error_from_result
+        from psycopg.pq import ExecStatus
+
+        result = self._connection.get_result()
+        if result is None:
+            return None
+        if result.status == ExecStatus.FATAL_ERROR:
+            while self._connection.get_result() is not None:
+                pass
+            raise error_from_result(result)
+        if result.ntuples:
+            self._transformer.set_pgresult(result)
+            self._rows += self._transformer.load_rows(0, result.ntuples, tuple)
+        return tuple((result.fname(n) or b"").decode() for n in range(result.nfields))
+
+
 class PostgresSandbox(ServerSandbox):
     """A PostgreSQL database opened so that any SQL can be run on it safely."""
 
@@ -206,17 +303,13 @@ class PostgresSandbox(ServerSandbox):
         return result
 
     def _fetch(self, sql: str) -> Result:
-        with contextlib.closing(self.connection.cursor()) as cursor:
-            rows = cursor.stream(sql.encode(), size=STREAMED)
-            start = list(islice(rows, 1))  # the columns are known after the first row
-            columns = tuple(column.name for column in cursor.description or ())
-            if not columns:
-                return Result(Status.ERROR, "the result has no columns", "columns")
-            every_row = chain(start, rows)
-            plain = PlainCursor(lambda size: list(islice(every_row, size)), self.limits)
-            fetched, size = fetch(plain, len(columns), self.limits)
+        stream = _Stream(self.connection, sql)
+        if not stream.columns:
+            return Result(Status.ERROR, "the result has no columns", "columns")
+        plain = PlainCursor(stream.fetchmany, self.limits)
+        rows, size = fetch(plain, len(stream.columns), self.limits)
         volatile = mentions(sql, VOLATILE)
-        return Result(Status.OK, columns=columns, rows=fetched, volatile=volatile, size=size)
+        return Result(Status.OK, columns=stream.columns, rows=rows, volatile=volatile, size=size)
 
     def _command(self, command: bytes) -> None:
         """Run a command without a result, by the driver's quickest way."""

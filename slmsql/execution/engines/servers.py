@@ -40,6 +40,15 @@ def reading(database: Path) -> AbstractContextManager[Query]:
     return postgres.reading(check(database))
 
 
+def creating(database: Path) -> AbstractContextManager[postgres.NewPostgres]:
+    """A new database of a server; dropped again if the `with` block fails.
+
+    Raises:
+        InputError: the database exists, or cannot be created.
+    """
+    return postgres.creating(check(database))
+
+
 def fingerprint(database: Path) -> str:
     """A hash of the database's name and of its columns."""
     address = check(database)
