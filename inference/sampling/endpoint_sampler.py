@@ -17,20 +17,18 @@ import re
 import threading
 import time
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from queue import Empty, SimpleQueue
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from inference.sampling.chat_completions import NEUTRAL, Answer, chat_request, read_answer
 from inference.sampling.options import SamplerOptions
 from inference.sampling.sampler import Completed, Request, Sample, SamplingParams
-from slmsql.consistency.candidates import is_mean_logprob
+from inference.sampling.threads import RequestThreads
 from slmsql.errors import InputError
 
-WAIT = 0.1  # seconds that `completed` waits for an answer
 LONGEST_PAUSE = 30.0  # seconds between two tries, besides what a server asks for
 LONGEST_ASKED = 300.0  # seconds that a server may ask to wait
 GIVE_UP_AFTER = 5  # requests in a row that used up their retries: the servers are gone
@@ -42,18 +40,6 @@ CONTEXT_LENGTH = re.compile(
 )
 LONGEST_COMPLETION = re.compile(r"at most (\d+) completion tokens")
 LIMIT_RENAMED = re.compile(r"max_tokens\W{0,3} is not supported|[Uu]se \W?max_completion_tokens")
-# Values that change nothing. They are sent because vLLM and others take what a request leaves out
-# from the model's generation_config.json, and left out where a server does not know them.
-NEUTRAL = {"top_p": 1.0, "top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """The samples of one call."""
-
-    samples: tuple[Sample, ...]
-    prompt_tokens: int
-    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,21 +50,8 @@ class _Dialect:
     left_out: frozenset[str] = frozenset()
 
     def body(self, request: Request, received: int, model: str) -> dict[str, Any]:
-        sampling = request.sampling
-        body: dict[str, Any] = {
-            "model": model,
-            "messages": request.messages,
-            "n": request.n - received,
-            "seed": request.seed + received,
-            **NEUTRAL,
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
-            self.limit: sampling.max_tokens,
-        }
-        if sampling.stop:
-            body["stop"] = list(sampling.stop)
-        if sampling.logprobs:
-            body["logprobs"] = True
+        body = chat_request(request, received, model)
+        body[self.limit] = body.pop("max_tokens")
         return {name: value for name, value in body.items() if name not in self.left_out}
 
     def after(self, refusal: str, body: Mapping[str, Any]) -> "_Dialect | None":
@@ -126,12 +99,10 @@ class EndpointSampler:
             headers={"Authorization": f"Bearer {key}"} if key else {},
             limits=httpx.Limits(max_connections=options.concurrency),
         )
-        self._threads = ThreadPoolExecutor(options.concurrency, thread_name_prefix="endpoint")
-        self._done: SimpleQueue[Future[Completed]] = SimpleQueue()
+        self._threads = RequestThreads(options.concurrency, "endpoint")
         self._dialects: dict[str, _Dialect] = {}
         """By URL, once a server has answered."""
         self._submitted = 0
-        self._pending = 0
         self._failures = 0
         """Requests in a row that no endpoint answered."""
         self._stopped = (0, "")
@@ -140,24 +111,15 @@ class EndpointSampler:
         self._random = random.Random()
 
     def submit(self, request: Request) -> None:
-        self._pending += 1
         self._submitted += 1
-        future = self._threads.submit(self._complete, request, self._submitted)
-        future.add_done_callback(self._done.put)
+        self._threads.submit(self._complete, request, self._submitted)
 
     def completed(self) -> list[Completed]:
-        done: list[Completed] = []
-        try:
-            while len(done) < self._pending:
-                done.append(self._done.get(timeout=0 if done else WAIT).result())
-        except Empty:
-            pass
-        self._pending -= len(done)
-        return done
+        return self._threads.completed()
 
     def close(self) -> None:
         self._closing.set()  # no further tries
-        self._threads.shutdown(cancel_futures=True)
+        self._threads.close()
         self._client.close()
 
     def _complete(self, request: Request, number: int) -> Completed:
@@ -197,7 +159,7 @@ class EndpointSampler:
 
     def _call_with_room(
         self, request: Request, received: int, number: int
-    ) -> tuple[Request, _Answer]:
+    ) -> tuple[Request, Answer]:
         """The answer; if prompt and completion are too long together, to a shorter request."""
         try:
             return request, self._call(request, received, number)
@@ -223,7 +185,7 @@ class EndpointSampler:
         shortest = replace(request, n=1, sampling=replace(request.sampling, max_tokens=1))
         return int(context[1]) - self._call(shortest, 0, number).prompt_tokens
 
-    def _call(self, request: Request, received: int, number: int) -> _Answer:
+    def _call(self, request: Request, received: int, number: int) -> Answer:
         """Call the endpoints in turn, from the request's own on, until one answers."""
         tries = self._options.retries + 1
         for attempt in range(tries):
@@ -247,7 +209,7 @@ class EndpointSampler:
         longest = min(self._options.backoff * 2.0 ** min(turn, 30), LONGEST_PAUSE)
         return asked + self._random.uniform(longest / 2, longest)
 
-    def _post(self, url: str, request: Request, received: int) -> _Answer:
+    def _post(self, url: str, request: Request, received: int) -> Answer:
         """Call one endpoint, again if it does not know a parameter that we can do without."""
         dialect = self._dialects.get(url, _Dialect())
         while True:
@@ -263,7 +225,7 @@ class EndpointSampler:
                 self._dialects[url] = dialect
                 return answer
 
-    def _send(self, url: str, body: Mapping[str, Any], sampling: SamplingParams) -> _Answer:
+    def _send(self, url: str, body: Mapping[str, Any], sampling: SamplingParams) -> Answer:
         import httpx
 
         start = time.monotonic()
@@ -276,7 +238,7 @@ class EndpointSampler:
         if response.status_code != 200:
             raise _status_error(url, response.status_code, response.text, response.headers)
         try:
-            answer = _read(response.json(), sampling)
+            answer = read_answer(response.json(), sampling)
         except (ValueError, KeyError, TypeError, IndexError) as error:
             text = f"{url}: unusable answer ({type(error).__name__} {error}): {response.text:.200}"
             raise _Temporary(text) from error
@@ -320,49 +282,3 @@ def _seconds_until(date: str) -> float:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return (moment - datetime.now(UTC)).total_seconds()
-
-
-def _read(answer: Any, sampling: SamplingParams) -> _Answer:
-    choices = answer["choices"]
-    if not choices:
-        raise ValueError("it has no choices")
-    usage = answer.get("usage") or {}
-    each, left = divmod(int(usage.get("completion_tokens") or 0), len(choices))
-    samples = tuple(
-        _sample(choice, each + (number < left), sampling) for number, choice in enumerate(choices)
-    )
-    return _Answer(samples, int(usage.get("prompt_tokens") or 0))
-
-
-def _sample(choice: Any, tokens: int, sampling: SamplingParams) -> Sample:
-    message = choice["message"]
-    text = message.get("content") or ""
-    if not isinstance(text, str):
-        raise TypeError(f"content is {type(text).__name__}")
-    # Servers with a reasoning parser return the thought in a field of its own.
-    thought = message.get("reasoning_content") or message.get("reasoning")
-    if isinstance(thought, str) and "</think>" not in text:
-        text = f"<think>\n{thought}\n</think>\n{text}"
-    finish = str(choice.get("finish_reason") or "")
-    return Sample(_until_stop_text(text, finish, sampling), tokens, _logprob(choice), finish)
-
-
-def _until_stop_text(text: str, finish: str, sampling: SamplingParams) -> str:
-    """The text up to its stop text, which most servers remove, and some do not know."""
-    for stop in sampling.stop:
-        opening = stop.replace("</", "<")
-        if stop in text:
-            text = text[: text.index(stop) + len(stop)]
-        elif finish == "stop" and opening in text:
-            text += stop
-    return text
-
-
-def _logprob(choice: Any) -> float | None:
-    tokens = (choice.get("logprobs") or {}).get("content") or []
-    if not tokens:
-        return None
-    mean = sum(token["logprob"] for token in tokens) / len(tokens)
-    if not is_mean_logprob(mean):
-        raise ValueError(f"the mean log-probability is {mean}")
-    return float(mean)

@@ -8,6 +8,7 @@ from os import SEEK_END
 from pathlib import Path
 
 from inference.sampling.endpoint_sampler import EndpointSampler
+from inference.sampling.llama_cpp_sampler import LlamaCppSampler, check_gguf
 from inference.sampling.options import SamplerOptions
 from inference.sampling.sampler import Sampler
 from inference.sampling.transformers_sampler import TransformersSampler
@@ -27,6 +28,8 @@ def open_sampler(options: SamplerOptions) -> Sampler:
     name = _sampler_name(options)
     if name == "endpoint":
         return EndpointSampler(options)
+    if name == "llama_cpp":
+        return LlamaCppSampler(options)
     return VllmSampler(options) if name == "vllm" else TransformersSampler(options)
 
 
@@ -36,7 +39,13 @@ def check_sampler(options: SamplerOptions) -> None:
     Raises:
         InputError, FileNotFoundError: as `open_sampler`.
     """
-    if _sampler_name(options) == "endpoint":
+    name = _sampler_name(options)
+    if name == "endpoint":
+        return
+    if name == "llama_cpp":
+        if options.adapter:
+            raise InputError("llama.cpp takes no --adapter; scripts/export_gguf.py folds it in")
+        check_gguf(options.model)
         return
     check_model(options.model)
     if options.adapter:
@@ -64,7 +73,7 @@ def sampler_when_needed(options: SamplerOptions) -> Iterator[Callable[[], Sample
 def model_identity(name: str) -> str:
     """A model's name with a hash of parts of its weights: retraining under the name changes it."""
     digest = blake2b(digest_size=6)
-    for file in sorted(Path(name).glob("*.safetensors")) if name else ():
+    for file in _weight_files(name):
         with open(file, "rb") as weights:
             digest.update(f"{file.name} {file.stat().st_size}".encode())
             # The header and the end of the last tensor: reading all of a large model takes a minute
@@ -72,6 +81,13 @@ def model_identity(name: str) -> str:
             weights.seek(-min(file.stat().st_size, 2**20), SEEK_END)
             digest.update(weights.read())
     return f"{name} {digest.hexdigest()}"
+
+
+def _weight_files(name: str) -> list[Path]:
+    path = Path(name)
+    if path.suffix == ".gguf" and path.is_file():
+        return [path]
+    return sorted(path.glob("*.safetensors")) if name else []
 
 
 def sampler_settings(options: SamplerOptions) -> dict[str, object]:
@@ -92,10 +108,14 @@ def _sampler_name(options: SamplerOptions) -> str:
         raise InputError("--sampler endpoint needs --endpoints URL")
     if options.sampler == "vllm" and not _is_installed("vllm"):
         raise InputError("vllm is not installed; pip install -e .[vllm] or say --sampler auto")
+    if options.sampler == "llama_cpp" and not _is_installed("xllamacpp"):
+        raise InputError("llama.cpp is not installed; pip install -e .[gguf]")
     if options.sampler != "auto":
         return options.sampler
     if options.endpoints:
         return "endpoint"
+    if options.model.endswith(".gguf"):
+        return "llama_cpp"
     return "vllm" if _is_installed("vllm") else "transformers"
 
 

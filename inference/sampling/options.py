@@ -15,12 +15,13 @@ class SamplerOptions:
     """
 
     model: str = field(
-        metadata={"help": "model folder, hub name, or the endpoint's name for the model"}
+        metadata={"help": "model folder, GGUF file, hub name, or the endpoint's name for the model"}
     )
-    sampler: Literal["auto", "vllm", "transformers", "endpoint"] = field(
+    sampler: Literal["auto", "vllm", "transformers", "llama_cpp", "endpoint"] = field(
         default="auto",
         metadata={
-            "help": "auto: endpoint with --endpoints, else vllm if installed, else transformers"
+            "help": "auto: endpoint with --endpoints, llama_cpp for a GGUF file, else vllm if "
+            "installed, else transformers"
         },
     )
     adapter: str = field(default="", metadata={"help": "folder of a LoRA adapter"})
@@ -33,7 +34,8 @@ class SamplerOptions:
     )
     tensor_parallel: int = field(default=1, metadata={"help": "GPUs per model (vllm)"})
     max_model_len: int = field(
-        default=0, metadata={"help": "context length in tokens; 0: the model's own"}
+        default=0,
+        metadata={"help": "context length in tokens; 0: the model's own (llama_cpp: at most 8192)"},
     )
     gpu_memory: float = field(default=0.9, metadata={"help": "share of GPU memory to use (vllm)"})
     eager: bool = field(
