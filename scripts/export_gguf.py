@@ -140,7 +140,7 @@ def replacing(file: Path) -> Iterator[Path]:
         yield unfinished
         unfinished.replace(file)
     except OSError as error:
-        raise InputError(f"{file} could not be written: {error}") from error
+        raise InputError(f"{file} could not be written (is the disk full?): {error}") from error
     finally:
         if unfinished.exists():
             os.unlink(unfinished)

@@ -9,12 +9,13 @@ import signal
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from inference.sampling.chat_completions import chat_request, read_answer
 from inference.sampling.options import SamplerOptions
-from inference.sampling.sampler import Completed, Request, Sample
+from inference.sampling.sampler import Completed, Request, Sample, SamplingParams
 from inference.sampling.threads import RequestThreads
 from slmsql.errors import InputError
 
@@ -23,12 +24,13 @@ LONGEST_CONTEXT = 8192  # tokens, unless --max_model_len says more: contexts tak
 
 
 class LlamaCppSampler:
-    """Keeps up to `SLOTS` completions under way in llama.cpp's server, without its network."""
+    """Keeps up to four completions under way in llama.cpp's server, without its network."""
 
     def __init__(self, options: SamplerOptions) -> None:
         self._model = options.model
         self._server = start_server(options, key=secrets.token_hex())
-        self._threads = RequestThreads(SLOTS, "llama_cpp")
+        self._threads = RequestThreads(_slots(options), "llama_cpp")
+        self._most = _slots(options)
 
     def submit(self, request: Request) -> None:
         self._threads.submit(self._complete, request)
@@ -49,16 +51,21 @@ class LlamaCppSampler:
             if "error" in reply:
                 return _failed(request, samples, prompt_tokens, reply["error"])
             answer = read_answer(reply, request.sampling)
-            samples += answer.samples
+            pairs = zip(answer.samples, reply["choices"], strict=True)
+            samples += [_counted(*pair, request.sampling) for pair in pairs]
             prompt_tokens += answer.prompt_tokens
         return Completed(request.key, samples, prompt_tokens, time.monotonic() - start)
 
     def _body(self, request: Request, received: int) -> dict[str, Any]:
         body = chat_request(request, received, self._model)
-        body["n"] = min(body["n"], SLOTS)
-        if request.sampling.logprobs:
-            body["top_logprobs"] = 1
-        return body
+        body["n"] = min(body["n"], self._most)
+        return body | {"logprobs": True, "top_logprobs": 1}
+
+
+def _counted(sample: Sample, choice: Mapping[str, Any], sampling: SamplingParams) -> Sample:
+    """The sample with its own number of tokens: llama.cpp's usage has that of the first alone."""
+    tokens = len(choice["logprobs"]["content"])
+    return replace(sample, tokens=tokens, logprob=sample.logprob if sampling.logprobs else None)
 
 
 def _failed(
@@ -98,15 +105,11 @@ def start_server(options: SamplerOptions, *, key: str) -> Any:
     Raises:
         InputError: llama.cpp cannot load it.
     """
-    # Threads that wait for each other must sleep. By default they keep their processors busy, and
-    # if another program takes one of these, each token takes a hundred times as long.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    import xllamacpp
-
+    xllamacpp = load_llama_cpp()
     parameters = xllamacpp.CommonParams()
     parameters.model.path = options.model
-    parameters.n_parallel = SLOTS
-    parameters.n_ctx = SLOTS * (options.max_model_len or LONGEST_CONTEXT)
+    parameters.n_parallel = _slots(options)
+    parameters.n_ctx = _slots(options) * (options.max_model_len or LONGEST_CONTEXT)
     parameters.cpuparams.n_threads = len(os.sched_getaffinity(0))
     # Completions come back whole: our own parser reads thoughts and answers.
     parameters.reasoning_format = xllamacpp.common_reasoning_format.COMMON_REASONING_FORMAT_NONE
@@ -121,6 +124,27 @@ def start_server(options: SamplerOptions, *, key: str) -> Any:
         raise InputError(f"llama.cpp cannot load {options.model}: {error}") from error
     _restore_signals()
     return server
+
+
+def _slots(options: SamplerOptions) -> int:
+    """Completions that may be under way at once."""
+    return min(options.concurrency, SLOTS)
+
+
+def load_llama_cpp() -> Any:
+    """The package xllamacpp.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    # Threads that wait for each other must sleep. By default they keep their processors busy, and
+    # if another program takes one of these, each token takes a hundred times as long.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read once, when the library is loaded
+    try:
+        import xllamacpp
+    except ImportError:
+        raise InputError("llama.cpp is not installed; pip install -e .[gguf]") from None
+    return xllamacpp
 
 
 def _restore_signals() -> None:

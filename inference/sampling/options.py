@@ -52,7 +52,10 @@ class SamplerOptions:
         default="OPENAI_API_KEY",
         metadata={"help": "environment variable with the API key (endpoint)"},
     )
-    concurrency: int = field(default=32, metadata={"help": "requests under way at once (endpoint)"})
+    concurrency: int = field(
+        default=32,
+        metadata={"help": "requests under way at once (endpoint; llama_cpp: at most 4)"},
+    )
     retries: int = field(default=6, metadata={"help": "retries of a request (endpoint)"})
     backoff: float = field(
         default=1.0,

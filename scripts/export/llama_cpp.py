@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from gguf import GGMLQuantizationType, quant_shape_to_byte_shape
 
+from inference.sampling.llama_cpp_sampler import load_llama_cpp
 from scripts.export.checkpoint import Array
 from slmsql.errors import InputError
 
@@ -75,11 +76,7 @@ def library() -> Any:
     Raises:
         InputError: the package xllamacpp is not installed.
     """
-    try:
-        from xllamacpp import xllamacpp
-    except ImportError:
-        raise InputError("this needs the package xllamacpp: pip install -e .[gguf]") from None
-    loaded = ctypes.CDLL(xllamacpp.__file__)
+    loaded = ctypes.CDLL(load_llama_cpp().xllamacpp.__file__)
     for name, (result, arguments) in _SIGNATURES.items():
         function = getattr(loaded, name)
         function.restype, function.argtypes = result, arguments

@@ -6,6 +6,7 @@ what the chat template renders, and `render` fills it by Go's rules, so that bot
 
 import re
 from dataclasses import dataclass
+from string import Template as StringTemplate
 from typing import Any
 
 from scripts.export.checkpoint import Checkpoint
@@ -45,11 +46,12 @@ def modelfile(checkpoint: Checkpoint, template: Template, file_name: str) -> str
 
     Args:
         template: the prompt that the model was trained on. Its system message is the default if it
-            is the same for all questions, that is, if it does not show the schema.
+            is the same for all questions about SQLite databases, that is, if it shows no schema.
     """
     tokenizer = checkpoint.tokenizer
     ends = [tokenizer.convert_ids_to_tokens(number) for number in checkpoint.ends]
-    system = template.system if "$" not in template.system else ""
+    system = StringTemplate(template.system).safe_substitute(dialect="SQLite")
+    system = "" if "$" in system else system
     if '"""' in system:
         raise InputError(f"template {template.name}: three quotes end a text in a Modelfile")
     lines = [
