@@ -15,7 +15,7 @@ Needs pip install -e ".[train,gguf]".
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -88,14 +88,16 @@ def export(folder: Path, options: Options, template: Template) -> None:
     from scripts.export.checkpoint import read_checkpoint
     from scripts.export.ollama import modelfile
     from scripts.export.quantisation import FileType
+    from scripts.export.reading_back import expected_ids
 
     checkpoint = read_checkpoint(folder)
     name = options.model.resolve().name
     check_ollama(checkpoint, template)
+    ids = expected_ids(checkpoint.tokenizer)
     records = []
     for type_name in options.types:
         file = options.output / f"{name}-{type_name}.gguf"
-        records.append(export_file(checkpoint, FileType(type_name), file, template))
+        records.append(export_file(checkpoint, FileType(type_name), file, template, ids))
         print(_line(records[-1]), flush=True)
     last = str(records[-1]["file"])
     write_text(options.output / "Modelfile", modelfile(checkpoint, template, last))
@@ -106,9 +108,17 @@ def export(folder: Path, options: Options, template: Template) -> None:
 
 
 def export_file(
-    checkpoint: "Checkpoint", file_type: "FileType", file: Path, template: Template
+    checkpoint: "Checkpoint",
+    file_type: "FileType",
+    file: Path,
+    template: Template,
+    ids: Mapping[str, Sequence[int]],
 ) -> Record:
     """Write a file and check it; it appears under its name if nothing is wrong.
+
+    Args:
+        template: words the prompts that are compared.
+        ids: texts with the token ids that they must have.
 
     Returns:
         What export.json says about it.
@@ -117,14 +127,13 @@ def export_file(
     from scripts.export.vocabulary import read_vocabulary
     from scripts.export.writing import write_gguf
 
-    texts = reading_back.check_strings(checkpoint.tokenizer)
     with replacing(file) as unfinished:
         written = write_gguf(checkpoint, read_vocabulary(checkpoint), unfinished, file_type)
         errors = reading_back.check_tensors(checkpoint, unfinished)
-        reading_back.check_ids(checkpoint, unfinished, texts)
+        reading_back.check_ids(unfinished, ids)
         answer = reading_back.check_answers(checkpoint, unfinished, conversations(template))
         record = _record(written, file)
-    return record | {"largest_error": errors, "texts_compared": len(texts), "answer": answer}
+    return record | {"largest_error": errors, "texts_compared": len(ids), "answer": answer}
 
 
 @contextmanager

@@ -352,9 +352,9 @@ def test_another_splitting_rule_is_found(exports, tmp_path):
     vocabulary = replace(read_vocabulary(checkpoint), rule="smollm")
     file = tmp_path / "other.gguf"
     write_gguf(checkpoint, vocabulary, file, FileType.F16)
-    texts = reading_back.check_strings(checkpoint.tokenizer, count=500)
-    with pytest.raises(InputError, match="of 500 texts into other tokens than the tokenizer"):
-        reading_back.check_ids(checkpoint, file, texts)
+    expected = reading_back.expected_ids(checkpoint.tokenizer, count=500)
+    with pytest.raises(InputError, match="texts into other tokens than the tokenizer"):
+        reading_back.check_ids(file, expected)
 
 
 # -------------------------------------------------------------------------- without torch

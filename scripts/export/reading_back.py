@@ -4,7 +4,7 @@ import json
 import random
 import unicodedata
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,40 +97,39 @@ def _error(expected: Array, actual: Array) -> float:
     return difference / size if size else difference
 
 
-def check_ids(checkpoint: Checkpoint, file: Path, texts: Sequence[str]) -> None:
+def expected_ids(tokenizer: Any, count: int = STRINGS, seed: int = 0) -> dict[str, list[int]]:
+    """Texts to compare tokenizers on, each with the ids that it must have.
+
+    The texts are hard pieces in random order, and random tokens of all kinds. They are in Unicode's
+    composed form (NFC): some tokenizers compose characters first, which llama.cpp never does.
+    """
+    generator = random.Random(seed)
+    tokens = list(tokenizer.get_vocab().values())
+    texts: dict[str, None] = {}  # in order, each once
+    while len(texts) < count:
+        length = generator.randint(1, 12)
+        if len(texts) % 2:
+            text = "".join(generator.choices((*PIECES, " "), k=length))
+        else:
+            text = tokenizer.decode(generator.choices(tokens, k=length), skip_special_tokens=True)
+        texts[unicodedata.normalize("NFC", text)] = None
+    ids = tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+    return dict(zip(texts, ids, strict=True))
+
+
+def check_ids(file: Path, expected: Mapping[str, Sequence[int]]) -> None:
     """Compare llama.cpp's token ids with the tokenizer's.
 
     Raises:
         InputError: they differ; the message shows the shortest text.
     """
-    expected = checkpoint.tokenizer(list(texts), add_special_tokens=False)["input_ids"]
     with LlamaVocabulary(file) as vocabulary:
-        pairs = zip(texts, expected, strict=True)
-        different = [text for text, ids in pairs if vocabulary.ids(text) != ids]
+        different = [text for text, ids in expected.items() if vocabulary.ids(text) != ids]
     if different:
         raise InputError(
-            f"llama.cpp splits {len(different)} of {len(texts)} texts into other tokens than the "
-            f"tokenizer of {checkpoint.folder}, such as {min(different, key=len)!r:.100}"
+            f"llama.cpp splits {len(different)} of {len(expected)} texts into other tokens than "
+            f"the tokenizer does, such as {min(different, key=len)!r:.100}"
         )
-
-
-def check_strings(tokenizer: Any, count: int = STRINGS, seed: int = 0) -> list[str]:
-    """Texts to compare tokenizers on: hard pieces in random order, and random tokens of all kinds.
-
-    They are in Unicode's composed form (NFC), because some tokenizers compose characters first and
-    llama.cpp never does.
-    """
-    generator = random.Random(seed)
-    ids = list(tokenizer.get_vocab().values())
-    texts = []
-    for number in range(count):
-        length = generator.randint(1, 12)
-        if number % 2:
-            text = "".join(generator.choices((*PIECES, " "), k=length))
-        else:
-            text = tokenizer.decode(generator.choices(ids, k=length), skip_special_tokens=True)
-        texts.append(unicodedata.normalize("NFC", text))
-    return texts
 
 
 def check_answers(checkpoint: Checkpoint, file: Path, conversations: Sequence[Messages]) -> str:
