@@ -32,6 +32,7 @@ from slmsql.page.runs import compare_runs, run_sections
 from slmsql.prompt.answer import CLOSING
 from slmsql.prompt.answer import parse as parse_answer
 from slmsql.prompt.build import Layout, read_template
+from slmsql.sql.tokens import begins_query
 
 ORIGINAL = "original"
 HEAD = (
@@ -199,8 +200,8 @@ def first_difference(first: Sequence[int], second: Sequence[int]) -> int:
 
 def is_bare_sql(completion: str) -> bool:
     """Whether an answer is a query and nothing else; white space and semicolons may surround it."""
-    answer = parse_answer(completion)
-    return answer.sql is not None and completion.strip(CLOSING) == answer.sql
+    sql = parse_answer(completion).sql or ""
+    return begins_query(sql) and completion.strip(CLOSING) == sql
 
 
 def _tokenizer(model: str) -> Any:
