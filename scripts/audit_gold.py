@@ -10,6 +10,10 @@ or too many rows, use random numbers or the current date, or depend on ties: on 
 rows are stored. To find ties, the program runs the query on a copy of the database with all rows
 reversed. The same question may also occur twice.
 
+With --probe true, the program also looks for signs that a gold query is wrong although it runs: it
+compares numbers stored as text, sorts NULL first, cuts off ties with LIMIT, sorts a single row,
+divides whole numbers, or asks for a value that the column does not have.
+
 --output lists every question with its findings. --write_clean lists the questions without any,
 which are fit for RL. The gold query of each of these is then compared with itself in every match
 mode. If one comparison fails, the program names it and exits with status 1.
@@ -55,6 +59,10 @@ class Options(SourceOptions):
     largest_copy: int = field(
         default=500, metadata={"help": "size in MB above which a database is not searched for ties"}
     )
+    probe: bool = field(
+        default=False,
+        metadata={"help": "look for signs that gold queries are wrong although they run"},
+    )
     steps: int = field(
         default=Limits().steps, metadata={"help": "SQLite instructions that a query may take"}
     )
@@ -66,7 +74,12 @@ def main() -> None:
     options = parse(Options, about=__doc__)
     limits = Limits(steps=options.steps)
     with Executor(workers=options.workers or None, limits=limits, cache=options.cache) as executor:
-        audited = audit(options.read_all(), executor, largest_copy=options.largest_copy)
+        audited = audit(
+            options.read_all(),
+            executor,
+            largest_copy=options.largest_copy,
+            probe=options.probe,
+        )
         clean = clean_questions(audited, options.match)
         wrong = not_correct_by_themselves(executor, clean)
     show(audited, clean, wrong)
@@ -83,6 +96,9 @@ def show(
     for finding in Finding:
         if counts[finding]:
             print(f"{counts[finding]:7}  {finding}")
+    signs = Counter(sign for entry in audited for sign in entry.signs)
+    for sign, count in signs.most_common():
+        print(f"{count:7}  suspected: {sign}")
     verdicts = len(clean) * len(Match)
     print(
         f"{len(clean):7}  clean; {verdicts - len(wrong)} of {verdicts} verdicts of gold against "
@@ -105,7 +121,9 @@ def write(
     if options.json:
         counts = Counter(finding for entry in audited for finding in entry.findings)
         findings = {finding.value: counts[finding] for finding in Finding}
+        signs = Counter(sign.value for entry in audited for sign in entry.signs)
         summary = {"questions": len(audited), "clean": len(clean), "findings": findings}
+        summary |= {"signs": dict(signs)} if options.probe else {}
         write_json(options.json, {**summary, "not_correct_by_itself": list(wrong)})
 
 

@@ -21,6 +21,7 @@ from slmsql.execution import (
     create_reversed_copy,
 )
 from slmsql.match import Match, orders_rows, same_result
+from slmsql.questions.gold_probes import Sign, find_signs
 from slmsql.questions.question import Question, with_databases
 
 ALL_ROWS = 10**9  # a preview of all rows that the limits allow
@@ -58,6 +59,8 @@ class AuditedQuestion:
     findings: list[Finding] = field(default_factory=list)
     detail: str = ""
     execution: Execution | None = None
+    signs: list[Sign] = field(default_factory=list)
+    """Signs that the gold query is wrong although it runs; empty unless they were looked for."""
 
     def as_record(self) -> dict[str, object]:
         record: dict[str, object] = {
@@ -65,6 +68,7 @@ class AuditedQuestion:
             "db_id": self.question.db_id,
             "findings": self.findings,
             "detail": self.detail,
+            "signs": self.signs,
             "gold_sql": self.question.gold_sql,
         }
         if self.execution is not None:
@@ -73,7 +77,11 @@ class AuditedQuestion:
 
 
 def audit(
-    questions: Sequence[Question], executor: Executor, *, largest_copy: int = 500
+    questions: Sequence[Question],
+    executor: Executor,
+    *,
+    largest_copy: int = 500,
+    probe: bool = False,
 ) -> list[AuditedQuestion]:
     """Audit the gold query of each question.
 
@@ -85,6 +93,7 @@ def audit(
         executor: runs the SQL.
         largest_copy: largest size in megabytes of a database to copy; queries on larger databases
             are not checked for ties.
+        probe: also look for signs that gold queries are wrong.
 
     Returns:
         All questions with their findings, in the order of `questions`.
@@ -98,13 +107,25 @@ def audit(
     _run(executor, runnable)
     _find_ties(executor, [question for question in runnable if _is_steady(question)], largest_copy)
     _find_duplicates(audited)
+    if probe:
+        _probe(executor, [entry for entry in runnable if _is_steady(entry)])
     return audited
 
 
 def clean_questions(audited: Sequence[AuditedQuestion], match: Match) -> list[Question]:
-    """The questions without findings. Mode `bird` ignores the order of rows, so also of ties."""
+    """The questions without findings and signs. Mode `bird` ignores the order of rows and ties."""
     harmless = {Finding.TIE_ORDER} if match is Match.BIRD else set()
-    return [entry.question for entry in audited if not set(entry.findings) - harmless]
+    return [
+        entry.question
+        for entry in audited
+        if not set(entry.findings) - harmless and not entry.signs
+    ]
+
+
+def _probe(executor: Executor, audited: Sequence[AuditedQuestion]) -> None:
+    found = find_signs([entry.question for entry in audited], executor)
+    for entry, signs in zip(audited, found, strict=True):
+        entry.signs = signs
 
 
 def _with_database_and_gold(audited: Sequence[AuditedQuestion]) -> list[AuditedQuestion]:

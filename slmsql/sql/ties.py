@@ -15,20 +15,51 @@ def tie_query(gold: str) -> tuple[str, int] | None:
     return None if tree is None else guarded(gold, _tie_query, tree)
 
 
+def all_tie_queries(gold: str) -> list[tuple[str, int]]:
+    """Such queries for the gold query and for its subqueries; a correlated one does not run."""
+    tree = parsed(gold)
+    return [] if tree is None else guarded(gold, _all_tie_queries, tree) or []
+
+
+def sort_keys_query(gold: str) -> str | None:
+    """A query for the values that the gold query sorts all its rows by; None if it does not."""
+    tree = parsed(gold)
+    return None if tree is None else guarded(gold, _sort_keys_query, tree)
+
+
+def _all_tie_queries(tree: exp.Expr) -> list[tuple[str, int]]:
+    queries = [_tie_query(select) for select in tree.find_all(exp.Select)]
+    return [query for query in queries if query is not None]
+
+
 def _tie_query(tree: exp.Expr) -> tuple[str, int] | None:
+    limit = tree.args.get("limit")
+    keys = _with_sort_keys(tree)
+    if keys is None or limit is None or not str(limit.expression).isdigit():
+        return None
+    count = int(str(limit.expression))
+    return keys.limit(count + 1).sql(dialect="sqlite"), count
+
+
+def _sort_keys_query(tree: exp.Expr) -> str | None:
+    keys = None if tree.args.get("limit") else _with_sort_keys(tree)
+    return None if keys is None else keys.sql(dialect="sqlite")
+
+
+def _with_sort_keys(tree: exp.Expr) -> exp.Select | None:
+    """The query with the values that it sorts by in the place of what it selects."""
     if not isinstance(tree, exp.Select) or tree.args.get("offset") or tree.args.get("distinct"):
         return None
-    order, limit = tree.args.get("order"), tree.args.get("limit")
-    if order is None or limit is None or not str(limit.expression).isdigit():
+    if tree.args.get("order") is None:
         return None
-    tree, count = tree.copy(), int(str(limit.expression))
+    tree = tree.copy()
     aliases = {column.alias.lower(): column.this for column in tree.expressions if column.alias}
     keys = [
         aliases.get(key.this.name.lower(), key.this) if _is_bare(key.this) else key.this
-        for key in order.expressions
+        for key in tree.args["order"].expressions
     ]
     tree.set("expressions", [key.copy() for key in keys])
-    return tree.limit(count + 1).sql(dialect="sqlite"), count
+    return tree
 
 
 def _is_bare(node: exp.Expr) -> bool:

@@ -1,13 +1,15 @@
 """Makes the suite of a gold query: many random neighbours are tried, the best few are kept."""
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from sqlglot import exp
 
 from slmsql.execution import (
+    Execution,
     Executor,
     Filling,
     Pair,
@@ -17,6 +19,7 @@ from slmsql.execution import (
 )
 from slmsql.match import Match, orders_rows, same_result
 from slmsql.sql.parsing import parsed
+from slmsql.sql.ties import all_tie_queries, sort_keys_query
 from slmsql.suites.neighbours.choice import smallest_cover
 from slmsql.suites.neighbours.focus import Focus, read_focus
 from slmsql.suites.neighbours.mutants import Mutant, mutants
@@ -73,15 +76,15 @@ def try_neighbours(
         InputError: a neighbour cannot be written, for instance because a CHECK uses a function that
             SQLite does not have.
     """
-    near_misses, focus = tuple(mutants(gold, profile, seed)), read_focus(gold, profile)
+    near_misses, focus = tuple(mutants(gold, profile)), read_focus(gold, profile)
     trial = Trial(near_misses, {}, {})
     idle = 0
     for number in range(rounds):
         paths = _written(profile, focus, folder, number, f"{seed} {gold}")
         if number == 0 and paths:
-            near_misses = _running(near_misses, paths[0], executor)
+            near_misses = running(near_misses, paths[0], executor)
         rows = usable(gold, paths, executor)
-        killed = _killed(gold, near_misses, list(rows), executor)
+        killed = killed_on(gold, near_misses, list(rows), executor)
         before = len(set().union(*trial.killed.values()))
         trial = Trial(near_misses, {**trial.killed, **killed}, {**trial.rows, **rows})
         after = len(set().union(*trial.killed.values()))
@@ -103,7 +106,7 @@ def _written(profile: Profile, focus: Focus, folder: Path, number: int, seed: st
     return paths
 
 
-def _running(near_misses: Sequence[Mutant], path: Path, executor: Executor) -> tuple[Mutant, ...]:
+def running(near_misses: Sequence[Mutant], path: Path, executor: Executor) -> tuple[Mutant, ...]:
     """The mutants that are valid SQL on this database."""
     executions = executor.run([Statement(path, mutant.sql) for mutant in near_misses])
     return tuple(m for m, run in zip(near_misses, executions, strict=True) if run.ok)
@@ -117,14 +120,50 @@ def usable(gold: str, paths: Sequence[Path], executor: Executor) -> dict[Path, i
         for path, execution in zip(paths, executions, strict=True)
         if execution.ok and not execution.volatile
     }
-    if not _depends_on_storage(gold):
-        return {path: execution.row_count for path, execution in sound.items()}
-    copies = {path: _reversed(path) for path in sound}
-    reversed_ = executor.run([Statement(copy, gold) for copy in copies.values()], preview=ALL_ROWS)
+    for path in [*_cut_ties(gold, sound, executor), *_open_ties(gold, sound, executor)]:
+        sound.pop(path, None)
+    if _depends_on_storage(gold):
+        sound = _steady(gold, sound, executor)
+    return {path: execution.row_count for path, execution in sound.items()}
+
+
+def _cut_ties(gold: str, paths: Iterable[Path], executor: Executor) -> Iterator[Path]:
+    """The neighbours on which a LIMIT of the query cuts between rows that sort equal."""
+    for query, limit in all_tie_queries(gold):
+        statements = [Statement(path, query) for path in paths]
+        executions = executor.run(statements, preview=limit + 1)
+        for statement, execution in zip(statements, executions, strict=True):
+            rows = execution.rows
+            if 0 < limit < len(rows) and rows[limit - 1] == rows[limit]:
+                yield statement.database
+
+
+def _open_ties(
+    gold: str, executions: Mapping[Path, Execution], executor: Executor
+) -> Iterator[Path]:
+    """The neighbours on which the query sorts different rows of its result equal."""
+    query = sort_keys_query(gold)
+    if query is None:
+        return
+    statements = [Statement(path, query) for path in executions]
+    for statement, keys in zip(statements, executor.run(statements, preview=ALL_ROWS), strict=True):
+        rows = executions[statement.database].rows
+        pairs = zip(pairwise(keys.rows), pairwise(rows), strict=len(keys.rows) == len(rows))
+        if any(first == second and here != there for (first, second), (here, there) in pairs):
+            yield statement.database
+
+
+def _steady(
+    gold: str, executions: Mapping[Path, Execution], executor: Executor
+) -> dict[Path, Execution]:
+    """Those whose gold result stays the same if rows are stored in reverse order."""
+    copies = [Statement(_reversed(path), gold) for path in executions]
     ordered = orders_rows(gold)
     return {
-        path: execution.row_count
-        for (path, execution), other in zip(sound.items(), reversed_, strict=True)
+        path: execution
+        for (path, execution), other in zip(
+            executions.items(), executor.run(copies, preview=ALL_ROWS), strict=True
+        )
         if other.ok and same_result(execution.rows, other.rows, Match.STRICT, ordered=ordered)
     }
 
@@ -142,7 +181,7 @@ def _reversed(path: Path) -> Path:
     return copy
 
 
-def _killed(
+def killed_on(
     gold: str, near_misses: Sequence[Mutant], paths: Sequence[Path], executor: Executor
 ) -> dict[Path, frozenset[Target]]:
     """By neighbour: the mutants that run on it and have another result, and in which mode."""

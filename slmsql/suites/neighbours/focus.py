@@ -41,7 +41,7 @@ def read_focus(gold: str, profile: Profile) -> Focus:
 
 
 def near_values(constant: Value) -> list[Value]:
-    """Values just below and above a number or a date, and texts that contain a text."""
+    """Values just below and above a number or a date."""
     if isinstance(constant, int):
         return [constant - 1, constant + 1]
     if isinstance(constant, float):
@@ -52,7 +52,12 @@ def near_values(constant: Value) -> list[Value]:
         return _near_days(constant)
     if constant.lstrip("-").isdigit():
         return [str(int(constant) - 1), str(int(constant) + 1)]
-    return [f"New {constant}", f"{constant} Park", constant[: max(1, len(constant) - 1)]]
+    return []
+
+
+def containing(text: str) -> list[Value]:
+    """Texts that contain a text, and one that it contains."""
+    return [f"New {text}", f"{text} Park", text[: max(1, len(text) - 1)]]
 
 
 def _near_days(text: str) -> list[Value]:

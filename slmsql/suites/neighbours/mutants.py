@@ -32,13 +32,13 @@ class Mutant:
     sql: str
 
 
-def mutants(gold: str, profile: Profile, seed: int = 0) -> list[Mutant]:
+def mutants(gold: str, profile: Profile) -> list[Mutant]:
     """At most `MOST` mutants, of all kinds in turn; none if the query cannot be parsed."""
     tree = parsed(gold)
     if tree is None:
         return []
     found = guarded(gold, _mutants, tree.copy(), profile) or []
-    return _mixed(found, random.Random(f"{seed} {gold}"))
+    return _mixed(found, random.Random(gold))
 
 
 def _mixed(found: Sequence[Mutant], rng: random.Random) -> list[Mutant]:

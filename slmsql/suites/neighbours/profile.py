@@ -54,7 +54,17 @@ class Table:
     """Columns that hold NULL in the original."""
     together: tuple[tuple[int, ...], ...]
     """Groups of columns that determine each other; a column of no group stands alone."""
+    nested: frozenset[int]
+    """Columns of texts of which one contains another, such as Male and Female."""
+    cased: frozenset[int]
+    """Columns in which texts differ in case alone."""
     rows: tuple[Row, ...]
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether its rows are named, such as continents: no others are made up."""
+        named = {key[0] for key in self.keys if len(key) == 1}
+        return any(isinstance(row[index], str) for row in self.rows[:1] for index in named)
 
     def position(self, column: str) -> int | None:
         names = [name.lower() for name in self.columns]
@@ -140,6 +150,8 @@ def _table(connection: sqlite3.Connection, name: str, sql: str, rng: random.Rand
         (),
         frozenset(index for index, values in enumerate(by_column) if None in values),
         _together(by_column, free),
+        frozenset(index for index, values in enumerate(by_column) if _is_nested(values)),
+        frozenset(index for index, values in enumerate(by_column) if _is_cased(values)),
         rows,
     )
 
@@ -196,6 +208,16 @@ def _never_repeats(values: Sequence[Value]) -> bool:
     """Whether a column holds names: texts, not numbers or dates, each of them once."""
     texts = [v for v in values if isinstance(v, str) and any(map(str.isalpha, v))]
     return FEWEST <= len(texts) == len(values) == len({text.lower() for text in texts})
+
+
+def _is_nested(values: Sequence[Value]) -> bool:
+    texts = sorted({v.lower() for v in values if isinstance(v, str) and v}, key=len)
+    return any(short in long for index, short in enumerate(texts) for long in texts[index + 1 :])
+
+
+def _is_cased(values: Sequence[Value]) -> bool:
+    texts = {value for value in values if isinstance(value, str)}
+    return len({text.lower() for text in texts}) < len(texts)
 
 
 def _together(

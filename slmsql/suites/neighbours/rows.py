@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from slmsql.suites.neighbours.focus import Focus, Place, near_values
+from slmsql.suites.neighbours.focus import Focus, Place, containing, near_values
 from slmsql.suites.neighbours.profile import Link, Profile, Row, Table, Value, parents_first
 
 Rows = dict[str, list[Row]]
@@ -59,6 +59,8 @@ class _Maker:
 
     def table_rows(self, table: Table) -> list[Row]:
         size = max(1, round(self.temper.size * self.rng.choice((0.5, 1, 1, 1.5))))
+        if table.is_closed:
+            size = min(size, len(table.rows))
         originals = self._chosen(table, size)
         rows = [self._changed(table, row) for row in originals]
         return self._linked_to_itself(table, _with_distinct_keys(table, rows, self.rng))
@@ -126,7 +128,11 @@ class _Maker:
                 if donors:
                     self._copy(row, group, self.rng.choice(donors))
                 continue
-            nearby = [*near_values(constant), *_other_cases(constant, table, index)]
+            nearby = near_values(constant)
+            if isinstance(constant, str) and index in table.nested:
+                nearby += containing(constant)
+            if isinstance(constant, str) and index in table.cased:
+                nearby.append(constant.swapcase())
             near = _in_style(nearby, row[index], table, index)
             exact = _in_style([constant], row[index], table, index)
             row[index] = self.rng.choice([*exact * max(1, len(near)), *near] or [row[index]])
@@ -169,13 +175,6 @@ def _in_style(values: Iterable[Value], present: Value, table: Table, index: int)
         whole = all(isinstance(row[index], int | None) for row in table.rows)
         return [n for n in numbers if n is not None and (isinstance(n, int) or not whole)]
     return list(values) if sample is None else []
-
-
-def _other_cases(constant: Value, table: Table, index: int) -> list[Value]:
-    """The text in another case, if the column holds texts of several styles anyway."""
-    texts = [row[index] for row in table.rows]
-    styles = {(t.islower(), t.isupper()) for t in texts if isinstance(t, str) and len(t) > 1}
-    return [constant.swapcase()] if isinstance(constant, str) and len(styles) > 1 else []
 
 
 def _number(value: Value) -> int | float | None:
