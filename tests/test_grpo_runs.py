@@ -19,6 +19,7 @@ from slmsql.prompt.build import Layout, PromptSettings, build_prompt
 from slmsql.questions.question import Question
 from slmsql.questions.reading import read_benchmark
 from slmsql.rows.formats import grpo_row
+from slmsql.suites.neighbours.making import Task, make_suite
 from tests.in_process import run_here
 from tests.tiny_model import tiny_model
 
@@ -52,11 +53,9 @@ def shop(tmp_path):
     return path
 
 
-def write_rows(path, database, count, prefix="q"):
+def write_rows(path, database, count, prefix="q", gold="SELECT name FROM item"):
     questions = [
-        Question(
-            f"{prefix}{n}", f"Item {prefix}{n}?", "shop", database, gold_sql="SELECT name FROM item"
-        )
+        Question(f"{prefix}{n}", f"Item {prefix}{n}?", "shop", database, gold_sql=gold)
         for n in range(count)
     ]
     write_jsonl(
@@ -248,7 +247,11 @@ HOSTILE = [
 
 
 def test_hostile_rollouts_cost_their_own_reward_and_nothing_else(model, shop, tmp_path):
-    rows = write_rows(tmp_path / "rows.jsonl", shop, 1)
+    """The last query is right by coincidence; a suite refuses it, here with weight 0."""
+    gold = "SELECT name FROM item WHERE id < 2"
+    rows = write_rows(tmp_path / "rows.jsonl", shop, 1, gold=gold)
+    make_suite(Task(shop, gold, tmp_path / "suites", seed=0))
+    write_json(tmp_path / "suites" / "card.json", {})
     write_json(tmp_path / "completions.json", {"q0": [think(sql) for sql in HOSTILE]})
     before = fingerprint(shop)
     options = {
@@ -256,15 +259,22 @@ def test_hostile_rollouts_cost_their_own_reward_and_nothing_else(model, shop, tm
         "train_file": str(rows),
         "completions": str(tmp_path / "completions.json"),
         "num_generations": len(HOSTILE),
+        "rewards": ["execution", "format", "execution_suite"],
+        "reward_weights": [1.0, 0.1, 0.0],
+        "suites": str(tmp_path / "suites"),
         "report_to": "wandb,tensorboard,trackio",
         "log_completions": True,
         "max_steps": 2,
         "save_strategy": "steps",
         "save_steps": 2,
     }
-    run(tmp_path / "attacked", options, program="tests/fixed_rollouts.py")
+    ended = run(tmp_path / "attacked", options, program="tests/fixed_rollouts.py")
+    assert "0 of 1 rows have no suite" in ended.stdout
     found = rollouts(tmp_path / "attacked")
     assert [one["rewards"]["execution"] for one in found] == ([0] * 7 + [1]) * 2
+    assert [one["rewards"]["execution_suite"] for one in found] == [0] * 16
+    assert [one["coincidence"] for one in found] == ([False] * 7 + [True]) * 2
+    assert history(tmp_path / "attacked")[2]["watch/coincidence"] == 1
     assert [one["status"] for one in found[:3]] == ["timeout", "too_large", "too_large"]
     assert {one["status"] for one in found[3:7]} <= {"refused", "error"}
     # DELETE, ATTACH and PRAGMA are not queries, so those three answers do not have the format.

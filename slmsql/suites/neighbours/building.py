@@ -120,21 +120,22 @@ def usable(gold: str, paths: Sequence[Path], executor: Executor) -> dict[Path, i
         for path, execution in zip(paths, executions, strict=True)
         if execution.ok and not execution.volatile
     }
-    for path in [*_cut_ties(gold, sound, executor), *_open_ties(gold, sound, executor)]:
+    for path in [*_cut_by_chance(gold, sound, executor), *_open_ties(gold, sound, executor)]:
         sound.pop(path, None)
     if _depends_on_storage(gold):
         sound = _steady(gold, sound, executor)
     return {path: execution.row_count for path, execution in sound.items()}
 
 
-def _cut_ties(gold: str, paths: Iterable[Path], executor: Executor) -> Iterator[Path]:
-    """The neighbours on which a LIMIT of the query cuts between rows that sort equal."""
+def _cut_by_chance(gold: str, paths: Iterable[Path], executor: Executor) -> Iterator[Path]:
+    """The neighbours on which a LIMIT cuts between rows that sort equal, or keeps a NULL."""
     for query, limit in all_tie_queries(gold):
         statements = [Statement(path, query) for path in paths]
         executions = executor.run(statements, preview=limit + 1)
         for statement, execution in zip(statements, executions, strict=True):
             rows = execution.rows
-            if 0 < limit < len(rows) and rows[limit - 1] == rows[limit]:
+            cuts = 0 < limit < len(rows) and rows[limit - 1] == rows[limit]
+            if cuts or any(None in row for row in rows[:limit]):
                 yield statement.database
 
 

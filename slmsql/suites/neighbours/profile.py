@@ -1,8 +1,9 @@
 """What a neighbour of a database must keep: its schema, and the rules that its rows follow.
 
 A neighbour is of use only if its rows could occur in reality. So what the original shows, declared
-or not, holds in all neighbours: keys, columns without NULL, names that never repeat, columns that
-determine each other (country and continent).
+or not, holds in all neighbours: keys, columns without NULL, names that never repeat (and belong to
+the same thing, such as Aruba and ABW), columns that determine each other (country and continent).
+Declared foreign keys hold even where the original breaks them.
 """
 
 import random
@@ -19,8 +20,8 @@ from slmsql.sql.quoting import quote_identifier
 SAMPLE = 300  # rows of a table that neighbours draw from
 LONGEST = 1000  # characters of a text, bytes of a blob
 CHANCE = 0.001  # that a rule which always held did so by accident
-FEWEST = 5  # rows that show that the names of a table never repeat
-MANY = 20  # rows that show it of its other texts
+FEWEST = 5  # rows that show that a text never repeats
+FRACTION = 64  # reals are rounded to 1/64, so that sums do not depend on the order of rows
 
 Value = str | int | float | bytes | None
 Row = tuple[Value, ...]
@@ -33,8 +34,6 @@ class Link:
     columns: tuple[int, ...]
     parent: str
     references: tuple[int, ...]
-    dangling: bool
-    """Whether some rows of the original have no partner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +51,19 @@ class Table:
     links: tuple[Link, ...]
     nullable: frozenset[int]
     """Columns that hold NULL in the original."""
-    together: tuple[tuple[int, ...], ...]
-    """Groups of columns that determine each other; a column of no group stands alone."""
+    names: frozenset[int]
+    """Columns of texts that never repeat. If there are any, no rows are made up."""
+    groups: tuple[tuple[int, ...], ...]
+    """All columns, in groups that determine each other; most stand alone."""
     nested: frozenset[int]
     """Columns of texts of which one contains another, such as Male and Female."""
     cased: frozenset[int]
     """Columns in which texts differ in case alone."""
     rows: tuple[Row, ...]
 
-    @property
-    def is_closed(self) -> bool:
-        """Whether its rows are named, such as continents: no others are made up."""
-        named = {key[0] for key in self.keys if len(key) == 1}
-        return any(isinstance(row[index], str) for row in self.rows[:1] for index in named)
+    def is_named(self, group: Iterable[int]) -> bool:
+        """Whether one of the columns is a name."""
+        return not self.names.isdisjoint(group)
 
     def position(self, column: str) -> int | None:
         names = [name.lower() for name in self.columns]
@@ -137,19 +136,19 @@ def _table(connection: sqlite3.Connection, name: str, sql: str, rng: random.Rand
     rows = tuple(sample_rows(connection, name, columns, rng))
     by_column = [[row[index] for row in rows] for index in range(len(columns))]
     declared = _declared_keys(connection, name, info)
-    names = [(index,) for index, values in enumerate(by_column) if _never_repeats(values)]
-    alone = names if len(rows) >= MANY else names[:1]
     links = {i for link in _foreign_keys(connection, name, columns) for i in link[0]}
-    free = [i for i in range(len(columns)) if i not in links and (i,) not in declared]
+    names = [i for i, values in enumerate(by_column) if i not in links and _never_repeats(values)]
+    free = [i for i in range(len(columns)) if i not in {*links, *names} and (i,) not in declared]
     return Table(
         name,
         sql,
         columns,
         tuple(kind for _, kind, _ in info),
-        tuple(dict.fromkeys([*declared, *alone])),
+        tuple(dict.fromkeys([*declared, *((index,) for index in names)])),
         (),
         frozenset(index for index, values in enumerate(by_column) if None in values),
-        _together(by_column, free),
+        frozenset(names),
+        _groups(by_column, free, names),
         frozenset(index for index, values in enumerate(by_column) if _is_nested(values)),
         frozenset(index for index, values in enumerate(by_column) if _is_cased(values)),
         rows,
@@ -184,8 +183,15 @@ def _spread(
 
 
 def shortened(row: Iterable[Value]) -> Row:
-    """The row with long texts and blobs cut off, so that neighbours stay small."""
-    return tuple(value[:LONGEST] if isinstance(value, str | bytes) else value for value in row)
+    """The row with long texts and blobs cut off, so that neighbours stay small; reals rounded."""
+    return tuple(
+        value[:LONGEST]
+        if isinstance(value, str | bytes)
+        else round(value * FRACTION) / FRACTION
+        if isinstance(value, float) and abs(value) < 2**40
+        else value
+        for value in row
+    )
 
 
 def _declared_keys(
@@ -220,17 +226,18 @@ def _is_cased(values: Sequence[Value]) -> bool:
     return len({text.lower() for text in texts}) < len(texts)
 
 
-def _together(
-    columns: Sequence[Sequence[Value]], free: Sequence[int]
+def _groups(
+    columns: Sequence[Sequence[Value]], free: Sequence[int], names: Sequence[int]
 ) -> tuple[tuple[int, ...], ...]:
-    """Groups of the free columns that are connected because one determines another."""
-    groups = {index: {index} for index in free}
+    """All columns: names together, and those of the free ones of which one determines another."""
+    groups = {index: {index} for index in range(len(columns))}
+    groups |= {index: set(names) for index in names}
     for first in free:
         for second in free:
             if second not in groups[first] and determines(columns[first], columns[second]):
                 merged = groups[first] | groups[second]
                 groups |= dict.fromkeys(merged, merged)
-    return tuple(sorted({tuple(sorted(group)) for group in groups.values() if len(group) > 1}))
+    return tuple(sorted({tuple(sorted(group)) for group in groups.values()}))
 
 
 def determines(first: Sequence[Value], second: Sequence[Value]) -> bool:
@@ -280,23 +287,5 @@ def _with_links(connection: sqlite3.Connection, table: Table, tables: Sequence[T
         targets = primary or [parent.position(name or "") for name in references]
         if len(targets) == len(places) and None not in targets:
             known = tuple(target for target in targets if target is not None)
-            dangling = _dangles(connection, table, places, parent, known)
-            links.append(Link(places, parent.name, known, dangling))
+            links.append(Link(places, parent.name, known))
     return replace(table, links=tuple(links))
-
-
-def _dangles(
-    connection: sqlite3.Connection,
-    table: Table,
-    columns: tuple[int, ...],
-    parent: Table,
-    references: tuple[int, ...],
-) -> bool:
-    """Whether any sampled row has a value without a partner."""
-    conditions = " AND ".join(f"{quote_identifier(parent.columns[i])} = ?" for i in references)
-    query = f"SELECT 1 FROM {quote_identifier(parent.name)} WHERE {conditions} LIMIT 1"
-    values = dict.fromkeys(tuple(row[i] for i in columns) for row in table.rows[:50])
-    return any(
-        None not in value and connection.execute(query, value).fetchone() is None
-        for value in values
-    )

@@ -13,7 +13,7 @@ SIZES = (3, 5, 8, 14, 24)  # rows of a table
 MIXING = (0.0, 0.15, 0.4)  # share of values that come from another row
 PLANTING = (0.25, 0.5, 0.75)  # share of values that are put at or near a constant
 NULLS = 0.15  # share of NULL in a column that may hold it
-UNLINKED = 0.15  # share of rows without a partner, where the original has such rows
+UNLINKED = 0.15  # share of rows without a partner, where the query joins without a foreign key
 ATTEMPTS = 20  # to find a new value of a key in the original
 FRESH = 1000  # numbers to try behind a value that is taken
 WORDS = ("amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "harbor")
@@ -59,11 +59,24 @@ class _Maker:
 
     def table_rows(self, table: Table) -> list[Row]:
         size = max(1, round(self.temper.size * self.rng.choice((0.5, 1, 1, 1.5))))
-        if table.is_closed:
+        if table.names:
             size = min(size, len(table.rows))
         originals = self._chosen(table, size)
         rows = [self._changed(table, row) for row in originals]
+        self._exchange_names(table, rows)
         return self._linked_to_itself(table, _with_distinct_keys(table, rows, self.rng))
+
+    def _exchange_names(self, table: Table, rows: list[list[Value]]) -> None:
+        """Give the names of some rows to others, so that nothing can rely on numbers of rows."""
+        if self.rng.random() < 0.5:
+            return
+        for group in table.groups:
+            if table.is_named(group):
+                names = [[row[index] for index in group] for row in rows]
+                self.rng.shuffle(names)
+                for row, values in zip(rows, names, strict=True):
+                    for index, value in zip(group, values, strict=True):
+                        row[index] = value
 
     def _linked_to_itself(self, table: Table, rows: list[Row]) -> list[Row]:
         """Refer to other rows of the same table, such as an employee to the manager."""
@@ -97,11 +110,10 @@ class _Maker:
         return [row for row in table.rows if any(row[index] in values for index, values in tests)]
 
     def _changed(self, table: Table, row: list[Value]) -> list[Value]:
-        grouped = {index for group in table.together for index in group}
-        groups = [*table.together, *((i,) for i in range(len(row)) if i not in grouped)]
-        for group in groups:
+        for group in table.groups:
             is_used = any((table.name, index) in self.focus.used for index in group)
-            if table.rows and self.rng.random() < self.temper.mixing * (1 if is_used else 0.5):
+            mixing = self.temper.mixing * (1 if is_used else 0.5)
+            if table.rows and not table.is_named(group) and self.rng.random() < mixing:
                 self._copy(row, group, self.rng.choice(table.rows))
             self._plant(table, row, group)
         self._empty(table, row)
@@ -123,11 +135,12 @@ class _Maker:
             if not constants or self.rng.random() >= self.temper.planting:
                 continue
             constant = self.rng.choice(constants)
-            if len(group) > 1:
+            if len(group) > 1 or table.is_named(group):
                 donors = [other for other in table.rows if other[index] == constant]
-                if donors:
+                if donors and not table.is_named(group):
                     self._copy(row, group, self.rng.choice(donors))
-                continue
+                if donors:
+                    continue
             nearby = near_values(constant)
             if isinstance(constant, str) and index in table.nested:
                 nearby += containing(constant)
@@ -147,7 +160,7 @@ class _Maker:
         parents = self.done.get(link.parent, ())
         if any(row[index] is None for index in link.columns) and self.rng.random() < 0.5:
             return
-        if not parents or (link.dangling and self.rng.random() < UNLINKED):
+        if not parents:
             return
         hot = parents[: max(1, round(self.temper.hot * len(parents)))]
         parent = self.rng.choice(parents if link.columns in keys else hot)

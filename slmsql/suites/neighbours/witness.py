@@ -46,7 +46,8 @@ def find_witness(
     profile = read_profile(neighbour)
     items = [(t.name, row) for t in reversed(profile.tables) for row in t.rows]  # children first
     with tempfile.TemporaryDirectory() as folder:
-        trials = _Trials(profile, Pair(neighbour, predicted, gold), match, executor, Path(folder))
+        pair, alone = Pair(neighbour, predicted, gold), _without_partner(profile, items)
+        trials = _Trials(profile, pair, match, executor, Path(folder), alone)
         items = fewest(items, trials.differ)
         path = trials.write(items)
         results = executor.run([Statement(path, sql) for sql in (predicted, gold)], preview=PREVIEW)
@@ -75,10 +76,12 @@ class _Trials:
     match: Match
     executor: Executor
     folder: Path
+    alone: set[Item]
+    """The rows that have no partner in the neighbour itself."""
     count: int = 0
 
     def differ(self, items: list[Item]) -> bool:
-        if not _refers_to_rows(self.profile, items):
+        if not _without_partner(self.profile, items) <= self.alone:
             return False
         path = self.write(items)
         pair = Pair(path, self.pair.predicted, self.pair.gold)
@@ -116,16 +119,16 @@ def _rows(items: Sequence[Item], table: Table) -> list[Stored]:
     return [row for name, row in items if name == table.name]
 
 
-def _refers_to_rows(profile: Profile, items: Sequence[Item]) -> bool:
-    """Whether each row finds the rows that it refers to, where all rows of the neighbour do."""
+def _without_partner(profile: Profile, items: Sequence[Item]) -> set[Item]:
+    """The rows that refer to rows which are not there."""
+    alone: set[Item] = set()
     for table in profile.tables:
         for link in table.links:
             parent = profile.table(link.parent)
-            if link.dangling or parent is None:
-                continue
-            keys = {tuple(row[i] for i in link.references) for row in _rows(items, parent)}
+            known = _rows(items, parent) if parent is not None else []
+            keys = {tuple(row[i] for i in link.references) for row in known}
             for row in _rows(items, table):
                 key = tuple(row[index] for index in link.columns)
                 if None not in key and key not in keys:
-                    return False
-    return True
+                    alone.add((table.name, row))
+    return alone
