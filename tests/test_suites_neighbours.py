@@ -422,3 +422,31 @@ def test_a_folder_without_a_card_holds_no_suites(tmp_path):
         Suites(tmp_path)
     (tmp_path / "card.json").write_text(json.dumps({}))
     assert Suites(tmp_path).folder == Path(tmp_path)
+
+
+def test_texts_that_always_occur_in_another_table_do_so_in_neighbours(executor, tmp_path):
+    states = ["NY", "CA", "TX", "OH", "FL", "WA"]
+    area = ", ".join(f"({number}, '{state}')" for number, state in enumerate(states * 2))
+    votes = ", ".join(f"({number}, '{states[number % 5]}')" for number in range(12))
+    path = database(
+        tmp_path,
+        "CREATE TABLE area (code INTEGER PRIMARY KEY, state TEXT);"
+        "CREATE TABLE vote (id INTEGER PRIMARY KEY, state TEXT);"
+        f"INSERT INTO area VALUES {area}; INSERT INTO vote VALUES {votes};",
+    )
+    trial = neighbours_of(path, "SELECT state FROM vote WHERE id > 5", executor, tmp_path)
+    for neighbour in trial.killed:
+        assert not rows(neighbour, "SELECT state FROM vote EXCEPT SELECT state FROM area")
+
+
+def test_no_row_and_a_row_of_nothing_but_null_mean_the_same(band, executor, tmp_path):
+    gold = "SELECT age, name FROM singer WHERE age > 30 ORDER BY age DESC LIMIT 1"
+    same = "SELECT max(age), name FROM singer WHERE age > 30"
+    make_suite(Task(band, gold, tmp_path, seed=0))
+    (tmp_path / "card.json").write_text("{}")
+    pairs = [Pair(band, same, gold), Pair(band, "SELECT 41, 'Cid'", gold)]
+    verdicts = executor.judge(pairs, match=Match.BIRD)
+    found = suite_verdicts(
+        pairs, verdicts, Suites(tmp_path), lambda more: executor.judge(more, match=Match.BIRD)
+    )
+    assert [verdict.right for verdict in found] == [True, False]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slmsql.execution import Pair, Verdict
+from slmsql.execution.digest import digest
 from slmsql.suites.neighbours.folder import Suites
 
 Judge = Callable[[Sequence[Pair]], Sequence[Verdict]]
@@ -53,11 +54,22 @@ def suite_verdicts(
     answers = judge([pair for _, pair in asked])
     for (index, pair), verdict in zip(asked, answers, strict=True):
         if verdict.correct is not None:  # the machine did not fail
-            found.setdefault(index, []).append((pair.database, verdict.correct))
+            right = verdict.correct or _says_nothing(verdict)
+            found.setdefault(index, []).append((pair.database, right))
     return [
         _verdict(verdict, len(neighbours[index]), found.get(index, []))
         for index, verdict in enumerate(verdicts)
     ]
+
+
+def _says_nothing(verdict: Verdict) -> bool:
+    """Whether one result is empty and the other one row of NULL, as an aggregate gives it.
+
+    `SELECT max(age)` and `SELECT age ... ORDER BY age DESC LIMIT 1` mean the same where nobody is.
+    """
+    results = sorted((verdict.predicted, verdict.gold), key=lambda result: result.row_count)
+    nothing = digest({(None,) * len(results[1].columns)})
+    return (results[0].row_count, results[1].row_count) == (0, 1) and results[1].digest == nothing
 
 
 def _verdict(

@@ -3,7 +3,8 @@
 A neighbour is of use only if its rows could occur in reality. So what the original shows, declared
 or not, holds in all neighbours: keys, columns without NULL, names that never repeat (and belong to
 the same thing, such as Aruba and ABW), columns that determine each other (country and continent).
-Declared foreign keys hold even where the original breaks them.
+Declared foreign keys hold even where the original breaks them. A text that always occurs in the
+column of the same name in another table (a state among the states) does so in neighbours, too.
 """
 
 import random
@@ -106,6 +107,8 @@ def read_profile(database: Path, seed: int = 0) -> Profile:
             for name, sql in created.items()
         ]
         linked = [_with_links(connection, table, tables) for table in tables]
+        for index, table in enumerate(linked):
+            linked[index] = _with_inclusions(connection, table, linked)
     first = [sql for kind, _, sql in statements if kind == "table" or _is_unique(kind, sql)]
     later = [sql for kind, _, sql in statements if kind != "table" and not _is_unique(kind, sql)]
     return Profile(tuple(parents_first(linked)), tuple(first), tuple(later))
@@ -289,3 +292,32 @@ def _with_links(connection: sqlite3.Connection, table: Table, tables: Sequence[T
             known = tuple(target for target in targets if target is not None)
             links.append(Link(places, parent.name, known))
     return replace(table, links=tuple(links))
+
+
+def _with_inclusions(
+    connection: sqlite3.Connection, table: Table, tables: Sequence[Table]
+) -> Table:
+    """The table with links for texts that always occur in the column of that name elsewhere."""
+    linked = {index for link in table.links for index in link.columns}
+    free = [group[0] for group in table.groups if len(group) == 1]
+    free = [index for index in free if index not in linked | table.names]
+    links = [
+        Link((index,), parent.name, (position,))
+        for index in free
+        for parent in tables
+        if parent.name != table.name
+        and all(link.parent != table.name for link in parent.links)
+        and (position := parent.position(table.columns[index])) is not None
+        and _is_included(connection, table, index, parent)
+    ]
+    first = {link.columns: link for link in reversed(links)}  # one for each column
+    return replace(table, links=(*table.links, *first.values()))
+
+
+def _is_included(connection: sqlite3.Connection, table: Table, index: int, parent: Table) -> bool:
+    values = {row[index] for row in table.rows if row[index] is not None}
+    if len(values) < FEWEST or not all(isinstance(value, str) for value in values):
+        return False
+    name = quote_identifier(table.columns[index])
+    query = f"SELECT 1 FROM {quote_identifier(parent.name)} WHERE {name} = ? LIMIT 1"
+    return all(connection.execute(query, (value,)).fetchone() for value in values)
