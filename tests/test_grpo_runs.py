@@ -242,13 +242,13 @@ HOSTILE = [
     "ATTACH DATABASE 'shop.sqlite' AS x",
     "PRAGMA writable_schema = 1",
     "SELECT load_extension('libc.so.6')",
-    "SELECT name FROM item",
+    "SELECT id FROM item",
 ]
 
 
 def test_hostile_rollouts_cost_their_own_reward_and_nothing_else(model, shop, tmp_path):
     """The last query is right by coincidence; a suite refuses it, here with weight 0."""
-    gold = "SELECT name FROM item WHERE id < 2"
+    gold = "SELECT id FROM item WHERE id < 2"
     rows = write_rows(tmp_path / "rows.jsonl", shop, 1, gold=gold)
     make_suite(Task(shop, gold, tmp_path / "suites", seed=0))
     write_json(tmp_path / "suites" / "card.json", {})
