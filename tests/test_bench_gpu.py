@@ -66,7 +66,7 @@ def test_a_case_that_does_not_fit_is_a_line_of_the_table():
             "part": "sft",
             "case": "1.5B ours",
             "tokens_per_second": 30_300.4,
-            "share_of_peak": 0.4123,
+            "peak_gb": 41.23,
         },
         {"part": "sft", "case": "1.5B trl", "fault": "out of memory"},
     ]

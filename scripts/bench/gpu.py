@@ -5,7 +5,7 @@
 Nothing is downloaded: the models have the sizes of SmolLM2-135M, Qwen2.5-0.5B and Qwen2.5-1.5B and
 random weights. Prompts, SQL and databases are those of the benchmark.
 
-    sft        speed, share of the GPU's peak, and peak memory beside the plan's: for each size,
+    sft        speed, share of the GPU's peak, time and memory beside the plan's: for each size,
                packed and not, with each attention that is there, and TRL's trainer beside ours
     grpo       seconds of a step of the 0.5B model by part, with vLLM beside the trainer
     generate   inference/generate.py beside vLLM's own throughput on the same prompts, 0.5B

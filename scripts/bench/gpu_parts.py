@@ -185,8 +185,8 @@ def _measure_sft(inputs: Inputs, program: str, settings: Record) -> Record:
         torch.cuda.reset_peak_memory_stats()
     try:
         trainer, plan = _sft_trainer(inputs, program, settings)
-        speed = _tokens_per_second(trainer)
-        return {"tokens_per_second": speed, **shares(speed, plan)}
+        speed, step = _speed(trainer)
+        return {"tokens_per_second": speed, **_beside_the_plan(speed, step, plan)}
     except torch.OutOfMemoryError as error:
         return {"fault": str(error).splitlines()[0]}
     finally:
@@ -208,7 +208,8 @@ def _sft_trainer(inputs: Inputs, program: str, settings: Record) -> "tuple[Train
         Options,
         ["trl:SFTConfig", "trl:ModelConfig"],
         about=None,
-        argv=as_arguments({**settings, "data": data}),
+        # A case that does not fit the plan is measured: it shows whether the plan is right.
+        argv=as_arguments({**settings, "data": data, "ignore_plan": True}),
     )
     plan = plan_of(options, training, model)
     if program == "ours":
@@ -226,8 +227,8 @@ def _sft_trainer(inputs: Inputs, program: str, settings: Record) -> "tuple[Train
     return trainer, plan
 
 
-def _tokens_per_second(trainer: "Trainer") -> float:
-    """Train; the speed of all steps after the warm-up."""
+def _speed(trainer: "Trainer") -> tuple[float, float]:
+    """Train; tokens per second and seconds per step, of all steps after the warm-up."""
     from transformers import TrainerCallback
 
     moments = []
@@ -239,24 +240,32 @@ def _tokens_per_second(trainer: "Trainer") -> float:
 
     trainer.add_callback(Clock())
     trainer.train()
-    (start, before), (end, after) = moments[min(WARM_UP, len(moments) - 2)], moments[-1]
-    return (after - before) / (end - start)
+    timed = moments[min(WARM_UP, len(moments) - 2) :]
+    (start, before), (end, after) = timed[0], timed[-1]
+    return (after - before) / (end - start), (end - start) / (len(timed) - 1)
 
 
-def shares(speed: float, plan: "TrainingPlan") -> Record:
-    """The share of the GPU's peak, and peak memory beside the plan's; nothing without a GPU."""
+def _beside_the_plan(speed: float, step: float, plan: "TrainingPlan") -> Record:
+    """Time and peak memory beside the plan's, and the share of the GPU's peak.
+
+    Nothing without a GPU, and nothing on one whose peak is not in the plan's table.
+    """
     import torch
 
     from sft.plan import GB, GPUS
 
     if not torch.cuda.is_available():
         return {}
-    device = torch.cuda.get_device_name()
-    peaks = [peak for name, (peak, _) in GPUS.items() if name in device.replace(" ", "")]
-    # Two forward and four backward for each weight. Nothing is computed twice: no checkpointing.
-    operations = 6 * plan.parameters.total * speed
+    device = torch.cuda.get_device_name().replace(" ", "")
+    peak = next((peak * 1e12 for name, (peak, _) in GPUS.items() if name in device), None)
+    if peak is None:
+        return {"device": device}
+    parameters = plan.parameters.total
     return {
-        "share_of_peak": operations / (peaks[0] * 1e12) if peaks else None,
+        # Two operations forward and four backward for each weight; nothing is computed twice.
+        "share_of_peak": 6 * parameters * speed / peak,
+        "seconds_per_step": step,
+        "planned_seconds": plan.work.seconds(parameters, plan.attention, peak) / plan.steps,
         "peak_gb": torch.cuda.max_memory_allocated() / GB,
         "planned_gb": plan.memory.total / GB,
         "device": device,
