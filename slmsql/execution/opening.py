@@ -22,6 +22,11 @@ def open_sandbox(path: str, limits: Limits) -> Sandbox:
         from slmsql.execution.engines.duckdb_sandbox import DuckDBSandbox
 
         return DuckDBSandbox(path, limits)
+    address = server_address(Path(path))
+    if dialect is Dialect.MYSQL:
+        from slmsql.execution.engines.mysql import MySQLSandbox
+
+        return MySQLSandbox(address, limits)
     from slmsql.execution.engines.postgres import PostgresSandbox
 
-    return PostgresSandbox(server_address(Path(path)), limits)
+    return PostgresSandbox(address, limits)

@@ -56,12 +56,14 @@ def _rewrite(select: exp.Select, columns: TextColumns, dialect: Dialect) -> None
         _ignore_case(node, scope)
     for node in _own(select, (*COMPARISONS, exp.In, exp.Between), select):
         _fit_types(node, scope)
+    _break_ties(select)
+    if dialect is Dialect.MYSQL:  # it adds up texts and takes any row's value, as SQLite does
+        _fit_mysql(select)
+        return
     for node in _own(select, (exp.Sum, exp.Avg), select):
         if scope.holds_texts(node.this):
             node.set("this", _as_number(node.this))
-    _break_ties(select)
-    if dialect is not Dialect.MYSQL:  # it takes any row's value, as SQLite does
-        _aggregate_bare_columns(select)
+    _aggregate_bare_columns(select)
 
 
 class _Scope:
@@ -129,6 +131,16 @@ def _as_number(node: exp.Expr) -> exp.Expr:
     absent = exp.Is(this=node.copy(), expression=exp.Null())
     case = exp.Case().when(is_number, exp.cast(text.copy(), "double")).when(absent, exp.Null())
     return case.else_(exp.Literal.number(0))
+
+
+def _fit_mysql(select: exp.Select) -> None:
+    """Averages with all digits, not four; and a name for each subquery that is a table."""
+    for average in _own(select, exp.Avg, select):
+        if not isinstance(average.this, exp.Distinct):
+            average.set("this", exp.cast(average.this, "double"))
+    for number, table in enumerate(_own(select, exp.Subquery, select), start=1):
+        if isinstance(table.parent, exp.From | exp.Join) and not table.alias:
+            table.set("alias", exp.TableAlias(this=exp.to_identifier(f"part_{number}")))
 
 
 def _break_ties(select: exp.Select) -> None:

@@ -73,4 +73,23 @@ CATALOGS = {
             ORDER BY k.oid, position
         """,
     ),
+    Dialect.MYSQL: Catalog(
+        columns="""
+            SELECT table_name, column_name, column_type, column_comment
+            FROM information_schema.columns WHERE table_schema = database()
+            ORDER BY table_name, ordinal_position
+        """,
+        primary_keys="""
+            SELECT table_name, column_name FROM information_schema.key_column_usage
+            WHERE table_schema = database() AND constraint_name = 'PRIMARY'
+            ORDER BY table_name, ordinal_position
+        """,
+        foreign_keys="""
+            SELECT table_name, constraint_name, column_name, referenced_table_name,
+                   referenced_column_name
+            FROM information_schema.key_column_usage
+            WHERE table_schema = database() AND referenced_table_name IS NOT NULL
+            ORDER BY table_name, constraint_name, ordinal_position
+        """,
+    ),
 }

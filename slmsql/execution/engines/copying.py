@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from sqlite3 import Connection
 from typing import Any, Protocol
@@ -124,6 +124,8 @@ def _copy(connection: Connection, target: Target, dialect: Dialect) -> CopyRepor
         report.tables = [_lowered(table) for table in report.tables]
     else:  # it takes foreign keys only when it creates a table
         report.tables = _parents_first(report.tables, report.left_out)
+    if dialect is Dialect.MYSQL:
+        report.tables = _without_long_keys(report.tables, report.left_out)
     for table in report.tables:
         target.execute(_create_table(table, dialect))
         report.rows += _copy_rows(connection, target, table, dialect)
@@ -268,8 +270,7 @@ def _with_foreign_keys(
             left_out.append(f"foreign key of {table.name} ({', '.join(columns)}): broken")
         else:
             keys.append(key)
-    distinct = tuple(dict.fromkeys(keys))
-    return CopiedTable(table.name, table.columns, table.primary_key, distinct, table.indexes)
+    return replace(table, foreign_keys=tuple(dict.fromkeys(keys)))
 
 
 def _sound_key(
@@ -330,7 +331,7 @@ def _parents_first(tables: Sequence[CopiedTable], left_out: list[str]) -> list[C
             first = waiting[0]
             kept = tuple(key for key in first.foreign_keys if key[1] in done)
             left_out.append(f"foreign keys of {first.name} in a circle")
-            free = [CopiedTable(first.name, first.columns, first.primary_key, kept, first.indexes)]
+            free = [replace(first, foreign_keys=kept)]
         ordered += free
         waiting = [table for table in waiting if table.name not in {t.name for t in ordered}]
     return ordered
@@ -349,6 +350,30 @@ def _lowered(table: CopiedTable) -> CopiedTable:
     )
 
 
+def _without_long_keys(tables: Sequence[CopiedTable], left_out: list[str]) -> list[CopiedTable]:
+    """The tables without keys and indexes on texts that are too long for MySQL's."""
+    long = {
+        (table.name, column.name)
+        for table in tables
+        for column in table.columns
+        if column.kind == "blob" or (column.kind == "text" and column.longest > MOST_INDEXED)
+    }
+    left_out += [f"keys of {table} with {column}: too long" for table, column in sorted(long)]
+
+    def is_short(table: CopiedTable, columns: Sequence[str]) -> bool:
+        return not any((table.name, column) in long for column in columns)
+
+    return [
+        replace(
+            table,
+            primary_key=table.primary_key if is_short(table, table.primary_key) else (),
+            foreign_keys=tuple(key for key in table.foreign_keys if is_short(table, key[0])),
+            indexes=tuple(index for index in table.indexes if is_short(table, index[1])),
+        )
+        for table in tables
+    ]
+
+
 def _create_table(table: CopiedTable, dialect: Dialect) -> str:
     lines = [_definition(table, column, dialect) for column in table.columns]
     if table.primary_key:
@@ -362,8 +387,8 @@ def _definition(table: CopiedTable, column: CopiedColumn, dialect: Dialect) -> s
     kind = TYPES[column.kind][dialect]
     keys = {*table.primary_key}.union(*(own for own, _, _ in table.foreign_keys))
     keys = keys.union(*(columns for _, columns in table.indexes))
-    if dialect is Dialect.MYSQL and column.kind == "text" and column.longest <= MOST_INDEXED:
-        kind = f"VARCHAR({MOST_INDEXED if column.name in keys else 255})"
+    if dialect is Dialect.MYSQL and column.kind == "text" and column.name in keys:
+        kind = f"VARCHAR({MOST_INDEXED})"
     required = " NOT NULL" if column.required else ""
     return f"{_quoted([column.name], dialect)} {kind}{required}"
 

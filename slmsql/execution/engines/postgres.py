@@ -152,16 +152,6 @@ def _keep_texts(connection: "psycopg.Connection[Any]") -> None:
             connection.adapters.register_loader(kind.array_oid, TextLoader)
 
 
-def check_options(address: ServerAddress) -> None:
-    """Check what stands after the question mark of a URL.
-
-    Raises:
-        InputError: an option is unknown.
-    """
-    if unknown := [name for name in address.options if name not in OPTIONS]:
-        raise InputError(f"unknown option {unknown[0]!r} of a URL; there are {', '.join(OPTIONS)}")
-
-
 @contextmanager
 def reading(address: ServerAddress) -> Iterator[Query]:
     """A function that runs our own queries and returns all their rows.

@@ -6,14 +6,15 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from slmsql.errors import InputError
-from slmsql.execution.engines import postgres
+from slmsql.execution.engines import mysql, postgres
 from slmsql.execution.engines.address import ServerAddress, server_address
 from slmsql.execution.engines.catalogs import CATALOGS
 from slmsql.execution.types import Query
 from slmsql.sql.dialect import Dialect
 
-DRIVERS = {Dialect.POSTGRES: "psycopg"}
-EXTRAS = {Dialect.POSTGRES: "postgres"}
+DRIVERS = {Dialect.POSTGRES: "psycopg", Dialect.MYSQL: "pymysql"}
+EXTRAS = {Dialect.POSTGRES: "postgres", Dialect.MYSQL: "mysql"}
+OPTIONS = {Dialect.POSTGRES: postgres.OPTIONS, Dialect.MYSQL: mysql.OPTIONS}
 
 
 def check(database: Path) -> ServerAddress:
@@ -27,7 +28,9 @@ def check(database: Path) -> ServerAddress:
         raise InputError(
             f"{address.dialect.label} needs a driver; pip install -e .[{EXTRAS[address.dialect]}]"
         )
-    postgres.check_options(address)
+    known = OPTIONS[address.dialect]
+    if unknown := [name for name in address.options if name not in known]:
+        raise InputError(f"unknown option {unknown[0]!r} of a URL; there are {', '.join(known)}")
     return address
 
 
@@ -37,16 +40,18 @@ def reading(database: Path) -> AbstractContextManager[Query]:
     Raises:
         InputError: the server cannot be reached, or a query fails.
     """
-    return postgres.reading(check(database))
+    address = check(database)
+    return mysql.reading(address) if _is_mysql(address) else postgres.reading(address)
 
 
-def creating(database: Path) -> AbstractContextManager[postgres.NewPostgres]:
+def creating(database: Path) -> AbstractContextManager[postgres.NewPostgres | mysql.NewMySQL]:
     """A new database of a server; dropped again if the `with` block fails.
 
     Raises:
         InputError: the database exists, or cannot be created.
     """
-    return postgres.creating(check(database))
+    address = check(database)
+    return mysql.creating(address) if _is_mysql(address) else postgres.creating(address)
 
 
 def fingerprint(database: Path) -> str:
@@ -55,3 +60,7 @@ def fingerprint(database: Path) -> str:
     with reading(database) as query:
         columns = query(CATALOGS[address.dialect].columns)
     return hashlib.sha256(repr([address.database, columns]).encode()).hexdigest()
+
+
+def _is_mysql(address: ServerAddress) -> bool:
+    return address.dialect is Dialect.MYSQL
