@@ -54,7 +54,7 @@ def suite_verdicts(
     answers = judge([pair for _, pair in asked])
     for (index, pair), verdict in zip(asked, answers, strict=True):
         if verdict.correct is not None:  # the machine did not fail
-            right = verdict.correct or _says_nothing(verdict)
+            right = verdict.correct or says_nothing(verdict)
             found.setdefault(index, []).append((pair.database, right))
     return [
         _verdict(verdict, len(neighbours[index]), found.get(index, []))
@@ -62,7 +62,7 @@ def suite_verdicts(
     ]
 
 
-def _says_nothing(verdict: Verdict) -> bool:
+def says_nothing(verdict: Verdict) -> bool:
     """Whether one result is empty and the other one row of NULL, as an aggregate gives it.
 
     `SELECT max(age)` and `SELECT age ... ORDER BY age DESC LIMIT 1` mean the same where nobody is.

@@ -15,6 +15,7 @@ from slmsql.execution import Executor, Filling, Pair, Row, Statement, create_fil
 from slmsql.match import Match
 from slmsql.sql.quoting import quote_identifier, quote_value
 from slmsql.suites.neighbours.building import usable
+from slmsql.suites.neighbours.judging import says_nothing
 from slmsql.suites.neighbours.profile import Profile, Table, read_profile
 from slmsql.suites.neighbours.profile import Row as Stored
 
@@ -87,7 +88,9 @@ class _Trials:
         pair = Pair(path, self.pair.predicted, self.pair.gold)
         (verdict,) = self.executor.judge([pair], match=self.match)
         gold = self.pair.gold or ""
-        return verdict.correct is False and path in usable(gold, [path], self.executor)
+        if verdict.correct is not False or says_nothing(verdict):
+            return False
+        return path in usable(gold, [path], self.executor)
 
     def write(self, items: Sequence[Item]) -> Path:
         self.count += 1
