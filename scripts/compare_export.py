@@ -18,6 +18,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any, Literal
 
 from slmsql.cli.config import as_arguments, parse, words_of
@@ -261,10 +262,9 @@ def _notes(rows: Sequence[Record]) -> list[str]:
     notes = []
     for row in rows:
         if parting := sorted(row.get("first_different_token", {}).values()):
-            middle = parting[len(parting) // 2]
             notes.append(
                 f"{row['name']}: {len(parting)} answers differ; they part between token "
-                f"{parting[0]} and token {parting[-1]} (median {middle})."
+                f"{parting[0]} and token {parting[-1]} (median {median(parting):g})."
             )
     return notes
 
