@@ -60,6 +60,16 @@ def test_types_follow_the_values(odd):
     assert column_kinds(odd)["empty"] == {"i": "integer", "t": "text", "r": "real"}
 
 
+@pytest.mark.parametrize("day", ["0000-00-00", "0000-01-01", "2021-02-29", "20210102", "", "now"])
+def test_a_column_with_an_impossible_date_stays_text(tmp_path, day):
+    source, target = tmp_path / "days.sqlite", tmp_path / "days.duckdb"
+    create_database(
+        source, f"CREATE TABLE t (d DATE); INSERT INTO t VALUES ('2020-01-02'), ('{day}')"
+    )
+    copy_database(source, target)
+    assert rows(target, "SELECT d FROM t") == [(("2020-01-02",), (day,))]
+
+
 def test_a_copy_in_duckdb_has_the_rows_the_keys_and_the_indexes(odd, tmp_path):
     target = tmp_path / "copy" / "odd.duckdb"
     report = copy_database(odd, target)

@@ -23,8 +23,6 @@ from slmsql.sql.dialect import Dialect
 from slmsql.sql.quoting import quote_identifier
 
 BATCH = 500  # rows sent at once
-DAY = "[0-9][0-9][0-9][0-9]-[0-1][0-9]-[0-3][0-9]"  # patterns of GLOB
-MOMENT = f"{DAY} [0-2][0-9]:[0-5][0-9]:[0-5][0-9]"
 # The type in the copy, by the kind of the column's values.
 TYPES = {
     "integer": dict.fromkeys(Dialect, "BIGINT"),
@@ -201,7 +199,8 @@ def _column(
     field_, source = quote_identifier(name), quote_identifier(table)
     found = connection.execute(
         f"SELECT typeof({field_}), count(*), max(length({field_})),"
-        f" sum({field_} GLOB '{DAY}'), sum({field_} GLOB '{MOMENT}') FROM {source} GROUP BY 1"
+        f" sum(date({field_}) = {field_} AND {field_} >= '0001'),"  # no engine has a year 0
+        f" sum(datetime({field_}) = {field_} AND {field_} >= '0001') FROM {source} GROUP BY 1"
     ).fetchall()
     counts = {kind: row for kind, *row in found}
     nulls = counts.pop("null", None)
