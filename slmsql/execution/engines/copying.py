@@ -197,10 +197,12 @@ def _column(
     connection: Connection, table: str, name: str, declared: str, required: bool
 ) -> CopiedColumn:
     field_, source = quote_identifier(name), quote_identifier(table)
+    has_year = f"substr({field_}, 1, 4) <> '0000'"  # no other engine has a year 0
+    is_day = f"date({field_}, '+0 days') = {field_} AND {has_year}"
+    is_moment = f"datetime({field_}, '+0 days') = {field_} AND {has_year}"
     found = connection.execute(
-        f"SELECT typeof({field_}), count(*), max(length({field_})),"
-        f" sum(date({field_}) = {field_} AND {field_} >= '0001'),"  # no engine has a year 0
-        f" sum(datetime({field_}) = {field_} AND {field_} >= '0001') FROM {source} GROUP BY 1"
+        f"SELECT typeof({field_}), count(*), max(length({field_})), sum({is_day}),"
+        f" sum({is_moment}) FROM {source} GROUP BY 1"
     ).fetchall()
     counts = {kind: row for kind, *row in found}
     nulls = counts.pop("null", None)
