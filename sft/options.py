@@ -11,6 +11,13 @@ from slmsql.match import Match
 @dataclass
 class Options:
     data: Path = field(metadata={"help": "rows to train on, JSON Lines from scripts/prepare_*.py"})
+    seconds: float = field(
+        default=0.0,
+        metadata={
+            "help": "train for this long, with a learning rate that follows the clock; 0: for "
+            "--max_steps or --num_train_epochs"
+        },
+    )
     eval_data: Path | None = field(default=None, metadata={"help": "rows for the eval loss"})
     eval_rows: int = field(
         default=0, metadata={"help": "number of rows of --data held out for the eval loss"}
@@ -43,6 +50,8 @@ class Options:
         for path in (self.data, self.eval_data, self.validation_file):
             if path is not None and not path.is_file():
                 raise ValueError(f"no file {path}")
+        if self.seconds < 0:
+            raise ValueError(f"--seconds must not be negative, got {self.seconds}")
         if self.plan_gpu not in GPUS:
             raise ValueError(f"--plan_gpu {self.plan_gpu} is unknown; one of {', '.join(GPUS)}")
         if self.validation_rows < 0:

@@ -82,6 +82,28 @@ def test_a_failing_stage_says_why_and_runs_again_next_time(tmp_path, capsys):
     assert (tmp_path / "a.txt").read_text() == "1"  # reused
 
 
+def interrupted(folder: Path, word: str) -> Stage:
+    """A stage that appends to its output and fails at its first run."""
+    append = f"{APPEND}; exit(len(open(sys.argv[1]).read()) < 2)"
+    command = shlex.join(["python", "-c", append, str(folder / "out.txt"), word])
+    return Stage("half", "half", command, (folder / "out.txt",))
+
+
+def test_an_interrupted_stage_goes_on_with_what_it_has_written(tmp_path):
+    with pytest.raises(InputError):
+        run_chain([interrupted(tmp_path, "1")], tmp_path)
+    run_chain([interrupted(tmp_path, "1")], tmp_path)
+    assert (tmp_path / "out.txt").read_text() == "11"
+
+
+def test_an_interrupted_stage_with_another_command_starts_anew(tmp_path):
+    with pytest.raises(InputError):
+        run_chain([interrupted(tmp_path, "1")], tmp_path)
+    with pytest.raises(InputError):
+        run_chain([interrupted(tmp_path, "2")], tmp_path)
+    assert (tmp_path / "out.txt").read_text() == "2"
+
+
 def test_a_stage_made_again_clears_its_own_files_and_no_others(tmp_path):
     (tmp_path / "a.txt.run.json").write_text("of an earlier run")
     (tmp_path / "b").mkdir()

@@ -32,9 +32,9 @@ def speedrun(*words):
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
 
 
-@pytest.mark.parametrize("size", ["full", "miniature"])
+@pytest.mark.parametrize("size", ["full", "cpu", "miniature"])
 def test_every_program_takes_the_options_it_is_given(size, spider, tmp_path):
-    for name in ("sft.jsonl", "merge_sft.jsonl", "rl.jsonl"):
+    for name in ("dev.jsonl", "sft.jsonl", "merge_sft.jsonl", "rl.jsonl"):
         (tmp_path / name).write_text("")
     for stage in stages(Options(spider=spider, output=tmp_path, size=size)):
         words = stage.words
@@ -56,6 +56,19 @@ def test_a_folder_that_is_not_spider_is_one_line(tmp_path):
     assert done.returncode == 2
     assert "there is no dev.json in it" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_no_time_is_one_line(spider):
+    done = speedrun("--spider", spider, "--size", "cpu", "--seconds", "0")
+    assert done.returncode == 2
+    assert "--seconds must be positive, got 0.0" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_no_stage_of_training_reads_dev(spider, tmp_path):
+    for stage in stages(Options(spider=spider, output=tmp_path)):
+        if "accelerate" in stage.words or "prepare" in stage.words[1]:
+            assert not any("dev" in word for word in stage.words), stage.name
 
 
 def test_a_model_that_is_missing_is_one_line(spider):

@@ -13,8 +13,15 @@ TRAININGS = {
 }
 
 
-def write_page(folder: Path) -> None:
+LAST = {"corrective": "corrective self-consistency", "sft_vote": "self-consistency of SFT"}
+
+
+def write_page(folder: Path, last: str = "corrective") -> None:
     """Write report.html of a finished quickstart or speedrun, with the trainings that it has.
+
+    Args:
+        folder: of the chain.
+        last: the evaluation of its last predictions.
 
     Raises:
         SystemExit: report.py failed; it has printed why.
@@ -27,7 +34,7 @@ def write_page(folder: Path) -> None:
         *("python", "scripts/report.py", "--stages", f"{folder}/stages.json"),
         *("--curves", *curves),
         *("--runs", f"SFT, greedy={folder}/evaluation/sft_greedy"),
-        f"corrective self-consistency={folder}/evaluation/corrective",
+        f"{LAST[last]}={folder}/evaluation/{last}",
         *("--output", f"{folder}/report.html"),
     )
     if status := run(command, cwd=ROOT):

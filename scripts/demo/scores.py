@@ -27,6 +27,7 @@ GAINS = (
     ("GRPO over SFT, greedy", "sft_greedy", "grpo_greedy"),
     ("GRPO over SFT, sampled pass@1", "sft_sampled", "grpo_sampled"),
     ("self-consistency over sampled pass@1", "grpo_sampled", "vote"),
+    ("self-consistency over sampled pass@1, SFT", "sft_sampled", "sft_vote"),
     ("corrective over plain self-consistency", "vote", "corrective"),
 )
 
@@ -109,7 +110,11 @@ def as_figures(rows: Sequence[Row]) -> Record:
         "match": Match.BIRD.value,
         "n": len(rows[0].scores),
         "figures": {row.key: _figure(row) for row in rows},
-        "gains": {name: _gain(by_key[first], by_key[second]) for name, first, second in GAINS},
+        "gains": {
+            name: _gain(by_key[first], by_key[second])
+            for name, first, second in GAINS
+            if first in by_key and second in by_key
+        },
     }
 
 

@@ -30,7 +30,7 @@ DECISIVE = (
     "adam_beta1", "adam_beta2", "max_grad_norm", "num_train_epochs", "max_steps",
     "bf16", "fp16", "global_batch", "data_hash",
     # SFT
-    "max_length", "packing", "completion_only_loss",
+    "max_length", "packing", "completion_only_loss", "seconds",
     # GRPO
     "rewards", "reward_weights", "match", "beta", "loss_type", "epsilon", "epsilon_high",
     "scale_rewards", "importance_sampling_level", "use_bias_correction_kl",
