@@ -106,13 +106,17 @@ def rows(tmp_path):
     return files
 
 
+def kind_of(path):
+    """The tiny model whose architecture a config trains."""
+    return next((kind for kind in ("llama", "deepseek", "qwen3") if kind in path.stem), "qwen2")
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["one_gpu", "lora", "gspo", "cispo", PUBLISHED[0].stem])
-def test_a_config_trains_two_steps(name, rows, tmp_path, monkeypatch, one_thread):
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_a_config_trains_a_step(path, rows, tmp_path, monkeypatch, one_thread):
     """Only what this machine lacks is overridden: model, data, lengths, processes and device."""
     from rl.grpo import main
 
-    path = ROOT / "configs" / "rl" / f"{name}.yaml"
     config, (train, held) = load_config(path), rows
     machine = ["--use_cpu=true", "--use_vllm=false", "--vllm_enable_sleep_mode=false"]
     machine += ["--workers=1", "--gradient_accumulation_steps=1"]
@@ -122,9 +126,9 @@ def test_a_config_trains_two_steps(name, rows, tmp_path, monkeypatch, one_thread
         machine.append("--per_device_train_batch_size=8")
     if "configs/accelerate/zero2.yaml" in path.read_text():  # DeepSpeed would keep this copy
         machine.append("--dtype=float32")
-    model = [f"--model_name_or_path={tiny_model(tmp_path / 'model')}"]
+    model = [f"--model_name_or_path={tiny_model(tmp_path / 'model', kind_of(path))}"]
     data = [f"--train_file={train}", f"--output_dir={tmp_path / 'out'}", "--report_to=none"]
-    lengths = ["--max_steps=2", "--max_completion_length=8"]
+    lengths = ["--max_steps=1", "--max_completion_length=8"]
     if "validation_file" in config:
         data.append(f"--validation_file={held}")
     words = ["rl/grpo.py", "--config", str(path), *machine, *model, *data, *lengths]
@@ -132,5 +136,5 @@ def test_a_config_trains_two_steps(name, rows, tmp_path, monkeypatch, one_thread
     main()
     logs = read_json(tmp_path / "out" / "trainer_state.json")["log_history"]
     losses = [log for log in logs if "loss" in log]
-    assert [log["step"] for log in losses] == [1, 2]
+    assert [log["step"] for log in losses] == [1]
     assert "groups/same_execution" in losses[0]

@@ -90,4 +90,5 @@ def test_all_commands_run_on_a_real_model_in_miniature(benchmarks, tmp_path):
     assert (tmp_path / "report.html").is_file()
     again = speedrun(*words)
     assert again.returncode == 0
-    assert "accelerate launch" not in again.stdout  # every stage was finished
+    assert again.stdout.count("reused; it took") == done.stdout.count("done in")
+    assert "done in" not in again.stdout
