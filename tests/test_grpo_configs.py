@@ -123,7 +123,7 @@ def test_a_config_trains_a_step(path, rows, tmp_path, monkeypatch, one_thread):
     if path in PUBLISHED:  # one process in the place of three
         machine.append("--per_device_train_batch_size=12")
     else:
-        machine.append("--per_device_train_batch_size=8")
+        machine.append(f"--per_device_train_batch_size={config['num_generations']}")  # one group
     if "configs/accelerate/zero2.yaml" in path.read_text():  # DeepSpeed would keep this copy
         machine.append("--dtype=float32")
     model = [f"--model_name_or_path={tiny_model(tmp_path / 'model', kind_of(path))}"]
