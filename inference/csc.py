@@ -110,6 +110,7 @@ class Options:
             top_p=self.plan.top_p,
             seed=self.plan.seed,
             logprobs=self.plan.logprobs,
+            constrain=self.plan.constrain,
         )
         return revise.Options(
             source=self.source,

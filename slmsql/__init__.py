@@ -8,6 +8,7 @@ questions              questions and where they come from
 schema                 a database's tables, columns and keys, and their text
 values                 values of a database that a question mentions
 prompt                 what a model reads, and what its completion says
+grammar                which tokens can continue a SELECT statement over a database
 cli                    options of programs: config file, then command line
 consistency            candidates, voting, revision: inference after sampling, without a model
 rows                   training rows in files

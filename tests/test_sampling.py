@@ -2,11 +2,13 @@
 
 import math
 import os
+import re
 import socket
 import subprocess
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from importlib.util import find_spec
 from multiprocessing import get_context
 from types import SimpleNamespace
@@ -25,6 +27,11 @@ from rl.weight_sync import TEXT, engine_logprobs
 from slmsql.cli.config import parse
 from slmsql.errors import InputError
 from slmsql.files import read_jsonl, write_jsonl
+from slmsql.grammar.masks import Masks
+from slmsql.grammar.names import Names
+from slmsql.grammar.vocabulary import Vocabulary
+from slmsql.prompt.build import Layout
+from slmsql.schema.reading import read_schema
 from tests.tiny_model import tiny_model
 
 pytestmark = pytest.mark.slow  # loads models
@@ -185,6 +192,34 @@ def texts(sampler, asked):
     }
 
 
+def constrained(n, database):
+    sampling = SamplingParams(temperature=1.0, max_tokens=40, constrain=Layout.SQL)
+    return [Request("constrained", MESSAGES, n, 3, sampling, database)]
+
+
+def assert_prefixes_of_statements(completions, database):
+    """Each completion is the beginning of a statement over the database, or a whole one."""
+    masks = Masks(Names.of(read_schema(database)).as_bytes(), Vocabulary([]), in_answer=False)
+    for text in completions:
+        assert masks.read(masks.binding.start, text.encode().decode("latin-1")) is not None, text
+
+
+def test_constrained_samples_name_only_what_the_database_has(local, singers):
+    (completions,) = texts(local, constrained(6, singers)).values()
+    assert len(set(completions)) == 6
+    assert_prefixes_of_statements(completions, singers)
+
+
+def test_what_cannot_be_constrained_is_sampled_freely_and_counted(local, tmp_path, capsys):
+    free = SamplingParams(temperature=1.0, max_tokens=40)
+    asked = constrained(2, tmp_path / "missing.sqlite")
+    (completions,) = texts(local, asked).values()
+    (freely,) = texts(local, [replace(asked[0], sampling=free)]).values()
+    assert completions == freely
+    local._unconstrained.report()
+    assert capsys.readouterr().err.startswith("1 requests were sampled without --constrain")
+
+
 def texts_of_vllm(model, *batches):
     """In a process of its own: vLLM keeps threads and memory after its engine is gone."""
     from inference.sampling.vllm_sampler import VllmSampler
@@ -236,12 +271,13 @@ def wait_for(url, process, log):
     raise AssertionError(log.read_text()[-3000:])
 
 
-def test_vllm_its_server_and_transformers_agree(model, local, server):
+def test_vllm_its_server_and_transformers_agree(model, local, server, singers):
     greedy, drawn = requests(GREEDY, 1), requests(DRAWN, 4)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
-        inside, inside_drawn, waiting, seconds = process.submit(
-            texts_of_vllm, model, greedy, drawn
+        inside, inside_drawn, named, waiting, seconds = process.submit(
+            texts_of_vllm, model, greedy, drawn, constrained(6, singers)
         ).result()
+    assert_prefixes_of_statements(named["constrained"], singers)
     assert 0 < waiting["q2"].seconds < 0.9 * seconds  # most of its samples waited for the others'
     assert {(s.finish, s.tokens == 12) for s in waiting["q2"].samples} <= {
         ("length", True),
@@ -252,6 +288,8 @@ def test_vllm_its_server_and_transformers_agree(model, local, server):
     there = EndpointSampler(SamplerOptions(model="tiny", endpoints=[server[0]]))
     assert texts(there, greedy) == inside == texts(local, greedy)
     assert texts(there, drawn) == inside_drawn
+    (completions,) = texts(there, constrained(3, singers)).values()
+    assert not [text for text in completions if not re.match(r"\s*(--|/\*|[sSwW]|$)", text)]
     assert {len(set(completions)) for completions in inside_drawn.values()} == {4}
     there.submit(greedy[0])
     while not (done := there.completed()):

@@ -20,14 +20,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from inference.sampling.chat_completions import NEUTRAL, Answer, chat_request, read_answer
+from inference.sampling.constraining import Unconstrained
 from inference.sampling.options import SamplerOptions
 from inference.sampling.sampler import Completed, Request, Sample, SamplingParams
 from inference.sampling.threads import RequestThreads
 from slmsql.errors import InputError
+from slmsql.grammar.ebnf import select_grammar
+from slmsql.prompt.build import Layout
+from slmsql.schema.model import Schema
 
 LONGEST_PAUSE = 30.0  # seconds between two tries, besides what a server asks for
 LONGEST_ASKED = 300.0  # seconds that a server may ask to wait
@@ -92,6 +97,7 @@ class EndpointSampler:
         except ImportError as error:
             raise InputError("an endpoint needs httpx; pip install -e .[serve]") from error
         self._options = options
+        self._unconstrained = Unconstrained()
         self._urls = [_address(url) for url in options.endpoints]
         key = os.environ.get(options.key_env, "")
         self._client = httpx.Client(
@@ -118,6 +124,7 @@ class EndpointSampler:
         return self._threads.completed()
 
     def close(self) -> None:
+        self._unconstrained.report()
         self._closing.set()  # no further tries
         self._threads.close()
         self._client.close()
@@ -213,7 +220,7 @@ class EndpointSampler:
         """Call one endpoint, again if it does not know a parameter that we can do without."""
         dialect = self._dialects.get(url, _Dialect())
         while True:
-            body = dialect.body(request, received, self._options.model)
+            body = dialect.body(request, received, self._options.model) | self._constraint(request)
             try:
                 answer = self._send(url, body, request.sampling)
             except _Refused as error:
@@ -224,6 +231,13 @@ class EndpointSampler:
             else:
                 self._dialects[url] = dialect
                 return answer
+
+    def _constraint(self, request: Request) -> dict[str, Any]:
+        """The field by which vLLM's server constrains a completion by a grammar."""
+        schema, layout = self._unconstrained.schema_of(request), request.sampling.constrain
+        if schema is None or layout is None:
+            return {}
+        return {"structured_outputs": {"grammar": _grammar(schema, layout)}}
 
     def _send(self, url: str, body: Mapping[str, Any], sampling: SamplingParams) -> Answer:
         import httpx
@@ -243,6 +257,11 @@ class EndpointSampler:
             text = f"{url}: unusable answer ({type(error).__name__} {error}): {response.text:.200}"
             raise _Temporary(text) from error
         return replace(answer, seconds=time.monotonic() - start)
+
+
+@lru_cache(maxsize=64)
+def _grammar(schema: Schema, layout: Layout) -> str:
+    return select_grammar(schema, layout)
 
 
 def _address(url: str) -> str:

@@ -91,6 +91,12 @@ class SamplingOptions:
     logprobs: bool = field(
         default=False, metadata={"help": "record mean log-probabilities, for --weight logprob"}
     )
+    constrain: Literal["off", "schema"] = field(
+        default="off",
+        metadata={
+            "help": "schema: the SQL parses and names only tables and columns that the database has"
+        },
+    )
 
     def __post_init__(self) -> None:
         for name, value, low in (
@@ -108,11 +114,12 @@ class SamplingOptions:
 
 def sampling_params(options: SamplingOptions, template: str) -> SamplingParams:
     """The sampling parameters for prompts of this template."""
-    think = read_template(template).layout is Layout.THINK
+    layout = read_template(template).layout
     return SamplingParams(
         temperature=options.temperature,
         top_p=options.top_p,
         max_tokens=options.max_tokens,
-        stop=("</answer>",) if think else (),
+        stop=("</answer>",) if layout is Layout.THINK else (),
         logprobs=options.logprobs,
+        constrain=layout if options.constrain == "schema" else None,
     )

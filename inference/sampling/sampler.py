@@ -8,9 +8,10 @@ in `loading.py`.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from pathlib import Path
 from typing import Protocol
 
-from slmsql.prompt.build import Messages
+from slmsql.prompt.build import Layout, Messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,8 @@ class SamplingParams:
     stop: tuple[str, ...] = ()
     """Texts that end a completion; the completion keeps them."""
     logprobs: bool = False
+    constrain: Layout | None = None
+    """The layout in which the SQL may only name what its database has; None: anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,8 @@ class Request:
     n: int
     seed: int
     sampling: SamplingParams
+    database: Path | None = None
+    """What the question is about, for `sampling.constrain`."""
 
 
 @dataclass(frozen=True, slots=True)

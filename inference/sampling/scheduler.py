@@ -85,6 +85,8 @@ class SampledQuestion:
             "tokens": self.tokens,
             "seconds": round(self.seconds, 3),
         }
+        if self.task.plan.sampling.constrain:
+            record["constrain"] = "schema"
         return record | {"refused": self.refusal} if self.refusal else record
 
 
@@ -204,9 +206,13 @@ class _Scheduler:
         n = min(question.plan.round_size or question.plan.n, question.plan.n - start)
         seed = seed_of(question.plan.seed, question.id) + start
         key = f"{question.id}/{start}/{question.number}"
-        self._submit(
-            question, Request(key, question.task.messages, n, seed, question.plan.sampling)
-        )
+        self._submit(question, self._request(question, key, question.task.messages, n, seed))
+
+    def _request(
+        self, question: _QuestionInFlight, key: str, messages: Messages, n: int, seed: int
+    ) -> Request:
+        database = question.task.question.database
+        return Request(key, messages, n, seed, question.plan.sampling, database)
 
     def _submit(self, question: _QuestionInFlight, request: Request) -> None:
         self._sampling[request.key] = question
@@ -274,7 +280,7 @@ class _Scheduler:
         key = f"{question.id}/repair/{index}/{question.number}"
         question.repairs[key] = index
         messages = repair_prompt(question.task.messages, candidate)
-        self._submit(question, Request(key, messages, 1, seed, question.plan.sampling))
+        self._submit(question, self._request(question, key, messages, 1, seed))
 
     def _replace_repaired(self, question: _QuestionInFlight, key: str, ran: _Executed) -> None:
         index = question.repairs.pop(key)

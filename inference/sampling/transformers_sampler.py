@@ -4,10 +4,12 @@ import time
 from collections import deque
 from typing import Any
 
+from inference.sampling.constraining import ConstrainedRows, Unconstrained
 from inference.sampling.options import SamplerOptions
 from inference.sampling.prompt_ids import prompt_tokens
 from inference.sampling.sampler import Completed, Request, Sample, SamplingParams
 from slmsql.errors import InputError
+from slmsql.grammar.constraint import Constraints
 from slmsql.prompt.generation import plain_config
 
 
@@ -23,6 +25,8 @@ class TransformersSampler:
         self._tokenizer, self._model = _load(options)
         self._ends = _end_tokens(self._tokenizer, self._model.generation_config)
         self._context = options.max_model_len or self._model.config.max_position_embeddings
+        self._constraints: Constraints | None = None
+        self._unconstrained = Unconstrained()
 
     def submit(self, request: Request) -> None:
         self._waiting.append(request)
@@ -31,6 +35,7 @@ class TransformersSampler:
         return [self._complete(self._waiting.popleft())] if self._waiting else []
 
     def close(self) -> None:
+        self._unconstrained.report()
         del self._model
 
     def _complete(self, request: Request) -> Completed:
@@ -49,6 +54,7 @@ class TransformersSampler:
                 tokenizer=self._tokenizer,
                 return_dict_in_generate=True,
                 output_logits=request.sampling.logprobs,
+                logits_processor=self._processors(request, len(ids)),
                 **self._settings(request, self._context - len(ids)),
             )
         rows = output.sequences[:, len(ids) :]
@@ -68,9 +74,21 @@ class TransformersSampler:
         }
         if sampling.stop:
             settings["stop_strings"] = list(sampling.stop)
-        if sampling.temperature > 0:
-            settings["logits_processor"] = _drawing(request)
         return settings
+
+    def _processors(self, request: Request, prompt_length: int) -> Any:
+        """What blocks tokens, and what draws one of the others."""
+        from transformers import LogitsProcessorList
+
+        processors = LogitsProcessorList()
+        if self._unconstrained.schema_of(request) is not None:
+            if self._constraints is None:
+                width = self._model.get_output_embeddings().weight.shape[0]
+                self._constraints = Constraints(self._tokenizer, width, sorted(self._ends))
+            processors.append(ConstrainedRows(self._constraints, request, prompt_length))
+        if request.sampling.temperature > 0:
+            processors += _drawing(request)
+        return processors
 
     def _sample(self, ids: list[int], sampling: SamplingParams, logprobs: Any) -> Sample:
         length = next((i for i, token in enumerate(ids, start=1) if token in self._ends), 0)

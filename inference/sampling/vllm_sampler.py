@@ -4,6 +4,7 @@ import os
 import time
 from typing import Any
 
+from inference.sampling.constraining import Unconstrained
 from inference.sampling.options import SamplerOptions
 from inference.sampling.prompt_ids import prompt_tokens
 from inference.sampling.sampler import Completed, Request, Sample
@@ -20,6 +21,7 @@ class VllmSampler:
         from vllm import LLM
 
         self._rejected: list[Completed] = []
+        self._unconstrained = Unconstrained()
         self._lora = _lora(options)
         try:
             self.llm: Any = LLM(**_engine_arguments(options))
@@ -38,7 +40,7 @@ class VllmSampler:
         self._engine.add_request(
             request.key,
             {"prompt_token_ids": ids},
-            vllm_parameters(request),
+            vllm_parameters(request, self._unconstrained.schema_of(request) is not None),
             lora_request=self._lora,
         )
 
@@ -51,6 +53,7 @@ class VllmSampler:
 
     def close(self) -> None:
         """Drop the engine; when its process ends, all GPU memory is free."""
+        self._unconstrained.report()
         del self._engine
         del self.llm
 
@@ -67,8 +70,12 @@ def _sample(output: Any) -> Sample:
     return Sample(output.text, tokens, logprob, output.finish_reason or "")
 
 
-def vllm_parameters(request: Request) -> Any:
-    """A request's sampling parameters for vLLM."""
+def vllm_parameters(request: Request, is_constrained: bool = False) -> Any:
+    """A request's sampling parameters for vLLM.
+
+    Args:
+        is_constrained: whether `SchemaProcessor` constrains it.
+    """
     from vllm import SamplingParams
     from vllm.sampling_params import RequestOutputKind
 
@@ -83,6 +90,9 @@ def vllm_parameters(request: Request) -> Any:
         include_stop_str_in_output=True,
         logprobs=0 if sampling.logprobs else None,  # 0: only the sampled token's
         output_kind=RequestOutputKind.FINAL_ONLY,
+        extra_args={"database": str(request.database), "layout": str(sampling.constrain)}
+        if is_constrained
+        else None,
     )
 
 
@@ -107,6 +117,7 @@ def _engine_arguments(options: SamplerOptions) -> dict[str, Any]:
         "seed": 0,
         "disable_log_stats": False,  # they have the time that a request waits in the queue
         "use_tqdm_on_load": False,
+        "logits_processors": ["inference.sampling.vllm_constraint:SchemaProcessor"],
     }
     if options.max_model_len:
         arguments["max_model_len"] = options.max_model_len

@@ -1,0 +1,188 @@
+"""Does `--constrain schema` let every query through that runs, and none that does not compile?
+
+    python scripts/bench/grammar.py --questions dev.json --databases database
+    python scripts/bench/grammar.py --questions dev.json --databases database \\
+        --predictions predictions/*.jsonl --random 20
+
+Without predictions, the gold queries that SQLite compiles are read; with predictions, those of the
+predictions that it compiles. Each query that is refused is printed with the text up to its fault.
+With `--random N`, N statements are written at random over each database, and SQLite compiles them.
+
+A good result: at least 99.5 % accepted, at least 99 of 100 random statements compile, and none of
+them names a table that does not exist.
+"""
+
+import random
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from sqlite3 import Error
+from string import ascii_lowercase
+
+from slmsql.cli.config import parse
+from slmsql.cli.options import SourceOptions
+from slmsql.consistency.prediction import read_predictions
+from slmsql.errors import run_program
+from slmsql.execution import reading
+from slmsql.grammar.binding import Binding
+from slmsql.grammar.lexemes import END, last, split
+from slmsql.grammar.masks import Masks
+from slmsql.grammar.names import Names, is_plain
+from slmsql.grammar.scopes import State
+from slmsql.grammar.vocabulary import Vocabulary, indices
+from slmsql.grammar.words import AGGREGATES, BINARY, KEYWORDS
+from slmsql.questions.question import with_databases
+from slmsql.schema.reading import read_schema
+
+CLOSERS = frozenset({")", "end", "from", "then", "when"})
+OPENERS = frozenset({"case", "cast", "exists", "not", "with", "join", "union", "natural"})
+LETTERS = ascii_lowercase + "_0123456789"
+MOST_TOKENS = 300  # of a random statement
+SOON = 40  # from this many on, a random statement takes every chance to end
+
+
+@dataclass(kw_only=True)
+class Options(SourceOptions):
+    predictions: list[Path] = field(
+        default_factory=list, metadata={"help": "files of id and sql, instead of the gold queries"}
+    )
+    random: int = field(default=0, metadata={"help": "random statements for each database"})
+    shown: int = field(default=20, metadata={"help": "refused queries to print"})
+
+
+def main() -> None:
+    options = parse(Options, about=__doc__)
+    questions, _missing = with_databases(options.read_all())
+    if not options.predictions:
+        statements = {(q.database, q.gold_sql) for q in questions if q.gold_sql}
+    else:
+        by_id = {question.id: question.database for question in questions}
+        statements = {
+            (by_id[name], sql)
+            for file in options.predictions
+            for name, sql in read_predictions(file, questions).items()
+            if name in by_id and sql
+        }
+    print(acceptance(sorted(statements), options.shown))
+    if options.random:
+        print(random_report(sorted({q.database for q in questions}), options.random, options.shown))
+
+
+def acceptance(statements: Sequence[tuple[Path, str]], shown: int) -> str:
+    """How many of the statements that SQLite compiles are accepted, and the first of the others."""
+    compiled, refused = 0, []
+    for database, of_database in groupby(statements, key=itemgetter(0)):
+        binding = Binding(names_of(database))
+        for _, sql in of_database:
+            if compile_error(database, sql) is None:
+                compiled += 1
+                fault = refused_at(binding, sql)
+                if fault:
+                    refused.append(f"  ...{fault[-60:]}   in: {' '.join(sql.split()):.200}")
+    share = 1 - len(refused) / max(compiled, 1)
+    lines = [f"{compiled - len(refused)} of {compiled} accepted ({share:.2%})", *refused[:shown]]
+    return "\n".join(lines)
+
+
+def names_of(database: Path) -> Names:
+    return Names.of(read_schema(database, sample_values=0)).as_bytes()
+
+
+def refused_at(binding: Binding, sql: str) -> str:
+    """The statement up to the first lexeme that is refused; empty if it is accepted."""
+    lexemes, rest = split(sql.encode().decode("latin-1"))
+    final = last(rest) if rest else None
+    state: State | None = binding.start
+    read = ""
+    for lexeme in (*lexemes, *([final] if final else []), END):
+        read += f" {lexeme.text}"
+        state = binding.read(state, lexeme) if state else None
+        if state is None:
+            return read
+    return ""
+
+
+def compile_error(database: Path, sql: str) -> str | None:
+    """SQLite's message if it does not compile a statement, which is not run."""
+    with reading(database) as connection:
+        try:
+            connection.execute(f"EXPLAIN {sql}")
+        except Error as error:
+            return str(error)
+    return None
+
+
+def random_report(databases: Sequence[Path], number: int, shown: int) -> str:
+    """What SQLite says to random statements over each database."""
+    errors: Counter[str] = Counter()
+    examples: list[str] = []
+    written = 0
+    for database in databases:
+        generator = random.Random(database.stem)
+        names = names_of(database)
+        vocabulary = Vocabulary([token.encode("latin-1") for token in random_tokens(names)])
+        masks = Masks(names, vocabulary, in_answer=False)
+        for _ in range(number):
+            sql = (
+                random_statement(masks, vocabulary, generator)
+                .encode("latin-1")
+                .decode("utf-8", "replace")
+            )
+            written += bool(sql)
+            error = compile_error(database, sql) if sql else None
+            if error:
+                errors[re.split(r"[:\"]", error)[0]] += 1
+                examples.append(f"  {error}: {sql:.300}")
+    share = 1 - errors.total() / max(written, 1)
+    counts = ", ".join(f"{count} {error}" for error, count in errors.most_common()) or "no error"
+    header = f"{written} random statements over {len(databases)} databases: {share:.2%} compile"
+    return "\n".join([f"{header} ({counts})", *examples[:shown]])
+
+
+def random_tokens(names: Names) -> list[str]:
+    """Tokens of random statements: the words of SQL, the names of the database, and letters."""
+    plain = sorted(name for name in names.columns.union(names.tables) if is_plain(name))
+    quoted = sorted(f'"{name}"' for name in names.columns.union(names.tables))
+    words = [*sorted(KEYWORDS), *AGGREGATES, "rank", "lag", "abs", "round", "substr", "date"]
+    words += [*plain * 5, *quoted]
+    marks = [*"(),.=;)))", " *", " <=", " +", " -", "||", " 1", " 2", " 30", " 'x'", ".*"]
+    aliases = [f" {alias}" for alias in ("t1", "t2", "a", "num")] * 2
+    columns = [f".{column}" for column in plain]
+    letters = sorted({*LETTERS, *"".join(plain)})
+    return [f" {word}" for word in words] + marks + aliases + columns + letters
+
+
+def random_statement(masks: Masks, vocabulary: Vocabulary, generator: random.Random) -> str:
+    """A statement of random tokens; empty if it has not ended after many of them."""
+    state, rest, sql = masks.binding.start, "", ""
+    for length in range(MOST_TOKENS):
+        if masks.may_end(state, rest) and (length > SOON or generator.random() < 0.1):
+            return sql
+        allowed = indices(masks.mask(state, rest))
+        if not allowed:
+            return sql if masks.may_end(state, rest) else f"{sql} (a dead end)"
+        if length > SOON:
+            allowed = _ending(allowed, vocabulary) or allowed
+        words = [token for token in allowed if vocabulary.texts[token] not in LETTERS]
+        takes_word = words and generator.random() < 0.95
+        text = vocabulary.texts[generator.choice(words if takes_word else allowed)]
+        read = masks.read(state, rest + text)
+        if read is None:
+            return f"{sql}{text} (a token that should have been blocked)"
+        (state, rest), sql = read, sql + text
+    return ""
+
+
+def _ending(allowed: Sequence[int], vocabulary: Vocabulary) -> list[int]:
+    """The tokens that close something; without any, those that open nothing."""
+    closing = [token for token in allowed if vocabulary.texts[token].strip() in CLOSERS]
+    opening = {"(", ",", *OPENERS, *AGGREGATES, *BINARY}
+    return closing or [t for t in allowed if vocabulary.texts[t].strip() not in opening]
+
+
+if __name__ == "__main__":
+    run_program(main)

@@ -1,0 +1,746 @@
+"""Reads a SELECT statement lexeme by lexeme, and says which lexemes may come next.
+
+After `SELECT T2.age FROM`, no table without `age` can become T2, and WHERE comes only after T2 has
+come. After `FROM singer AS T1 JOIN song AS T2 WHERE T2.`, only columns of `song` can come.
+
+The reader knows SQLite's syntax, the names of the database, aliases, CTEs and names of outputs,
+where aggregates are allowed, and how many columns a subquery and arguments a function may have.
+No prefix is a dead end: what waits for FROM can be resolved by further tables, or at least by a
+subquery in FROM. Not read, although SQLite takes them: row values, ESCAPE, VALUES, named windows,
+output names without AS, numbers with exponents, RIGHT and FULL joins, ON conditions that name
+later tables.
+
+States are immutable and shared, so that the equal prefixes of many samples are read once.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
+
+from slmsql.grammar.lexemes import DOT, END, OPEN, Lexeme
+from slmsql.grammar.names import COMPUTED, NEVER_NAMES, Names
+from slmsql.grammar.scopes import (
+    STAR,
+    Parens,
+    Query,
+    Reference,
+    Source,
+    State,
+    is_covered,
+    without_qualifier,
+)
+from slmsql.grammar.words import (
+    AFTER_CLAUSES,
+    AFTER_OPERANDS,
+    AGGREGATES,
+    BINARY,
+    COMPOUNDS,
+    FOLLOWERS,
+    FRAME_NUMBERS,
+    FRAME_STEPS,
+    FUNCTIONS,
+    JOINS,
+    ONLY_OPENERS,
+    OPERANDS,
+    RANKINGS,
+    TYPES,
+    openers,
+)
+
+CALLS = {**FUNCTIONS, **AGGREGATES, **RANKINGS}
+CALL_KINDS = frozenset({"call", "aggregate", "distinct", "ranking"})
+AGGREGATING = ("aggregate", "distinct", "filter")
+# What an expression may end with.
+OPERAND_ENDS = frozenset({"operand", "called"})
+# What an item, a clause or a statement may end with.
+COMPLETE = OPERAND_ENDS | {
+    *("star", "table", "alias", "direction", "nulls direction", "condition"),
+    *("limited", "limit over"),
+}
+# What may stand before the closing parenthesis besides operands.
+CLOSING_STATES = {
+    "aggregate": frozenset({"counted"}),
+    "columns": frozenset({"named"}),
+    "using": frozenset({"named"}),
+    "cast": frozenset({"type"}),
+    "size": frozenset({"type size"}),
+    "over": frozenset({"framed"}),
+    "over order": frozenset({"direction", "nulls direction", "framed"}),
+}
+AFTER_PARENS = {
+    "columns": "columns",
+    "using": "condition",
+    "size": "type",
+    "aggregate": "called",
+    "distinct": "called",
+    "filter": "called",
+    "ranking": "ranked",
+}
+# Frames that a parenthesis cannot close.
+UNCLOSED = frozenset({"case", "when", "then", "else", "between", "derived", "exists", "cte"})
+FROM_CLAUSES = frozenset({"from", "join", "natural", "on", "using"})
+# What an operand may follow.
+BEFORE_OPERANDS = frozenset(
+    """
+    start select distinct all where on having by and or not is like glob between case when then else
+    operator sign , (
+    """.split()  # noqa: SIM905
+)
+NAME_ENDS = Lexeme("", "")  # stands for whatever follows a name, other than a dot or parenthesis
+MAX_STATES = 50_000  # that are kept; each takes about 2 KB
+
+
+class Binding:
+    """Reads statements over one database."""
+
+    def __init__(self, names: Names) -> None:
+        self.tables = tuple(Source(name, columns) for name, columns in names.tables.items())
+        self.aliases = names.aliases()
+        self._computed = (COMPUTED | names.computed_names()) - names.columns
+        self._states: dict[State, State] = {}
+        self._next: dict[tuple[int, Lexeme], State | None] = {}
+
+    @property
+    def start(self) -> State:
+        """The state before the first lexeme."""
+        return self._shared(State())
+
+    def read(self, state: State, lexeme: Lexeme) -> State | None:
+        """The state after one more lexeme; None if it may not come.
+
+        Args:
+            state: a state that this object returned.
+        """
+        if lexeme.kind == "string" and not expects_new_name(state):
+            lexeme = Lexeme("string", "")
+        key = (id(state), lexeme)
+        if key not in self._next:
+            after = self._read(state, lexeme)
+            self._next[key] = None if after is None else self._shared(after)
+        return self._next[key]
+
+    def is_full(self) -> bool:
+        """Whether so many states are kept that the caller should start with a new object."""
+        return len(self._states) > MAX_STATES
+
+    def _shared(self, state: State) -> State:
+        return self._states.setdefault(state, state)
+
+    def _read(self, state: State, lexeme: Lexeme) -> State | None:
+        if state.word and lexeme == DOT:
+            return self._behind(state)
+        if state.word and lexeme == OPEN:
+            return self.open_call(state)
+        resolved = self.resolved(state)
+        if resolved is None:
+            return None
+        if resolved.previous == "ended":
+            return resolved if lexeme == END else None
+        if lexeme.kind == "mark":
+            return self._mark(resolved, lexeme.text)
+        if lexeme.kind == "operator":
+            return self._operator(resolved, lexeme.text)
+        if lexeme.kind == "other":
+            return None
+        if lexeme.kind == "word":
+            return self._word(resolved, lexeme.text)
+        if lexeme.kind == "number":
+            return self._number(resolved, lexeme.text)
+        return self._quoted(resolved, lexeme)
+
+    def _behind(self, state: State) -> State | None:
+        """The dot after a name: of a source, or of one that FROM may still bring."""
+        visible = (state.frames[index] for index in state.visible_queries())
+        for query in visible:
+            assert isinstance(query, Query)
+            known = bool(query.columns_of(state.word))
+            if known or (query.clause == "select" and self._may_become_source(state, query)):
+                return replace(
+                    state, previous=".", word="", may_be_text=False, qualifier=state.word
+                )
+        return None
+
+    def _may_become_source(self, state: State, query: Query) -> bool:
+        """Whether FROM may still bring a source with the name that was read."""
+        is_waited_for = any(qualifier == state.word for qualifier, _ in query.pending)
+        tables = {table.name: table.columns for table in self.visible_tables(state)}
+        is_table = bool(tables.get(state.word))
+        is_alias = state.word not in tables and state.word in self.aliases
+        return is_waited_for or is_table or is_alias
+
+    # Words
+
+    def _word(self, state: State, word: str) -> State | None:
+        previous = state.previous
+        if (previous, word) in FRAME_STEPS:
+            return state.after(FRAME_STEPS[previous, word])
+        if previous in FOLLOWERS:
+            return self._follower(state, word) if word in FOLLOWERS[previous] else None
+        if expects_operand(state):
+            return self._operand(state, word)
+        if (previous, word) == ("with", "recursive"):
+            return state.after(word)
+        if self._expects_name(state) or (previous == "table" and word not in NEVER_NAMES):
+            return None if word in NEVER_NAMES else self._name(state, word)
+        if previous == "type name":
+            return state.after("type") if word in TYPES else None
+        if word in words_after(state):
+            return self._keyword(state, word)
+        return None
+
+    def _follower(self, state: State, word: str) -> State | None:
+        """The word that had to follow a keyword."""
+        previous = state.previous
+        if previous == "collate":
+            return state.after("operand")
+        if previous in ("cte name", "columns"):
+            return state.after("as")
+        if previous == "nulls":
+            return state.after("nulls direction")
+        if previous == "not after operand":
+            return state.after("operand") if word == "null" else self._binary(state, word)
+        if word == "select":
+            return self._begin_query(state, word)
+        return state.after("union all" if word == "all" else word)
+
+    def _operand(self, state: State, word: str) -> State | None:
+        """A word where an operand begins: a keyword that may stand before one, or a name."""
+        if word in openers(state.previous, state.parens):
+            if word in ("select", "with"):
+                return self._begin_query(state, word)
+            return self._opener(state, word)
+        if state.previous == "(" and state.parens in ONLY_OPENERS:
+            return None
+        if word == "case":
+            return state.in_item().opened("case", "case")
+        if word in OPERANDS:
+            has_more = word in ("not", "cast", "exists")
+            return (
+                None
+                if state.query.orders_outputs
+                else state.in_item().after(word if has_more else "operand")
+            )
+        return None if word in NEVER_NAMES else replace(state, previous="word", word=word)
+
+    def _opener(self, state: State, word: str) -> State:
+        """The first keyword in parentheses, in CASE, or after SELECT."""
+        if word in ("rows", "range", "groups"):
+            return state.after("rows")
+        if word == "distinct" and state.parens == "aggregate":
+            return state.renamed("distinct", "distinct")
+        if word == "when":
+            return state.renamed("when", "when")
+        return state.renamed("over order", word) if word == "order" else state.after(word)
+
+    def _begin_query(self, state: State, word: str) -> State:
+        """SELECT or WITH, of a subquery if parentheses have just been opened."""
+        if state.parens:
+            cte = state.query.cte if state.parens == "cte" else None
+            width = len(cte.columns) if cte and cte.columns else None
+            subquery = Query(state.parens, width=width)
+            state = replace(state.in_item(), frames=(*state.frames, subquery))
+        return state.after(word, replace(state.query, clause=word))
+
+    def _keyword(self, state: State, word: str) -> State | None:
+        """A keyword after an operand or a source."""
+        if word in ("asc", "desc"):
+            return state.after("direction")
+        if word == "nulls":
+            return state.after("nulls")
+        if word in ("over", "filter"):
+            return state.after(word)
+        if word == "as":
+            return state.after("type name" if state.parens == "cast" else "as")
+        if word in ("when", "then", "else"):
+            return state.renamed(word, word)
+        if word == "end":
+            return state.closed("operand")
+        if word in ("rows", "range", "groups"):
+            return state.after("rows")
+        if word == "offset":
+            return state.after("offset")
+        if word == "and" and state.parens == "between":
+            return state.closed("and")
+        if word in BINARY:
+            return self._binary(state.in_item(), word)
+        return state.renamed("over order", word) if state.parens else self._clause(state, word)
+
+    def _binary(self, state: State, word: str) -> State:
+        """A keyword that goes on with an expression."""
+        if word in ("isnull", "notnull"):
+            return state.after("operand")
+        if word == "between":
+            return state.opened("between", "between")
+        return state.after("not after operand" if word == "not" else word)
+
+    # Clauses
+
+    def _clause(self, state: State, word: str) -> State | None:
+        """A keyword that begins a clause, or continues FROM."""
+        if word == "from":
+            query = state.query.with_item()
+            has_width = query.width in (None, len(query.outputs))
+            return state.after("from", replace(query, clause="from")) if has_width else None
+        if word in JOINS | {"on", "using"}:
+            complete = _with_source(state.query, before_using=word == "using")
+            clause = word if word in ("natural", "on", "using") else "join"
+            if complete is None:
+                return None
+            return state.after(word, replace(complete, clause=clause))
+        left = self._without_pending(state)
+        if left is None:
+            return None
+        if word in COMPOUNDS:
+            return left.after(word, left.query.next_select())
+        is_aggregate = left.query.is_aggregate or word == "group"
+        return left.after(word, replace(left.query, clause=word, is_aggregate=is_aggregate))
+
+    def _without_pending(self, state: State) -> State | None:
+        """The state when FROM is over, or SELECT without one: its sources are known.
+
+        References that they do not resolve are passed on to the queries around.
+        """
+        query = state.query
+        if query.clause == "select":
+            query = query.with_item()
+            has_star = any(output.endswith(STAR) for output in query.outputs)
+            if has_star or query.width not in (None, len(query.outputs)):
+                return None
+        elif query.clause not in FROM_CLAUSES:
+            return state
+        complete = _with_source(query)
+        if complete is None:
+            return None
+        left: State | None = state.after(
+            state.previous, replace(complete, clause="left", pending=frozenset())
+        )
+        for qualifier, column in sorted(complete.pending):
+            left = left and self.refer(left, qualifier, column)
+        return left
+
+    # Marks, numbers, quotes
+
+    def _mark(self, state: State, mark: str) -> State | None:
+        if mark == "(":
+            return _open(state)
+        if mark == ")":
+            return self._close(state)
+        if mark == ",":
+            return self._comma(state)
+        if mark in (";", "end"):
+            return self._end(state)
+        if mark == STAR:
+            return self._star(state)
+        return None
+
+    def _operator(self, state: State, kind: str) -> State | None:
+        if expects_operand(state):
+            is_sign = kind in ("sign", "unary") and not must_open(state)
+            return state.in_item().after("sign") if is_sign else None
+        can_go_on = state.previous in OPERAND_ENDS and not state.query.orders_outputs
+        return state.in_item().after("operator") if can_go_on and kind != "unary" else None
+
+    def open_call(self, state: State) -> State | None:
+        """The parenthesis after a function's name, which is `state.word`."""
+        word, query = state.word, state.query
+        if state.may_be_text or query.orders_outputs or word not in CALLS:
+            return None
+        if word in AGGREGATES or word in RANKINGS:
+            clauses = {"select", "order", "having"} if word in AGGREGATES else {"select", "order"}
+            if query.clause not in clauses or state.is_within(*AGGREGATING):
+                return None
+            if word in RANKINGS and state.is_within("over"):
+                return None
+            if query.clause == "order" and word in AGGREGATES and not query.is_aggregate:
+                return None
+            is_aggregate = query.is_aggregate or word in AGGREGATES
+            counted = replace(query, has_aggregate=True, is_aggregate=is_aggregate)
+            state = state.after("word", counted)
+        kind = "aggregate" if word in AGGREGATES else "ranking" if word in RANKINGS else "call"
+        opened = state.in_item().opened(kind)
+        fewest, most = CALLS[word]
+        parens = Parens(kind, word, fewest, most)
+        return replace(opened, frames=(*opened.frames[:-1], parens))
+
+    def _close(self, state: State) -> State | None:
+        parens = state.frames[-1]
+        if isinstance(parens, Query):
+            return self._close_query(state)
+        kind, previous = parens.kind, state.previous
+        if kind in UNCLOSED:
+            return None
+        if previous == "(":
+            may_be_empty = kind in ("in", "over") or (kind in CALL_KINDS and parens.fewest == 0)
+            return state.closed(AFTER_PARENS.get(kind, "operand")) if may_be_empty else None
+        ends = CLOSING_STATES.get(kind, frozenset())
+        if previous not in (ends if kind == "cast" else OPERAND_ENDS | ends):
+            return None
+        if kind in CALL_KINDS and parens.commas + 1 < parens.fewest:
+            return None
+        return state.closed(AFTER_PARENS.get(kind, "operand"))
+
+    def _close_query(self, state: State) -> State | None:
+        """The end of a subquery: an operand, a source or a CTE of the query around it."""
+        if len(state.frames) == 1 or state.previous not in COMPLETE:
+            return None
+        left = self._without_pending(state)
+        if left is None:
+            return None
+        kind = left.query.kind
+        columns = tuple(column for column in left.query.columns() if column)
+        outer = replace(left, frames=left.frames[:-2], previous="operand")
+        query = outer.query
+        if kind == "derived":
+            return outer.after("table", replace(query, source=Source("", columns)))
+        if kind == "cte" and query.cte:
+            cte = Source(query.cte.name, query.cte.columns or columns)
+            return outer.after("cte", replace(query, ctes=(*query.ctes, cte), cte=None))
+        return outer
+
+    def _comma(self, state: State) -> State | None:
+        query, parens = state.query, state.frames[-1]
+        if state.previous == "cte":
+            return state.after("with")
+        if state.previous not in COMPLETE | {"type size", "named"}:
+            return None
+        if isinstance(parens, Parens):
+            if parens.kind in ("in", "over", "over order", "columns", "using"):
+                return state.after(",")
+            if parens.kind not in CALL_KINDS | {"size"} or parens.commas + 1 >= parens.most:
+                return None
+            more = replace(parens, commas=parens.commas + 1)
+            previous = "(" if parens.kind == "size" else ","
+            return replace(state.after(previous), frames=(*state.frames[:-1], more))
+        if query.clause in ("group", "order"):
+            return state.after(",")
+        if query.clause == "limit":
+            return state.after("offset") if state.previous == "limited" else None
+        if query.clause == "select":
+            is_last = query.width is not None and len(query.outputs) + 1 >= query.width
+            return None if query.is_operand or is_last else state.after(",", query.with_item())
+        if query.clause not in FROM_CLAUSES:
+            return None
+        complete = _with_source(query)
+        if complete is None:
+            return None
+        return state.after("from", replace(complete, clause="from"))
+
+    def _star(self, state: State) -> State | None:
+        query, parens = state.query, state.frames[-1]
+        if state.previous in OPERAND_ENDS:
+            return self._operator(state, "binary")
+        if isinstance(parens, Parens):
+            is_count = parens.function == "count" and state.previous == "("
+            return state.after("counted") if is_count and parens.kind == "aggregate" else None
+        if query.clause != "select" or query.is_operand or query.width is not None:
+            return None
+        if state.previous == ".":
+            referred = self.refer(state, state.qualifier, STAR)
+            if referred is None or query.item is not None:
+                return None
+            item = f"{state.qualifier}.{STAR}"
+            return referred.after("star", replace(referred.query, item=item))
+        if state.previous not in ("select", "distinct", "all", ","):
+            return None
+        return state.after("star", replace(query, item=STAR))
+
+    def _end(self, state: State) -> State | None:
+        if len(state.frames) > 1 or state.previous not in COMPLETE:
+            return None
+        left = self._without_pending(state)
+        return left and left.after("ended")
+
+    def _number(self, state: State, text: str) -> State | None:
+        previous = state.previous
+        if previous in FRAME_NUMBERS:
+            return state.after(FRAME_NUMBERS[previous])
+        if previous in ("limit", "offset"):
+            is_whole = text.isdigit()
+            return (
+                state.after("limited" if previous == "limit" else "limit over")
+                if is_whole
+                else None
+            )
+        if state.parens == "size":
+            return state.after("type size") if previous == "(" else None
+        if not expects_operand(state) or must_open(state):
+            return None
+        query = state.query
+        is_position = not state.parens and query.clause in ("group", "order")
+        if is_position and previous in ("by", ","):  # ORDER BY 2: by the second column
+            if not (text.isdigit() and 1 <= int(text) <= len(query.columns())):
+                return None
+        elif query.orders_outputs:
+            return None
+        return state.in_item().after("operand")
+
+    def _quoted(self, state: State, lexeme: Lexeme) -> State | None:
+        """A text or a name in quotes; an unknown one in double quotes is a text for SQLite."""
+        if self._expects_name(state):
+            is_new = expects_new_name(state)
+            return self._name(state, lexeme.text) if is_new or lexeme.kind != "string" else None
+        if not expects_operand(state) or must_open(state):
+            return None
+        if lexeme.kind == "string":
+            return None if state.query.orders_outputs else state.in_item().after("operand")
+        may_be_text = lexeme.kind == "double"
+        return replace(state, previous="word", word=lexeme.text, may_be_text=may_be_text)
+
+    # Names
+
+    def _expects_name(self, state: State) -> bool:
+        """Whether a name must come: of a column, a table, or a new one."""
+        return (
+            state.previous == "."
+            or (state.parens == "using" and state.previous in ("(", ","))
+            or expects_table(state)
+            or expects_new_name(state)
+        )
+
+    def _name(self, state: State, name: str) -> State | None:
+        query = state.query
+        if state.previous == ".":
+            return self.refer_behind(state, name)
+        if expects_table(state):
+            found = next((t for t in self.visible_tables(state) if t.name == name), None)
+            if found is None or not self.fits(state, found):
+                return None
+            return state.after("table", replace(query, source=found))
+        if state.parens == "using":
+            merged = replace(query, merged=query.merged | {name})
+            return state.after("named", merged) if name in query.common_columns() else None
+        if query.clause == "with":
+            return _with_cte_name(state, name)
+        if query.clause == "select":
+            return _with_output_name(state, name)
+        return self._with_alias(state, name)
+
+    def _with_alias(self, state: State, name: str) -> State | None:
+        query = state.query
+        if query.source is None or query.columns_of(name) is not None:
+            return None
+        if not wanted_of(query, name) <= set(query.source.columns):
+            return None
+        return state.after("alias", replace(query, source=replace(query.source, name=name)))
+
+    def fits(self, state: State, table: Source) -> bool:
+        """Whether each column that waits without a qualifier can still have exactly one source."""
+        query = state.query
+        waiting = without_qualifier(query.pending) - self._computed
+        found = frozenset(column for source in query.sources for column in source.columns)
+        taken = waiting & (found | set(table.columns))
+        if waiting & found & set(table.columns):
+            return False
+        tables = [waiting & set(other.columns) for other in self.visible_tables(state)]
+        return is_covered(waiting - taken, [other for other in tables if not other & taken])
+
+    def visible_tables(self, state: State) -> Iterator[Source]:
+        """The tables that FROM may name; a CTE hides a table with its name."""
+        queries = list(state.queries())
+        seen: set[str] = set()
+        for inner, outer in pairwise(queries):
+            if inner is queries[0] and inner.kind == "cte" and inner.first_outputs and outer.cte:
+                seen.add(outer.cte.name)  # it may name itself after UNION
+                yield Source(outer.cte.name, outer.cte.columns or inner.first_outputs)
+        seen |= {query.cte.name for query in queries if query.cte}
+        for table in (*(cte for query in queries for cte in query.ctes), *self.tables):
+            if table.name not in seen:
+                seen.add(table.name)
+                yield table
+
+    def resolved(self, state: State) -> State | None:
+        """The state when the name that was read last is a column, or a text in double quotes."""
+        if not state.word:
+            return state
+        key = (id(state), NAME_ENDS)
+        if key not in self._next:
+            resolved = self._resolved(state)
+            self._next[key] = resolved and self._shared(resolved)
+        return self._next[key]
+
+    def _resolved(self, state: State) -> State | None:
+        column, unnamed = state.word, replace(state, word="", may_be_text=False)
+        referred = self.refer(unnamed, "", column)
+        if referred is not None:
+            return self._as_item(state, referred, column)
+        is_text = not any(query.count(column) for query in state.queries())
+        if state.may_be_text and is_text and not state.query.orders_outputs:
+            return unnamed.in_item().after("operand")
+        return None
+
+    def refer_behind(self, state: State, column: str) -> State | None:
+        """The state after a column behind the qualifier that was read."""
+        referred = self.refer(state, state.qualifier, column)
+        return referred and self._as_item(state, referred, column)
+
+    def _as_item(self, before: State, after: State, column: str) -> State:
+        """An item that is a column has its name."""
+        after = replace(after, previous="operand", word="", qualifier="", may_be_text=False)
+        if not before.parens and before.query.clause == "select" and before.query.item is None:
+            return after.after("operand", replace(after.query, item=column))
+        return after.in_item()
+
+    def refer(self, state: State, qualifier: str, column: str) -> State | None:
+        """The state after a reference to a column; before FROM, the reference waits for it."""
+        if state.query.orders_outputs and not state.parens:
+            names = state.query.first_outputs or ()
+            return state if not qualifier and column in names else None
+        for index in state.visible_queries():
+            query = state.frames[index]
+            assert isinstance(query, Query)
+            if query.clause == "select":
+                pending = query.pending | {(qualifier, column)}
+                if self.can_wait(state, pending):
+                    waiting = replace(query, pending=pending)
+                    frames = (*state.frames[:index], waiting, *state.frames[index + 1 :])
+                    return replace(state, frames=frames)
+            elif (found := _has(query, qualifier, column, state)) is not None:
+                return state if found else None
+        return None
+
+    def can_wait(self, state: State, references: frozenset[Reference]) -> bool:
+        """Whether tables can resolve all these references in FROM."""
+        tables = list(self.visible_tables(state))
+        for name in {qualifier for qualifier, _ in references if qualifier}:
+            columns = {column for qualifier, column in references if qualifier == name} - {STAR}
+            columns -= self._computed
+            named = [table for table in tables if table.name == name] or tables
+            if not any(columns <= set(table.columns) for table in named):
+                return name.startswith("derived_table")
+        waiting = without_qualifier(references)
+        found = [waiting & set(table.columns) for table in tables]
+        computed = waiting - frozenset().union(*found)
+        allowed = self._computed if state.is_within("aggregate") else COMPUTED
+        return computed <= allowed and is_covered(waiting - computed, found)
+
+
+def wanted_of(query: Query, alias: str) -> frozenset[str]:
+    """The columns that wait for a source with this name."""
+    return frozenset(column for name, column in query.pending if name == alias) - {STAR}
+
+
+def expects_operand(state: State) -> bool:
+    """Whether an operand must come, or a keyword before one."""
+    if state.parens in ("columns", "using", "size"):
+        return False
+    top = state.frames[-1]
+    if isinstance(top, Parens) and top.kind in CALL_KINDS and top.most == 0:
+        return False
+    return state.previous in BEFORE_OPERANDS
+
+
+def must_open(state: State) -> bool:
+    """Whether a keyword must come first, such as SELECT."""
+    return state.previous == "start" or (state.previous == "(" and state.parens in ONLY_OPENERS)
+
+
+def words_after(state: State) -> frozenset[str]:
+    """Keywords that may come after an operand, a source or a clause."""
+    previous, parens, query = state.previous, state.parens, state.query
+    if previous == "ranked":
+        return frozenset({"over"})
+    if previous not in COMPLETE | {"framed", "type", "counted"}:
+        return frozenset({"recursive"}) if previous == "with" else frozenset()
+    words: frozenset[str] = frozenset()
+    if previous in OPERAND_ENDS and not query.orders_outputs:
+        words |= BINARY if parens != "between" else {"and", "collate"}
+    if previous == "called":
+        words |= {"filter", "over"} if query.clause in ("select", "order") else {"filter"}
+    if parens:
+        return words | (AFTER_OPERANDS.get(parens, frozenset()) if previous != "framed" else set())
+    if query.clause == "order" and previous in OPERAND_ENDS | {"direction"}:
+        words |= {"nulls"} if previous == "direction" else {"asc", "desc", "nulls"}
+    if query.clause == "limit":
+        return words | ({"offset"} if previous == "limited" else set())
+    words |= AFTER_CLAUSES.get(query.clause, frozenset())
+    if query.clause == "select" and previous in OPERAND_ENDS:
+        words |= {"as"}
+    if previous == "table":
+        words |= {"as"}
+    if query.clause == "join" and query.source:
+        joined = replace(query, sources=(*query.sources, query.source))
+        words |= {"on", "using"} if joined.common_columns() else {"on"}
+    return words
+
+
+def expects_table(state: State) -> bool:
+    """Whether a table or a subquery must come."""
+    return not state.parens and state.previous in ("from", "join")
+
+
+def expects_new_name(state: State) -> bool:
+    """Whether a name must come that the statement defines."""
+    if state.parens:
+        return state.parens == "columns" and state.previous in ("(", ",")
+    if state.query.clause == "with":
+        return state.previous in ("with", "recursive")
+    return state.previous == "as"
+
+
+def _open(state: State) -> State | None:
+    """An opening parenthesis that does not belong to a call."""
+    previous = state.previous
+    if previous == "cte name":
+        return state.opened("columns")
+    if previous == "as" and state.query.clause == "with":
+        return state.opened("cte")
+    if previous == "type":
+        size = state.opened("size")
+        return replace(size, frames=(*state.frames, Parens("size", most=2)))
+    if expects_table(state):
+        return state.opened("derived")
+    if previous in ("in", "exists", "over", "filter", "cast", "using"):
+        return state.in_item().opened(previous)
+    if not expects_operand(state) or must_open(state) or state.query.orders_outputs:
+        return None
+    return state.in_item().opened("group")
+
+
+def _with_source(query: Query, *, before_using: bool = False) -> Query | None:
+    """The query when the alias of its last source can no longer follow."""
+    source = query.source
+    if source is None:
+        return query
+    if source.name and query.columns_of(source.name) is not None:
+        return None
+    if source.name and not wanted_of(query, source.name) <= set(source.columns):
+        return None
+    merged = query.merged
+    if query.clause == "natural":
+        merged = frozenset(column for column in source.columns if query.count(column) == 1)
+    elif not before_using:
+        merged -= set(source.columns)
+    return replace(query, source=None, sources=(*query.sources, source), merged=merged)
+
+
+def _with_cte_name(state: State, name: str) -> State | None:
+    query = state.query
+    if state.parens == "columns":
+        assert query.cte is not None
+        cte = replace(query.cte, columns=(*query.cte.columns, name))
+        return state.after("named", replace(query, cte=cte))
+    if any(cte.name == name for cte in query.ctes):
+        return None
+    return state.after("cte name", replace(query, cte=Source(name, ())))
+
+
+def _with_output_name(state: State, name: str) -> State:
+    query = state.query
+    aggregated = query.aggregated | ({name} if query.has_aggregate else set())
+    aliases = query.aliases | {name}
+    return state.after(
+        "alias", replace(query, item=name, aliases=aliases, aggregated=frozenset(aggregated))
+    )
+
+
+def _has(query: Query, qualifier: str, column: str, state: State) -> bool | None:
+    """Whether a query that is past SELECT has a column; None if others may have it."""
+    if qualifier:
+        columns = query.columns_of(qualifier)
+        return None if columns is None else column == STAR or column in columns
+    is_output = query.clause in ("where", "group", "having", "order") and column in query.aliases
+    takes_aggregates = query.clause in ("having", "order") and not state.is_within("aggregate")
+    if is_output and (takes_aggregates or column not in query.aggregated):
+        return True
+    number = query.count(column)
+    return None if number == 0 else number == 1

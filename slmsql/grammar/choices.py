@@ -1,0 +1,147 @@
+"""The words that a statement may go on with, for a mask over the tokens of a model."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from slmsql.grammar.binding import (
+    Binding,
+    expects_new_name,
+    expects_operand,
+    expects_table,
+    must_open,
+    wanted_of,
+    words_after,
+)
+from slmsql.grammar.lexemes import Lexeme
+from slmsql.grammar.names import Names, is_plain
+from slmsql.grammar.scopes import Query, State
+from slmsql.grammar.words import (
+    AGGREGATES,
+    FOLLOWERS,
+    FUNCTIONS,
+    OPERANDS,
+    RANKINGS,
+    TYPES,
+    openers,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What the next word or quoted name may be."""
+
+    keywords: tuple[frozenset[str], ...] = ()
+    names: tuple[frozenset[str], ...] = ()
+    """Names of columns, tables and aliases; some of them need quotes."""
+    any_name: bool = False
+    """Whether a new name may come."""
+    words: tuple[frozenset[str], ...] = ()
+    """All of them that may stand without quotes."""
+
+    @classmethod
+    def of(cls, *names: frozenset[str], keywords: Iterable[frozenset[str]] = ()) -> "Choices":
+        plain = (frozenset(filter(is_plain, some)) for some in names)
+        return cls(tuple(keywords), names, words=(*keywords, *plain))
+
+
+class Chooser:
+    """Says which words may come next over one database."""
+
+    def __init__(self, binding: Binding, names: Names) -> None:
+        self._binding = binding
+        self._columns = names.columns
+
+    def choices(self, state: State) -> Choices:
+        """The words that may come after a state."""
+        resolved = self._binding.resolved(state)
+        if resolved is None:
+            return Choices()
+        previous = resolved.previous
+        if expects_new_name(resolved):
+            return Choices(any_name=True)
+        if previous == ".":
+            return Choices.of(self._columns_behind(resolved))
+        if expects_table(resolved):
+            return Choices.of(self._fitting_tables(resolved))
+        if resolved.parens == "using":
+            is_name = previous in ("(", ",")
+            return Choices.of(resolved.query.common_columns()) if is_name else Choices()
+        if previous == "type name":
+            return Choices.of(keywords=(TYPES,))
+        if previous in FOLLOWERS:
+            return Choices.of(keywords=(FOLLOWERS[previous],))
+        if expects_operand(resolved):
+            return self._operand(resolved)
+        return self._after_source(resolved)
+
+    def _keywords(self, state: State) -> frozenset[str]:
+        """The keywords that may come after an operand, a source or a clause."""
+        read = self._binding.read
+        return frozenset(
+            word for word in words_after(state) if read(state, Lexeme("word", word)) is not None
+        )
+
+    def _after_source(self, state: State) -> Choices:
+        """A keyword, or an alias that does not wait for another source."""
+        keywords, query = self._keywords(state), state.query
+        if state.previous != "table":
+            return Choices.of(keywords=(keywords,))
+        columns = set(query.source.columns if query.source else ())
+        others = tuple(
+            alias for alias, _ in query.pending if not wanted_of(query, alias) <= columns
+        )
+        if not any(others):
+            return replace(Choices.of(keywords=(keywords,)), any_name=True)
+        usual = frozenset(
+            alias
+            for alias in self._binding.aliases
+            if not alias.startswith(tuple(filter(None, others)))
+        )
+        return Choices.of(usual - {source.name for source in query.sources}, keywords=(keywords,))
+
+    def _fitting_tables(self, state: State) -> frozenset[str]:
+        tables = self._binding.visible_tables(state)
+        return frozenset(table.name for table in tables if self._binding.fits(state, table))
+
+    def _columns_behind(self, state: State) -> frozenset[str]:
+        refer = self._binding.refer
+        columns = self._candidates(state)
+        return frozenset(c for c in columns if refer(state, state.qualifier, c) is not None)
+
+    def _candidates(self, state: State) -> frozenset[str]:
+        """All columns that any table or source in sight has."""
+        in_sight = [source for query in state.queries() for source in (*query.sources, *query.ctes)]
+        return self._columns.union(*(source.columns for source in in_sight))
+
+    def _operand(self, state: State) -> Choices:
+        """Keywords, columns without a qualifier, qualifiers and functions."""
+        words = openers(state.previous, state.parens)
+        if must_open(state):
+            return Choices.of(keywords=(words,))
+        refer, query = self._binding.refer, state.query
+        outputs = query.aliases.union(query.first_outputs or ())
+        candidates = self._candidates(state) | outputs
+        names = frozenset(name for name in candidates if refer(state, "", name) is not None)
+        if query.orders_outputs:
+            return Choices.of(names)
+        keywords = (words | OPERANDS, *self._calls(state))
+        return Choices.of(names, *self._qualifiers(state), keywords=keywords)
+
+    def _qualifiers(self, state: State) -> Iterator[frozenset[str]]:
+        sources: set[str] = set()
+        for index in state.visible_queries():
+            query = state.frames[index]
+            assert isinstance(query, Query)
+            sources |= {source.name for source in query.sources if source.columns}
+            if query.clause == "select":
+                sources |= {qualifier for qualifier, _ in query.pending}
+                tables = self._binding.visible_tables(state)
+                sources |= {table.name for table in tables if table.columns}
+                yield self._binding.aliases
+        yield frozenset(sources)
+
+    def _calls(self, state: State) -> Iterator[frozenset[str]]:
+        """The functions that may be called here."""
+        for functions in (AGGREGATES, RANKINGS, FUNCTIONS):
+            if self._binding.open_call(replace(state, word=min(functions))) is not None:
+                yield frozenset(functions)

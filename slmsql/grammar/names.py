@@ -1,0 +1,189 @@
+"""The names of a database, and the aliases that models and people commonly give its tables."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from string import ascii_letters, ascii_lowercase
+
+from slmsql.schema.model import Schema
+
+PLAIN = re.compile(r"[A-Za-z_\u0080-\U0010ffff][A-Za-z0-9_$\u0080-\U0010ffff]*")
+# Words that an unquoted name cannot be. SQLite takes its other keywords as names where it can.
+NEVER_NAMES = frozenset(
+    [
+        "add",
+        "all",
+        "alter",
+        "and",
+        "as",
+        "autoincrement",
+        "between",
+        "case",
+        "check",
+        "collate",
+        "commit",
+        "constraint",
+        "create",
+        "cross",
+        "current_date",
+        "current_time",
+        "current_timestamp",
+        "default",
+        "deferrable",
+        "delete",
+        "distinct",
+        "drop",
+        "else",
+        "escape",
+        "except",
+        "exists",
+        "foreign",
+        "from",
+        "full",
+        "group",
+        "having",
+        "in",
+        "index",
+        "indexed",
+        "inner",
+        "insert",
+        "intersect",
+        "into",
+        "is",
+        "isnull",
+        "join",
+        "left",
+        "limit",
+        "natural",
+        "not",
+        "nothing",
+        "notnull",
+        "null",
+        "on",
+        "or",
+        "order",
+        "outer",
+        "primary",
+        "references",
+        "returning",
+        "right",
+        "select",
+        "set",
+        "table",
+        "then",
+        "to",
+        "transaction",
+        "union",
+        "unique",
+        "update",
+        "using",
+        "values",
+        "when",
+        "where",
+    ]
+)
+# Usual names of computed columns, and what such names begin or end with.
+COMPUTED = frozenset(
+    [
+        "num",
+        "cnt",
+        "count",
+        "total",
+        "n",
+        "c",
+        "sum",
+        "avg",
+        "max",
+        "min",
+        "value",
+        "result",
+        "rank",
+        "rn",
+    ]
+)
+BEGINNINGS = ("max", "min", "avg", "average", "sum", "total", "count", "num")
+ENDINGS = ("count", "rank", "total", "avg", "sum", "num")
+MANY_NAMES = 1_000  # tables times columns; above it, fewer names of computed columns are thought of
+_LOWER = str.maketrans(ascii_letters, ascii_lowercase * 2)
+
+
+def fold(name: str) -> str:
+    """The name in the case in which SQLite compares names: only ASCII letters have cases."""
+    return name.translate(_LOWER)
+
+
+@cache
+def is_plain(name: str) -> bool:
+    """Whether SQLite reads the name as a name without quotes."""
+    return PLAIN.fullmatch(name) is not None and fold(name) not in NEVER_NAMES
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The columns of each table in their order; all names are folded."""
+
+    tables: Mapping[str, tuple[str, ...]]
+
+    @classmethod
+    def of(cls, schema: Schema) -> "Names":
+        return cls(
+            {
+                fold(table.name): tuple(fold(column.name) for column in table.columns)
+                for table in schema.tables
+            }
+        )
+
+    def as_bytes(self) -> "Names":
+        """The names as UTF-8, one character for each byte, as `lexemes` reads texts."""
+        return Names(
+            {_bytes(table): tuple(map(_bytes, columns)) for table, columns in self.tables.items()}
+        )
+
+    @property
+    def columns(self) -> frozenset[str]:
+        """The columns of all tables."""
+        return frozenset(column for columns in self.tables.values() for column in columns)
+
+    def alias_stems(self) -> frozenset[str]:
+        """What aliases of the tables may be before their digit, besides single letters.
+
+        Any word would do for SQLite. But a column that a model invents looks like an alias until
+        the dot is missing, so we allow the usual kinds before FROM says what they stand for:
+        s, t1, st, sing2, hp, shop_1, shopAlias0.
+        """
+        stems: set[str] = set()
+        for table in (*self.tables, "derived_table"):
+            parts = [part for part in re.split(r"[^a-z0-9]+", table) if part]
+            stems |= {part[:length] for part in parts for length in (2, 3, 4, 5, len(part))}
+            stems |= {"".join(part[0] for part in parts), table, f"{table}_", f"{table}alias"}
+        return frozenset(stem for stem in stems if is_plain(stem))
+
+    def aliases(self) -> frozenset[str]:
+        """The aliases that may be written before FROM says what they stand for."""
+        pairs = {first + second for first in ascii_lowercase for second in ascii_lowercase}
+        stems = self.alias_stems().union(ascii_lowercase)
+        numbered = {f"{stem}{digit}" for stem in stems for digit in range(10)}
+        return frozenset(word for word in pairs | stems | numbered if is_plain(word))
+
+    def computed_names(self) -> frozenset[str]:
+        """Usual names of computed columns, such as `avg_age` and `song_count`, that no table has.
+
+        Before FROM, nobody knows whether a subquery in it will define them.
+        """
+        words = set(self.columns)
+        tables = self.tables if len(self.tables) * len(self.columns) <= MANY_NAMES else ()
+        for name in (*self.tables, *self.columns):
+            words |= {name, name.removesuffix("s")}
+            words |= {part.removesuffix("s") for part in name.split("_")} | {*name.split("_")}
+            words |= {
+                f"{table.removesuffix('s')}_{part}" for table in tables for part in name.split("_")
+            }
+        words.discard("")
+        names = {f"{first}_{word}" for first in BEGINNINGS for word in words}
+        names |= {f"{word}_{last}" for last in ENDINGS for word in words}
+        return frozenset(names) - self.columns
+
+
+def _bytes(name: str) -> str:
+    return name.encode("utf-8", "surrogateescape").decode("latin-1")

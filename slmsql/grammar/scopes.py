@@ -1,0 +1,221 @@
+"""How far a statement has been read: the open queries, their sources, names that wait for FROM."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+
+Reference = tuple[str, str]
+"""A column after its qualifier, which is empty if there is none; all names are folded."""
+
+STAR = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A table, CTE or subquery, and the name before its columns, which a subquery may lack."""
+
+    name: str
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Parens:
+    """Open parentheses, or a CASE or BETWEEN that is not complete.
+
+    `kind` says what they belong to: a call, a group, IN, a subquery, ...
+    """
+
+    kind: str
+    function: str = ""
+    fewest: int = 0
+    most: int = 0
+    """The number of arguments, for calls."""
+    commas: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A query, or one of several that UNION joins, up to where it has been read."""
+
+    kind: str
+    """`statement`, or the kind of the parentheses around a subquery."""
+    clause: str = "start"
+    # WITH
+    ctes: tuple[Source, ...] = ()
+    cte: Source | None = None
+    """The CTE that is being defined."""
+    # SELECT
+    outputs: tuple[str, ...] = ()
+    """Names of the selected columns: empty if it has none, `*`, `t1.*`."""
+    item: str | None = None
+    """The name of the item that is being read; None at its start."""
+    has_aggregate: bool = False
+    """Whether that item has an aggregate or a window."""
+    is_aggregate: bool = False
+    """Whether it has aggregates or GROUP BY, so that ORDER BY may have aggregates."""
+    aliases: frozenset[str] = frozenset()
+    aggregated: frozenset[str] = frozenset()
+    """The aliases of items with aggregates."""
+    width: int | None = None
+    """The number of columns that it must select."""
+    first_outputs: tuple[str, ...] | None = None
+    """The columns of the first SELECT, if this is a further one."""
+    pending: frozenset[Reference] = frozenset()
+    """References that FROM must resolve."""
+    # FROM
+    sources: tuple[Source, ...] = ()
+    source: Source | None = None
+    """The last source, whose alias may still follow."""
+    merged: frozenset[str] = frozenset()
+    """Columns that USING or NATURAL made one."""
+
+    @property
+    def is_operand(self) -> bool:
+        """Whether it may select one column only."""
+        return self.kind in ("group", "in")
+
+    @property
+    def orders_outputs(self) -> bool:
+        """Whether it is ORDER BY after UNION, where only names of outputs may stand."""
+        return self.clause == "order" and self.first_outputs is not None
+
+    def with_item(self) -> "Query":
+        """The query when the item that was read is complete."""
+        outputs = (*self.outputs, self.item or "")
+        return replace(self, outputs=outputs, item=None, has_aggregate=False)
+
+    def columns(self) -> tuple[str, ...]:
+        """The names of its columns, with those of its sources in the place of stars."""
+        if self.first_outputs is not None:
+            return self.first_outputs
+        names: list[str] = []
+        for output in self.outputs:
+            if output == STAR:
+                names += chain.from_iterable(source.columns for source in self.sources)
+            elif output.endswith(".*"):
+                names += self.columns_of(output.removesuffix(".*")) or ()
+            else:
+                names.append(output)
+        return tuple(names)
+
+    def columns_of(self, name: str) -> tuple[str, ...] | None:
+        """The columns of the source with this name, if there is one."""
+        return next((source.columns for source in self.sources if source.name == name), None)
+
+    def count(self, column: str) -> int:
+        """In how many sources a column is found by its name alone; two or more are ambiguous."""
+        number = sum(column in source.columns for source in self.sources)
+        return min(number, 1) if column in self.merged else number
+
+    def common_columns(self) -> frozenset[str]:
+        """The columns of the last source that earlier ones have as well."""
+        *earlier, last = self.sources
+        before = replace(self, sources=tuple(earlier))
+        return frozenset(column for column in last.columns if before.count(column) == 1)
+
+    def next_select(self) -> "Query":
+        """The query when a further SELECT begins after UNION, INTERSECT or EXCEPT."""
+        has_star = any(output.endswith(STAR) for output in self.outputs)
+        width = None if has_star else len(self.outputs)
+        return Query(
+            self.kind, ctes=self.ctes, width=self.width or width, first_outputs=self.columns()
+        )
+
+
+Frame = Query | Parens
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What is open after some lexemes, and what the last lexeme was."""
+
+    frames: tuple[Frame, ...] = (Query("statement"),)
+    previous: str = "start"
+    """A keyword, a mark, or what kind of thing has been completed, such as `operand`."""
+    word: str = ""
+    """A name that the next lexeme makes a qualifier, a function or a column."""
+    may_be_text: bool = False
+    """Whether that name is in double quotes, so that it is a text if no column has it."""
+    qualifier: str = ""
+
+    @property
+    def query(self) -> Query:
+        """The innermost query."""
+        return next(self.queries())
+
+    def queries(self) -> Iterator[Query]:
+        """The open queries from the innermost outwards."""
+        return (frame for frame in reversed(self.frames) if isinstance(frame, Query))
+
+    @property
+    def parens(self) -> str:
+        """The kind of the innermost parentheses, if they are within the innermost query."""
+        top = self.frames[-1]
+        return top.kind if isinstance(top, Parens) else ""
+
+    def is_within(self, *kinds: str) -> bool:
+        """Whether the innermost query is within parentheses of such a kind that belong to it."""
+        for frame in reversed(self.frames):
+            if isinstance(frame, Query):
+                return False
+            if frame.kind in kinds:
+                return True
+        return False
+
+    def visible_queries(self) -> Iterator[int]:
+        """Where queries whose columns can be named are in `frames`, from the innermost outwards.
+
+        A subquery in FROM or WITH does not see the query around it.
+        """
+        hidden = False
+        for index in range(len(self.frames) - 1, -1, -1):
+            frame = self.frames[index]
+            if isinstance(frame, Query):
+                if not hidden:
+                    yield index
+                hidden = frame.kind in ("derived", "cte")
+
+    def after(self, previous: str, query: Query | None = None) -> "State":
+        """The state after a lexeme, with the innermost query changed."""
+        if query is None:
+            return replace(self, previous=previous, word="", qualifier="")
+        index = max(i for i, frame in enumerate(self.frames) if isinstance(frame, Query))
+        frames = (*self.frames[:index], query, *self.frames[index + 1 :])
+        return replace(self, frames=frames, previous=previous, word="", qualifier="")
+
+    def in_item(self) -> "State":
+        """The state when the item that is being read is more than a column: it has no name."""
+        query = self.query
+        if query.clause != "select" or query.item == "":
+            return self
+        return replace(self.after(self.previous, replace(query, item="")))
+
+    def opened(self, kind: str, previous: str = "(") -> "State":
+        """The state after an opening parenthesis, or the beginning of CASE or BETWEEN."""
+        return replace(self.after(previous), frames=(*self.frames, Parens(kind)))
+
+    def closed(self, previous: str) -> "State":
+        """The state after the innermost parentheses."""
+        return replace(self.after(previous), frames=self.frames[:-1])
+
+    def renamed(self, kind: str, previous: str) -> "State":
+        """The state with another kind of innermost parentheses."""
+        parens = Parens(kind, fewest=1, most=1) if kind == "distinct" else Parens(kind)
+        return replace(self.after(previous), frames=(*self.frames[:-1], parens))
+
+
+def is_covered(columns: frozenset[str], tables: Sequence[frozenset[str]]) -> bool:
+    """Whether some of the tables together have each column exactly once."""
+    if not columns:
+        return True
+    first = min(columns)
+    return any(
+        is_covered(columns - table, [other for other in tables if not other & table])
+        for table in tables
+        if first in table
+    )
+
+
+def without_qualifier(references: Iterable[Reference]) -> frozenset[str]:
+    """The columns of the references that have no qualifier."""
+    return frozenset(column for qualifier, column in references if not qualifier)

@@ -1,0 +1,181 @@
+"""The reader of statements and the masks over tokens: what may come next, and what may not."""
+
+import sqlite3
+
+import pytest
+
+from scripts.bench.grammar import random_report
+from slmsql.execution.database import create_database
+from slmsql.grammar.constraint import ANSWER
+from slmsql.grammar.ebnf import select_grammar
+from slmsql.grammar.lexemes import END, last, split
+from slmsql.grammar.masks import Masks
+from slmsql.grammar.names import Names
+from slmsql.grammar.vocabulary import Vocabulary, bits, indices
+from slmsql.prompt.build import Layout
+from slmsql.schema.reading import read_schema
+
+SCRIPT = """
+CREATE TABLE singer (id INTEGER PRIMARY KEY, name TEXT, age INTEGER);
+CREATE TABLE song (song_id INTEGER, singer_id INTEGER, title TEXT, sales REAL);
+CREATE TABLE "order" ("first name" TEXT, "2nd" TEXT, "größe" TEXT, "a""b" TEXT, "select" TEXT);
+"""
+# Every character of ASCII and some longer tokens, as a tokenizer has them.
+LONGER = """SELECT|, name|.name| FROM| singer| song| WHERE| age| T1| T2| AS| JOIN| ON| count|(|)|
+.|,| ,| =| <|'|"| ORDER| BY| GROUP| LIMIT| 1| id|.id| title|.title| sales| order| UNION| IN| AND|
+ max|(*| *|[|]|`| (|),|);|;| DISTINCT| singer_id|.age| ""|' | t| HAVING| DESC| LEFT| using| CASE|
+ WHEN| THEN| END| ELSE| EXISTS| NOT| NULL| IS| LIKE| BETWEEN| EXCEPT| nested| WITH"""
+TOKENS = [bytes([byte]) for byte in range(256)] + [
+    token.encode() for token in LONGER.replace("\n", "").split("|")
+]
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory):
+    path = tmp_path_factory.mktemp("db") / "music.sqlite"
+    create_database(path, SCRIPT)
+    return path
+
+
+@pytest.fixture(scope="module")
+def schema(database):
+    return read_schema(database, sample_values=0)
+
+
+@pytest.fixture(scope="module")
+def vocabulary():
+    return Vocabulary(TOKENS)
+
+
+@pytest.fixture(scope="module")
+def masks(schema, vocabulary):
+    return Masks(Names.of(schema).as_bytes(), vocabulary, in_answer=False)
+
+
+def refused_at(masks, sql):
+    """The text before the first lexeme that is refused; None if the statement is accepted."""
+    lexemes, rest = split(sql.encode().decode("latin-1"))
+    if rest and last(rest):
+        lexemes.append(last(rest))
+    state = masks.binding.start
+    for position, lexeme in enumerate([*lexemes, END]):
+        after = masks.binding.read(state, lexeme)
+        if after is None:
+            return " ".join(read.text for read in lexemes[: position + 1])
+        state = after
+    return None
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT name FROM singer",
+        "select NAME, count(*) from SINGER group by name having count(*) > 1 order by 2 limit 3",
+        "SELECT T2.title FROM singer AS T1 JOIN song AS T2 ON T1.id = T2.singer_id WHERE age > 30",
+        "SELECT s.name FROM singer s LEFT JOIN song ON s.id = song.singer_id WHERE title IS NULL;",
+        'SELECT name FROM singer WHERE name = "Ann" AND age NOT BETWEEN 1 + 1 AND 5',
+        "SELECT name FROM singer WHERE id IN (SELECT singer_id FROM song WHERE sales > age)",
+        "SELECT title FROM song UNION SELECT name FROM singer ORDER BY title",
+        "WITH top AS (SELECT singer_id, sum(sales) AS total FROM song GROUP BY singer_id) "
+        "SELECT name FROM top JOIN singer ON id = singer_id WHERE total > 5",
+        "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 9) SELECT x "
+        "FROM n",
+        "SELECT avg(n) FROM (SELECT count(*) AS n FROM song GROUP BY singer_id)",
+        "SELECT name, rank() OVER (PARTITION BY age ORDER BY id DESC) AS r FROM singer ORDER BY r",
+        "SELECT sum(sales) FILTER (WHERE title LIKE 'A%') FROM song",
+        "SELECT CASE WHEN age > 30 THEN 'old' ELSE 'young' END, CAST(age AS REAL) / 2 FROM singer",
+        "SELECT 1 -- the number\n",
+        """SELECT "first name", `2nd`, [größe], "a""b", "select" FROM "order" """,
+    ],
+)
+def test_a_statement_that_sqlite_compiles_is_accepted(masks, database, sql):
+    with sqlite3.connect(database) as connection:
+        connection.execute(f"EXPLAIN {sql}")
+    assert refused_at(masks, sql) is None
+
+
+@pytest.mark.parametrize(
+    "sql",  # the bar stands behind the first lexeme that is refused
+    [
+        "SELECT name FROM singers| WHERE",
+        "SELECT stage_name FROM| singer",
+        "SELECT T1.title FROM singer AS T1| WHERE",
+        "SELECT T1.id FROM singer AS T1 WHERE T1.title| = 1",
+        "SELECT T2.id FROM singer AS T1 WHERE| T1.id = 1",
+        "SELECT name FROM singer WHERE max(| age) > 1",
+        "SELECT name FROM singer WHERE id = (SELECT id,| age",
+        "SELECT name FROM singer UNION SELECT id,| age",
+        "SELECT name FROM singer ORDER BY 2| DESC",
+        "SELECT round(1, 2,| 3) FROM singer",
+        "SELECT name, FROM| singer",
+        "SELECT * LIMIT| 1",
+        "SELECT rank() FROM| singer",
+        "DELETE| FROM singer",
+        "SELECT 1; DELETE| FROM singer",
+        "WITH song AS (SELECT 1 FROM song| ) SELECT 1",
+    ],
+)
+def test_a_statement_is_refused_at_its_first_fault(masks, sql):
+    before, _, after = sql.partition("|")
+    lexemes, _ = split(f"{before} ")
+    assert refused_at(masks, f"{before} {after}") == " ".join(read.text for read in lexemes)
+
+
+def test_an_ambiguous_column_is_refused(tmp_path, vocabulary):
+    path = tmp_path / "two.sqlite"
+    create_database(path, "CREATE TABLE a (id, x); CREATE TABLE b (id, y)")
+    masks = Masks(Names.of(read_schema(path)), vocabulary, in_answer=False)
+    assert refused_at(masks, "SELECT x, y FROM a JOIN b WHERE id = 1") is not None
+    assert refused_at(masks, "SELECT x, y FROM a JOIN b USING (id) WHERE id = 1") is None
+    assert refused_at(masks, "SELECT a.id, x, y FROM a JOIN b") is None
+
+
+def written(masks, vocabulary, text, *, to_the_end=True):
+    """Whether each piece of a text is in the mask, as single characters."""
+    state, rest = masks.binding.start, ""
+    for character in text.encode().decode("latin-1"):
+        if not masks.mask(state, rest) >> ord(character) & 1:
+            return False
+        state, rest = masks.read(state, rest + character)
+    return masks.may_end(state, rest) or not to_the_end
+
+
+def test_masks_allow_a_statement_character_by_character(masks, vocabulary):
+    assert written(masks, vocabulary, "SELECT T1.name FROM singer AS T1 WHERE T1.age <= 30")
+    assert written(masks, vocabulary, "SELECT \"größe\" FROM \"order\" WHERE [2nd] = 'it''s';")
+    assert written(masks, vocabulary, 'SELECT name FROM singer WHERE name = "Ann"')
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["SELECT namex", "SELECT name FROM singers", "SELECT T1.x", "SELEC ", "SELECT [qqq", "x"],
+)
+def test_masks_block_the_character_at_which_a_name_goes_wrong(masks, vocabulary, text):
+    assert written(masks, vocabulary, text[:-1], to_the_end=False)
+    assert not written(masks, vocabulary, text, to_the_end=False)
+
+
+def test_random_statements_compile(database):
+    report = random_report([database], 8, 5)
+    assert ": 100.00% compile (no error)" in report, report
+
+
+def test_sets_of_tokens_are_read_back_in_order():
+    assert indices(bits([5, 0, 77])) == [0, 5, 77]
+    assert indices(0) == []
+
+
+def test_the_grammar_for_servers_accepts_names_of_the_database_in_any_case_and_quotes(schema):
+    xgrammar = pytest.importorskip("xgrammar")
+
+    def accepts(text, layout=Layout.SQL):
+        grammar = xgrammar.Grammar.from_ebnf(select_grammar(schema, layout))
+        return xgrammar.testing._is_grammar_accept_string(grammar, text)
+
+    assert accepts("select NAME from [Singer] where `age` > 3 order by name")
+    assert accepts("SELECT T1.title FROM song AS T1")
+    assert accepts('SELECT "first name" FROM "order"')
+    assert not accepts("SELECT name FROM singers")
+    assert not accepts("SELECT stage_name FROM singer")
+    assert accepts(f"Think <b> so.{ANSWER}SELECT 1</answer>", Layout.THINK)
+    assert not accepts("SELECT 1", Layout.THINK)
