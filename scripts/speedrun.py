@@ -91,7 +91,6 @@ class Size:
     sampled: str = "--n 16"
     train_sampled: str = "--n 8 --temperature 0.8"
     revised: str = "--n 8"
-    sampler: str = ""  # of the models after SFT
 
 
 ON_CPU = "--use_cpu true --bf16 false --packing false --logging_steps 1"
@@ -121,7 +120,6 @@ SIZES = {
         sampled="--n 2",
         train_sampled="--n 6 --temperature 1.5",
         revised="--n 2",
-        sampler="--sampler transformers",  # vLLM, which SFT's answers come from, starts slowly
     ),
 }
 
@@ -185,8 +183,6 @@ class Commands:
         command = f"""python inference/generate.py {self.prompt} {self.size.tokens}
             --max_model_len 4096 --model {self.out}/{model} --seed {self.seed}
             --output {self.out}/{name}.jsonl {words}"""
-        if model != "sft":
-            command += f" {self.size.sampler}"
         return self.stage(name, about, command, f"{name}.jsonl", *files)
 
     def answers(self, model: str, about: str) -> Stage:
@@ -276,7 +272,7 @@ def merge_stages(c: Commands) -> list[Stage]:
             --revisions {c.out}/revisions.jsonl --merge_template merge_sql
             --merge_retrieve_values true --max_rows 5 --result_tokens 150 --consensus 0.8
             {c.size.revised} {c.size.tokens} --max_model_len 4096 --temperature 0.8
-            --seed {c.seed} {c.size.sampler}""",
+            --seed {c.seed}""",
             *("corrective.jsonl", "revisions.jsonl"),
         ),
     ]
