@@ -1,7 +1,7 @@
 """How long a step takes: products of weights, and attention by the kernel that computes it.
 
-Each runs at a share of the GPU's peak. `WEIGHT_SHARES` and `ATTENTION_SHARES` say which shares are
-measured on a GPU (docs/sft.md, Plan a run); replace the others when they are.
+Each runs at a share of the GPU's peak. Two shares are fitted to the one run that was measured on a
+GPU (docs/sft.md, Plan a run); the others are assumptions. Replace them when they are measured.
 """
 
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
 # Parameters: share of the peak that products of weights reach, everything but attention included.
-# Small models are bound by the start of kernels. The first is measured on an H100 (2026-11-27; what
-# attention left of 0.79 s a step); the others are what such trainings commonly reach.
+# Small models are bound by the start of kernels. The first is fitted to 0.79 s a step on an H100
+# (2026-11-27), given the share of `sdpa` below; the others are what such trainings commonly reach.
 WEIGHT_SHARES = ((135e6, 0.067), (0.5e9, 0.30), (1.5e9, 0.40))
-# `sdpa` with a mask is measured in the same run. The others are the lower end of published figures.
+# `sdpa` with a mask is fitted to the same run. The others are the lower end of published figures.
 ATTENTION_SHARES = {"sdpa": 0.15, "eager": 0.05, "varlen": 0.30}
 FLASH_SHARE = 0.35
 BACKWARD = 2.5  # attention computes its products twice and a half times again
