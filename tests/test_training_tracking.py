@@ -1,5 +1,8 @@
 """A training that resumes stays one run of Weights & Biases; offline, without an account."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,6 +12,8 @@ import wandb
 from slmsql.training.run_record import write_record
 from slmsql.training.tracking import keep_rollouts, start_wandb
 
+ROOT = Path(__file__).parent.parent
+
 
 @pytest.fixture
 def training(tmp_path, monkeypatch):
@@ -17,9 +22,12 @@ def training(tmp_path, monkeypatch):
     monkeypatch.delenv("WANDB_RUN_ID", raising=False)
     # A training in another test may have begun a run; wandb keeps its folder until the teardown.
     wandb.teardown()
-    return SimpleNamespace(
-        report_to=["wandb"], output_dir=str(tmp_path / "out"), run_name="a training"
-    )
+    return options(tmp_path)
+
+
+def options(folder):
+    output = str(folder / "out")
+    return SimpleNamespace(report_to=["wandb"], output_dir=output, run_name="a training")
 
 
 def start(training, *, resumes):
@@ -33,7 +41,20 @@ def start(training, *, resumes):
 
 
 @pytest.mark.slow
-def test_a_training_that_resumes_keeps_its_run(training, tmp_path):
+def test_a_training_that_resumes_keeps_its_run(tmp_path):
+    """In a process of its own: wandb keeps the folder of the first run of a process."""
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("WANDB_")},
+        "WANDB_MODE": "offline",
+        "WANDB_DIR": str(tmp_path),
+        "WANDB_DATA_DIR": str(tmp_path / "data"),
+        "PYTHONPATH": str(ROOT),
+    }
+    command = [sys.executable, "-m", "tests.test_training_tracking", str(tmp_path)]
+    subprocess.run(command, check=True, cwd=ROOT, env=environment)
+
+
+def check_resumed_run(training, tmp_path):
     first = start(training, resumes=False)
     rollouts = tmp_path / "out" / "rollouts"
     rollouts.mkdir()
@@ -56,3 +77,7 @@ def test_other_trackers_need_no_run_of_wandb(training):
     start_wandb(record, SimpleNamespace(**{**vars(training), "report_to": []}), resumes=False)
     assert record == {}
     assert wandb.run is None
+
+
+if __name__ == "__main__":
+    check_resumed_run(options(Path(sys.argv[1])), Path(sys.argv[1]))
