@@ -26,9 +26,11 @@ from slmsql.files import Record
 from slmsql.suites.neighbours.folder import Suites
 from slmsql.training.adapters import base_of, keep_precise, tokenizer_folder, with_adapter
 from slmsql.training.checkpoints import output_folder, resume_from, step_of, train_from
+from slmsql.training.clock import follow_clock
 from slmsql.training.extension_locks import check_extension_locks
 from slmsql.training.output_layer import score_labelled_positions_only
 from slmsql.training.publish import finish
+from slmsql.training.quick_start import start_rollouts_quickly
 from slmsql.training.rows import runnable_rows
 from slmsql.training.run_record import check_same_run, describe, write_record
 from slmsql.training.tracking import keep_rollouts, start_wandb
@@ -215,6 +217,8 @@ def _make_trainer(
 
     options, training = run.options, run.training
     score_labelled_positions_only()
+    if options.vllm_eager and training.vllm_mode == "colocate":
+        start_rollouts_quickly()
     trainer = ExecutionGRPOTrainer(
         judge=run.judge,
         match=options.match,
@@ -247,6 +251,8 @@ def _make_trainer(
     )
     if run.model.load_in_4bit or run.model.load_in_8bit:
         keep_precise(trainer.model)
+    if options.seconds:
+        follow_clock(trainer, options.seconds)
     return trainer
 
 

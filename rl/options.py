@@ -14,6 +14,7 @@ from slmsql.files import Record
 from slmsql.match import Match
 from slmsql.training.adapters import base_of, check_peft_option
 from slmsql.training.attention import choose_attention
+from slmsql.training.clock import check_schedule
 from slmsql.training.model_check import check_model
 from slmsql.training.model_options import check_precision
 from slmsql.training.rows import read_grpo_rows
@@ -88,6 +89,17 @@ class Options:
     sync_timeout: float = field(
         default=600.0, metadata={"help": "stop if vLLM takes longer to load weights, in seconds"}
     )
+    vllm_eager: bool = field(
+        default=False,
+        metadata={"help": "start vLLM beside the trainer without compiling: a minute earlier"},
+    )
+    seconds: float = field(
+        default=0.0,
+        metadata={
+            "help": "train for this long, with a learning rate that follows the clock; 0: for "
+            "--max_steps or --num_train_epochs"
+        },
+    )
     resume: bool = field(
         default=True, metadata={"help": "resume from the last complete checkpoint, if any"}
     )
@@ -115,6 +127,7 @@ def check(options: Options, training: "GRPOConfig", model: "ModelConfig") -> lis
     check_peft_option(model)
     choose_attention(training, model)
     check_precision(training, model)
+    check_schedule(options.seconds, training)
     _check_loss(training)
     _set_weights(options, training)
     _check_validation(options, training)

@@ -5,8 +5,9 @@
     python scripts/speedrun.py --spider data/spider --output speedrun --size cpu --seconds 3600
 
 On one GPU: SFT on Spider train, GRPO with rewards from running the SQL, a merge model trained on
-candidates of the generator, then corrective self-consistency on Spider dev. `--size cpu` takes two
-cores: SFT for a given time and self-consistency, on 200 questions of dev that the seed draws.
+candidates of the generator, then corrective self-consistency on Spider dev. GRPO and merging are
+learnt on databases that SFT has not seen. `--size cpu` takes two cores: SFT for a given time and
+self-consistency, on 200 questions of dev that the seed draws.
 `--size miniature` runs every command with a handful of rows and steps; it shows that the commands
 work, not that anything is learnt.
 
@@ -59,15 +60,16 @@ class Options:
     )
     template: str = field(default="short", metadata={"help": "prompt template: short or schema"})
     seconds: float = field(
-        default=3600.0, metadata={"help": "time of SFT with --size cpu, without its start"}
+        default=0.0,
+        metadata={"help": "time of SFT without its start; 0: 120 on a GPU, 3600 with --size cpu"},
     )
 
     def __post_init__(self) -> None:
         for name in ("dev.json", "train_spider.json", "database"):
             if not (self.spider / name).exists():
                 raise ValueError(f"--spider {self.spider}: there is no {name} in it")
-        if self.seconds <= 0:
-            raise ValueError(f"--seconds must be positive, got {self.seconds}")
+        if self.seconds < 0:
+            raise ValueError(f"--seconds must not be negative, got {self.seconds}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +79,14 @@ class Size:
     Args:
         dev_questions: how many questions of Spider dev the seed draws; 0: all are answered.
         after_sft: whether GRPO and the merge model follow.
+        splits_train: whether they learn from databases that SFT has not seen.
+        sft_seconds: time of SFT; 0: as long as the other words say.
     """
 
     dev_questions: int = 0
     after_sft: bool = True
+    splits_train: bool = False
+    sft_seconds: float = 0.0
     launch: str = "one"  # a file in configs/accelerate
     sft_config: str = "sft"
     train: str = ""
@@ -95,9 +101,12 @@ class Size:
 
 ON_CPU = "--use_cpu true --bf16 false --packing false --logging_steps 1"
 SIZES = {
-    "full": Size(),
+    "full": Size(
+        splits_train=True, sft_seconds=120, grpo="--seconds 110", merge_sft="--seconds 40"
+    ),
     "cpu": Size(
         dev_questions=200,
+        sft_seconds=3600,
         after_sft=False,  # a step of GRPO takes minutes there (docs/speedrun.md)
         launch="cpu",
         sft_config="sft_cpu",
@@ -140,6 +149,8 @@ def stages(options: Options) -> list[Stage]:
     predictions = ["sft_greedy", "sft_vote"]
     if size.dev_questions:
         chain.insert(0, commands.draw())
+    if size.splits_train:
+        chain.insert(0, commands.split())
     if size.after_sft:
         chain += [*grpo_stages(commands), *merge_stages(commands)]
         predictions += ["grpo_greedy", "vote", "corrective"]
@@ -154,16 +165,28 @@ class Commands:
         self.output, self.seed = options.output, options.seed
         self.out, self.model = shlex.quote(str(options.output)), shlex.quote(options.model)
         self.spider = f"--benchmark spider --root {shlex.quote(str(options.spider))}"
-        self.train = f"{self.spider} --split train {self.size.train}"
+        self.sft_train = self.rl_train = f"{self.spider} --split train {self.size.train}"
+        if self.size.splits_train:
+            self.sft_train = f"--questions {self.out}/sft_questions.jsonl"
+            self.rl_train = f"--questions {self.out}/rl_questions.jsonl"
         self.dev = f"{self.spider} --split dev"
         if self.size.dev_questions:
             self.dev = f"--questions {self.out}/dev.jsonl"
         self.prompt = f"--template {options.template} --retrieve_values true"
-        self.seconds = f"--seconds {options.seconds:g}" if options.size == "cpu" else ""
+        self.sft_seconds = f"--seconds {options.seconds or self.size.sft_seconds:g}"
 
     def stage(self, name: str, about: str, command: str, *files: str, config: str = "") -> Stage:
         reads = (CONFIGS / config,) if config else ()
         return Stage(name, about, command, tuple(self.output / file for file in files), reads)
+
+    def split(self) -> Stage:
+        files = ("sft_questions.jsonl", "rl_questions.jsonl")
+        command = f"""python scripts/split_questions.py {self.spider} --split train --held_out 0.2
+            --output {self.out}/{files[0]} --held_out_output {self.out}/{files[1]}
+            --seed {self.seed}"""
+        return self.stage(
+            "train", "Questions of Spider train for SFT and for GRPO", command, *files
+        )
 
     def draw(self) -> Stage:
         command = f"""python scripts/draw_questions.py {self.spider} --split dev
@@ -181,7 +204,7 @@ class Commands:
 
     def generation(self, name: str, about: str, model: str, words: str, *files: str) -> Stage:
         command = f"""python inference/generate.py {self.prompt} {self.size.tokens}
-            --max_model_len 4096 --model {self.out}/{model} --seed {self.seed}
+            --max_model_len 4096 --eager true --model {self.out}/{model} --seed {self.seed}
             --output {self.out}/{name}.jsonl {words}"""
         return self.stage(name, about, command, f"{name}.jsonl", *files)
 
@@ -208,13 +231,13 @@ def sft_stages(c: Commands) -> list[Stage]:
     return [
         c.stage(
             "sft_rows",
-            "SFT rows from Spider train",
-            f"python scripts/prepare_sft.py {c.train} {c.prompt} --output {c.out}/sft.jsonl",
+            "SFT rows",
+            f"python scripts/prepare_sft.py {c.sft_train} {c.prompt} --output {c.out}/sft.jsonl",
             "sft.jsonl",
         ),
         c.training(
             *("sft", "SFT", "sft/train.py"),
-            f"--data {c.out}/sft.jsonl {c.seconds} {c.size.sft}",
+            f"--data {c.out}/sft.jsonl {c.sft_seconds} {c.size.sft}",
             start=c.model,
             config=c.size.sft_config,
         ),
@@ -229,8 +252,8 @@ def grpo_stages(c: Commands) -> list[Stage]:
     return [
         c.stage(
             "rl_rows",
-            "GRPO rows from Spider train",
-            f"python scripts/prepare_rl.py {c.train} {c.prompt} --output {c.out}/rl.jsonl",
+            "GRPO rows",
+            f"python scripts/prepare_rl.py {c.rl_train} {c.prompt} --output {c.out}/rl.jsonl",
             "rl.jsonl",
         ),
         c.training(
@@ -245,17 +268,17 @@ def grpo_stages(c: Commands) -> list[Stage]:
 
 
 def merge_stages(c: Commands) -> list[Stage]:
-    """The merge model learns from the generator's candidates on the training questions."""
+    """The merge model learns from the generator's candidates for the questions of GRPO."""
     prompt = "--template merge_sql --retrieve_values true --max_rows 5 --result_tokens 150"
     return [
         c.generation(
-            *("train_sampled", "Sampled answers to the training questions", "grpo"),
-            f"{c.train} {c.size.train_sampled}",
+            *("train_sampled", "Sampled answers to the questions of GRPO", "grpo"),
+            f"{c.rl_train} {c.size.train_sampled}",
         ),
         c.stage(
             "merge_rows",
             "Rows for the merge model: two drafts with their results",
-            f"""python scripts/prepare_merge.py {c.train} {prompt} --seed {c.seed}
+            f"""python scripts/prepare_merge.py {c.rl_train} {prompt} --seed {c.seed}
             --candidates {c.out}/train_sampled.jsonl --output {c.out}/merge_sft.jsonl""",
             "merge_sft.jsonl",
         ),
@@ -271,8 +294,8 @@ def merge_stages(c: Commands) -> list[Stage]:
             --candidates {c.out}/grpo_test_sampled.jsonl --output {c.out}/corrective.jsonl
             --revisions {c.out}/revisions.jsonl --merge_template merge_sql
             --merge_retrieve_values true --max_rows 5 --result_tokens 150 --consensus 0.8
-            {c.size.revised} {c.size.tokens} --max_model_len 4096 --temperature 0.8
-            --seed {c.seed}""",
+            {c.size.revised} {c.size.tokens} --max_model_len 4096 --eager true
+            --temperature 0.8 --seed {c.seed}""",
             *("corrective.jsonl", "revisions.jsonl"),
         ),
     ]

@@ -50,8 +50,6 @@ class Options:
         for path in (self.data, self.eval_data, self.validation_file):
             if path is not None and not path.is_file():
                 raise ValueError(f"no file {path}")
-        if self.seconds < 0:
-            raise ValueError(f"--seconds must not be negative, got {self.seconds}")
         if self.plan_gpu not in GPUS:
             raise ValueError(f"--plan_gpu {self.plan_gpu} is unknown; one of {', '.join(GPUS)}")
         if self.validation_rows < 0:

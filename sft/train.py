@@ -19,6 +19,7 @@ from slmsql.cli.config import parse_with_trainer
 from slmsql.errors import InputError, run_program
 from slmsql.training.attention import choose_attention
 from slmsql.training.checkpoints import output_folder, resume_from, train_from
+from slmsql.training.clock import check_schedule, follow_clock
 from slmsql.training.extension_locks import check_extension_locks
 from slmsql.training.model_options import check_precision
 from slmsql.training.output_layer import score_labelled_positions_only
@@ -80,8 +81,7 @@ def check(options: Options, training: "SFTConfig", model: "ModelConfig") -> None
     if not options.plan:  # which may be for another machine
         choose_attention(training, model)
         check_precision(training, model)
-    if options.seconds and training.lr_scheduler_type != "cosine":
-        raise InputError("with --seconds the learning rate is a cosine: --lr_scheduler_type cosine")
+    check_schedule(options.seconds, training)
     if training.eval_strategy == "no" and (options.validation_file or options.eval_data):
         raise InputError("there is data for evaluations but no --eval_strategy steps|epoch")
     for path in filter(None, (options.data, options.eval_data)):
@@ -97,7 +97,6 @@ def make_trainer(options: Options, training: "SFTConfig", model: "ModelConfig") 
     """Encode the data, load the model and make the trainer that validates it."""
     from trl import SFTTrainer
 
-    from sft.clock import Clock, clock_callback, clock_trainer
     from sft.examples import prepare_both
     from sft.models import lay_rows_side_by_side, load_encoder, load_model
     from sft.plan_report import check_fits
@@ -112,8 +111,7 @@ def make_trainer(options: Options, training: "SFTConfig", model: "ModelConfig") 
         check_fits(examples, training, model)
     loaded, adapter = load_model(model, training, options.bnb_4bit_compute_dtype)
     lay_rows_side_by_side(training, loaded)
-    clock = Clock(options.seconds, training.warmup_steps) if options.seconds else None
-    trainer = (clock_trainer(clock) if clock else SFTTrainer)(
+    trainer = SFTTrainer(
         model=loaded,
         args=training,
         train_dataset=examples,
@@ -123,8 +121,8 @@ def make_trainer(options: Options, training: "SFTConfig", model: "ModelConfig") 
     )
     if model.load_in_4bit or model.load_in_8bit:
         keep_precise(trainer.model)
-    if clock:
-        trainer.add_callback(clock_callback(clock))
+    if options.seconds:
+        follow_clock(trainer, options.seconds)
     if validation:
         add_validation(trainer, validation, options.validation_tokens)
     return trainer

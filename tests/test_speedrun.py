@@ -34,7 +34,8 @@ def speedrun(*words):
 
 @pytest.mark.parametrize("size", ["full", "cpu", "miniature"])
 def test_every_program_takes_the_options_it_is_given(size, spider, tmp_path):
-    for name in ("dev.jsonl", "sft.jsonl", "merge_sft.jsonl", "rl.jsonl"):
+    names = ("dev", "sft", "merge_sft", "rl", "sft_questions", "rl_questions")
+    for name in (f"{name}.jsonl" for name in names):
         (tmp_path / name).write_text("")
     for stage in stages(Options(spider=spider, output=tmp_path, size=size)):
         words = stage.words
@@ -58,10 +59,10 @@ def test_a_folder_that_is_not_spider_is_one_line(tmp_path):
     assert done.stderr.count("\n") == 1
 
 
-def test_no_time_is_one_line(spider):
-    done = speedrun("--spider", spider, "--size", "cpu", "--seconds", "0")
+def test_a_negative_time_is_one_line(spider):
+    done = speedrun("--spider", spider, "--size", "cpu", "--seconds", "-1")
     assert done.returncode == 2
-    assert "--seconds must be positive, got 0.0" in done.stderr
+    assert "--seconds must not be negative, got -1.0" in done.stderr
     assert done.stderr.count("\n") == 1
 
 

@@ -9,6 +9,7 @@ from inference.sampling.options import SamplerOptions
 from inference.sampling.prompt_ids import prompt_tokens
 from inference.sampling.sampler import Completed, Request, Sample
 from slmsql.errors import InputError
+from slmsql.training.quick_start import QUICK_START
 
 STEP_TIME = 0.05  # seconds that `completed` works before new requests may join
 
@@ -17,7 +18,7 @@ class VllmSampler:
     """Drives vLLM's engine step by step, so that each request returns as soon as it is complete."""
 
     def __init__(self, options: SamplerOptions) -> None:
-        _set_environment()
+        _set_environment(options)
         from vllm import LLM
 
         self._rejected: list[Completed] = []
@@ -96,7 +97,7 @@ def vllm_parameters(request: Request, is_constrained: bool = False) -> Any:
     )
 
 
-def _set_environment() -> None:
+def _set_environment(options: SamplerOptions) -> None:
     """Set variables that vLLM reads at import, unless the user has set them."""
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
@@ -105,7 +106,8 @@ def _set_environment() -> None:
     os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")
     if not _has_gpu():
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")  # GiB
-        # On a CPU, an engine in a process of its own takes 40 s to start instead of 5.
+    if options.eager or not _has_gpu():
+        # An engine in a process of its own imports everything again: 40 s on a CPU.
         os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
 
 
@@ -126,10 +128,8 @@ def _engine_arguments(options: SamplerOptions) -> dict[str, Any]:
     if options.adapter:
         arguments |= {"enable_lora": True, "max_lora_rank": options.lora_rank}
     if _has_gpu():
-        return arguments | {
-            "gpu_memory_utilization": options.gpu_memory,
-            "enforce_eager": options.eager,
-        }
+        arguments["gpu_memory_utilization"] = options.gpu_memory
+        return arguments | ({"compilation_config": QUICK_START} if options.eager else {})
     if options.dtype == "auto":  # CPUs emulate bfloat16, which changes the answers
         arguments["dtype"] = "float32"
     # With chunked prefill vLLM rewinds seeded generators, which torch cannot do on a CPU.

@@ -18,14 +18,14 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Literal
 
 from scripts.bench import gpu_parts
-from scripts.bench.gpu_parts import Inputs, write_inputs
+from scripts.bench.gpu_parts import MINIATURE, ON_GPU, Inputs, write_inputs
 from slmsql.cli.config import parse
 from slmsql.cli.options import SourceOptions
 from slmsql.errors import InputError, run_program
@@ -43,17 +43,25 @@ class Options:
     )
     device: Literal["gpu", "cpu"] = field(default="gpu", metadata={"help": "cpu: in miniature"})
     only: list[str] = field(default_factory=list, metadata={"help": f"of {', '.join(PARTS)}"})
+    models: list[str] = field(
+        default_factory=list, metadata={"help": f"of {', '.join(ON_GPU.models)}; default: all"}
+    )
     json: Path | None = field(default=None, metadata={"help": "file for the figures"})
 
     def __post_init__(self) -> None:
         if unknown := set(self.only) - set(PARTS):
             raise ValueError(f"--only {' '.join(sorted(unknown))} is unknown")
+        if unknown := set(self.models) - set(ON_GPU.models):
+            raise ValueError(f"--models {' '.join(sorted(unknown))} is unknown")
 
 
 def main() -> None:
     options = parse(Options, about=__doc__)
     folder = options.output or Path(mkdtemp(prefix="gpu-"))
-    inputs = write_inputs(options.source, folder, on_cpu=options.device == "cpu")
+    size = MINIATURE if options.device == "cpu" else ON_GPU
+    if options.models:
+        size = replace(size, models=tuple(options.models))
+    inputs = write_inputs(options.source, folder, size, on_cpu=options.device == "cpu")
     figures: list[Record] = []
     failed = []
     for name in options.only or PARTS:

@@ -99,12 +99,9 @@ class Inputs:
 
     folder: Path
     source: SourceOptions
+    size: Size
     models: dict[str, Path]
     on_cpu: bool
-
-    @property
-    def size(self) -> Size:
-        return MINIATURE if self.on_cpu else ON_GPU
 
     @property
     def settings(self) -> Record:
@@ -113,12 +110,11 @@ class Inputs:
     @property
     def half_billion(self) -> Path:
         """The model of the parts that measure one size."""
-        return self.models["tiny" if self.on_cpu else "0.5B"]
+        return self.models.get("0.5B") or next(iter(self.models.values()))
 
 
-def write_inputs(source: SourceOptions, folder: Path, *, on_cpu: bool) -> Inputs:
+def write_inputs(source: SourceOptions, folder: Path, size: Size, *, on_cpu: bool) -> Inputs:
     """Write rows for both methods and the models."""
-    size = MINIATURE if on_cpu else ON_GPU
     questions = source.read_all()
     faults = database_faults(questions)
     usable = [question for question in questions if question not in faults and question.gold_sql]
@@ -126,7 +122,8 @@ def write_inputs(source: SourceOptions, folder: Path, *, on_cpu: bool) -> Inputs
     write_jsonl(folder / "sft.jsonl", [sft for sft, _ in rows])
     write_jsonl(folder / "grpo.jsonl", [grpo for _, grpo in rows])
     texts = [message["content"] for sft, _ in rows for message in sft["prompt"] + sft["completion"]]
-    return Inputs(folder, source, save_models(size.models, texts, folder / "models"), on_cpu)
+    models = save_models(size.models, texts, folder / "models")
+    return Inputs(folder, source, size, models, on_cpu)
 
 
 def _rows(questions: list[Question], size: Size) -> Iterator[tuple[Record, Record]]:

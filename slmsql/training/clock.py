@@ -12,11 +12,18 @@ import math
 import time
 from typing import TYPE_CHECKING, Any, cast
 
+from slmsql.errors import InputError
+
 if TYPE_CHECKING:
     from torch.optim import Optimizer
     from torch.optim.lr_scheduler import LRScheduler
-    from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-    from trl import SFTTrainer
+    from transformers import (
+        Trainer,
+        TrainerCallback,
+        TrainerControl,
+        TrainerState,
+        TrainingArguments,
+    )
 
 
 class Clock:
@@ -33,23 +40,35 @@ class Clock:
         return warm_up * (1 + math.cos(math.pi * min(self.spent / self.seconds, 1.0))) / 2
 
 
-def clock_trainer(clock: Clock) -> "type[SFTTrainer]":
-    """TRL's trainer with a learning rate that the clock decides."""
+def check_schedule(seconds: float, training: "TrainingArguments") -> None:
+    """Check that a training for a given time has a schedule that can follow the clock.
+
+    Raises:
+        InputError: it has another one.
+    """
+    if seconds < 0:
+        raise InputError(f"--seconds must not be negative, got {seconds:g}")
+    if seconds and training.lr_scheduler_type != "cosine":
+        raise InputError("with --seconds the learning rate is a cosine: --lr_scheduler_type cosine")
+
+
+def follow_clock(trainer: "Trainer", seconds: float) -> None:
+    """Let a trainer train for `seconds`; call it before the training begins."""
     from torch.optim.lr_scheduler import LambdaLR
-    from trl import SFTTrainer
 
-    class ClockTrainer(SFTTrainer):
-        def create_scheduler(
-            self, num_training_steps: int, optimizer: "Optimizer | None" = None
-        ) -> "LRScheduler":
-            schedule = LambdaLR(cast("Optimizer", optimizer or self.optimizer), clock)
-            self.lr_scheduler = schedule
-            return schedule
+    clock = Clock(seconds, trainer.args.warmup_steps)
 
-    return ClockTrainer
+    def create_scheduler(
+        num_training_steps: int, optimizer: "Optimizer | None" = None
+    ) -> "LRScheduler":
+        trainer.lr_scheduler = LambdaLR(cast("Optimizer", optimizer or trainer.optimizer), clock)
+        return trainer.lr_scheduler
+
+    vars(trainer)["create_scheduler"] = create_scheduler
+    trainer.add_callback(_clock_callback(clock))
 
 
-def clock_callback(clock: Clock) -> "TrainerCallback":
+def _clock_callback(clock: Clock) -> "TrainerCallback":
     """Let the clock run while the trainer trains, and end the training when its time is over."""
     from transformers import TrainerCallback
 

@@ -10,11 +10,11 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from sft.clock import Clock
 from sft.train import main
 from slmsql.errors import InputError
 from slmsql.files import read_json, write_jsonl
 from slmsql.training.checkpoints import checkpoints_by_step
+from slmsql.training.clock import Clock
 from tests.tiny_model import tiny_model
 
 
@@ -67,7 +67,9 @@ def settings(tmp_path_factory):
 def train(tmp_path, monkeypatch):
     """The program, with a clock that goes on by a second whenever it is read, once a step."""
     seconds = count()
-    monkeypatch.setattr("sft.clock.time", SimpleNamespace(monotonic=lambda: float(next(seconds))))
+    monkeypatch.setattr(
+        "slmsql.training.clock.time", SimpleNamespace(monotonic=lambda: float(next(seconds)))
+    )
 
     def run(settings):
         config = tmp_path / "config.yaml"

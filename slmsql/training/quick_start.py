@@ -1,0 +1,24 @@
+"""Start vLLM within seconds, for runs of minutes.
+
+vLLM compiles a model when it starts: 60 to 70 s for a model of 135M parameters on an H100. Without
+that, most of the speed stays if the steps that only decode are recorded as CUDA graphs, for a few
+batch sizes; vLLM's own list has more than 50.
+"""
+
+from functools import partial
+from typing import Any
+
+QUICK_START: dict[str, Any] = {
+    "mode": 0,  # nothing is compiled
+    "cudagraph_mode": "FULL_DECODE_ONLY",
+    "cudagraph_capture_sizes": [1, 2, 4, 8, 16, 32, 64, 96, 128, 192, 256, 384, 512],
+}
+"""vLLM's `compilation_config`."""
+
+
+def start_rollouts_quickly() -> None:
+    """Let TRL start its vLLM beside the trainer with `QUICK_START`; TRL has no option for it."""
+    from trl.generation import vllm_generation
+
+    names = vars(vllm_generation)
+    names["LLM"] = partial(names["LLM"], compilation_config=QUICK_START)
