@@ -24,7 +24,7 @@ CREATE TABLE "order" ("first name" TEXT, "2nd" TEXT, "größe" TEXT, "a""b" TEXT
 LONGER = """SELECT|, name|.name| FROM| singer| song| WHERE| age| T1| T2| AS| JOIN| ON| count|(|)|
 .|,| ,| =| <|'|"| ORDER| BY| GROUP| LIMIT| 1| id|.id| title|.title| sales| order| UNION| IN| AND|
  max|(*| *|[|]|`| (|),|);|;| DISTINCT| singer_id|.age| ""|' | t| HAVING| DESC| LEFT| using| CASE|
- WHEN| THEN| END| ELSE| EXISTS| NOT| NULL| IS| LIKE| BETWEEN| EXCEPT| nested| WITH"""
+ WHEN| THEN| END| ELSE| EXISTS| NOT| NULL| IS| LIKE| BETWEEN| EXCEPT| nested| WITH| OR"""
 TOKENS = [bytes([byte]) for byte in range(256)] + [
     token.encode() for token in LONGER.replace("\n", "").split("|")
 ]
@@ -56,7 +56,7 @@ def refused_at(masks, sql):
     """The text before the first lexeme that is refused; None if the statement is accepted."""
     lexemes, rest = split(sql.encode().decode("latin-1"))
     if rest and last(rest):
-        lexemes.append(last(rest))
+        lexemes = (*lexemes, last(rest))
     state = masks.binding.start
     for position, lexeme in enumerate([*lexemes, END]):
         after = masks.binding.read(state, lexeme)
@@ -85,6 +85,7 @@ def refused_at(masks, sql):
         "SELECT sum(sales) FILTER (WHERE title LIKE 'A%') FROM song",
         "SELECT CASE WHEN age > 30 THEN 'old' ELSE 'young' END, CAST(age AS REAL) / 2 FROM singer",
         "SELECT 1 -- the number\n",
+        "SELECT max(max_age), name FROM (SELECT age AS max_age, name FROM singer)",
         """SELECT "first name", `2nd`, [größe], "a""b", "select" FROM "order" """,
     ],
 )
@@ -113,6 +114,12 @@ def test_a_statement_that_sqlite_compiles_is_accepted(masks, database, sql):
         "DELETE| FROM singer",
         "SELECT 1; DELETE| FROM singer",
         "WITH song AS (SELECT 1 FROM song| ) SELECT 1",
+        "WITH r AS (SELECT id FROM singer EXCEPT SELECT id FROM r| ) SELECT 1",
+        "SELECT name FROM singer UNION SELECT title FROM song ORDER BY name.| x",
+        "SELECT title FROM singer JOIN song ON id = singer_id JOIN singer| AS x",
+        "SELECT CAST(age AS INT AS| REAL) FROM singer",
+        "SELECT lag(rank(| ) OVER ()) OVER () FROM singer",
+        "SELECT sum(id) OVER (RANGE 1| PRECEDING) FROM singer",
     ],
 )
 def test_a_statement_is_refused_at_its_first_fault(masks, sql):
@@ -153,6 +160,16 @@ def test_masks_allow_a_statement_character_by_character(masks, vocabulary):
 def test_masks_block_the_character_at_which_a_name_goes_wrong(masks, vocabulary, text):
     assert written(masks, vocabulary, text[:-1], to_the_end=False)
     assert not written(masks, vocabulary, text, to_the_end=False)
+
+
+def test_a_token_may_end_within_a_keyword_where_an_alias_could_stand(masks):
+    state, rest = masks.read(masks.binding.start, "SELECT name FROM singer")
+    assert masks.mask(state, rest) >> TOKENS.index(b" OR") & 1
+
+
+def test_a_column_is_offered_behind_a_cte_that_names_itself(masks, vocabulary):
+    recursive = "WITH r(x) AS (SELECT 1 UNION SELECT r.x + 1 FROM r) SELECT x FROM r"
+    assert written(masks, vocabulary, recursive)
 
 
 def test_random_statements_compile(database):

@@ -6,6 +6,7 @@
 
 Without predictions, the gold queries that SQLite compiles are read; with predictions, those of the
 predictions that it compiles. Each query that is refused is printed with the text up to its fault.
+With `--tokenizer`, a query counts as accepted only if each of its tokens is allowed where it comes.
 With `--random N`, N statements are written at random over each database, and SQLite compiles them.
 
 A good result: at least 99.5 % accepted, at least 99 of 100 random statements compile, and none of
@@ -15,40 +16,65 @@ them names a table that does not exist.
 import random
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 from sqlite3 import Error
 from string import ascii_lowercase
+from typing import Any
 
 from slmsql.cli.config import parse
 from slmsql.cli.options import SourceOptions
 from slmsql.consistency.prediction import read_predictions
 from slmsql.errors import run_program
 from slmsql.execution import reading
-from slmsql.grammar.binding import Binding
+from slmsql.grammar.binding import FROM_CLAUSES, Binding, wanted_of
+from slmsql.grammar.constraint import Constraints
 from slmsql.grammar.lexemes import END, last, split
 from slmsql.grammar.masks import Masks
 from slmsql.grammar.names import Names, is_plain
 from slmsql.grammar.scopes import State
 from slmsql.grammar.vocabulary import Vocabulary, indices
-from slmsql.grammar.words import AGGREGATES, BINARY, KEYWORDS
+from slmsql.grammar.words import AGGREGATES, BINARY, COMPOUNDS, KEYWORDS
+from slmsql.prompt.build import Layout
 from slmsql.questions.question import with_databases
 from slmsql.schema.reading import read_schema
 
 CLOSERS = frozenset({")", "end", "from", "then", "when"})
-OPENERS = frozenset({"case", "cast", "exists", "not", "with", "join", "union", "natural"})
+OPENERS = frozenset(
+    [
+        "(",
+        ",",
+        ".",
+        "=",
+        "<=",
+        "+",
+        "-",
+        "||",
+        "*",
+        "case",
+        "cast",
+        "exists",
+        "not",
+        "with",
+        "natural",
+    ]
+).union(AGGREGATES, BINARY, COMPOUNDS)
 LETTERS = ascii_lowercase + "_0123456789"
 MOST_TOKENS = 300  # of a random statement
-SOON = 40  # from this many on, a random statement takes every chance to end
+SOON = 15  # from this many on, a random statement takes every chance to end
 
 
 @dataclass(kw_only=True)
 class Options(SourceOptions):
     predictions: list[Path] = field(
         default_factory=list, metadata={"help": "files of id and sql, instead of the gold queries"}
+    )
+    tokenizer: str = field(
+        default="", metadata={"help": "model in whose tokens the queries are read: folder or name"}
     )
     random: int = field(default=0, metadata={"help": "random statements for each database"})
     shown: int = field(default=20, metadata={"help": "refused queries to print"})
@@ -67,20 +93,25 @@ def main() -> None:
             for name, sql in read_predictions(file, questions).items()
             if name in by_id and sql
         }
-    print(acceptance(sorted(statements), options.shown))
+    reader = token_reader(options.tokenizer) if options.tokenizer else lexeme_reader
+    print(acceptance(sorted(statements), reader, options.shown))
     if options.random:
         print(random_report(sorted({q.database for q in questions}), options.random, options.shown))
 
 
-def acceptance(statements: Sequence[tuple[Path, str]], shown: int) -> str:
+Reader = Callable[[Path], Callable[[str], str]]
+"""For a database: what finds the beginning of a statement up to its fault, or nothing."""
+
+
+def acceptance(statements: Sequence[tuple[Path, str]], reader: Reader, shown: int) -> str:
     """How many of the statements that SQLite compiles are accepted, and the first of the others."""
     compiled, refused = 0, []
     for database, of_database in groupby(statements, key=itemgetter(0)):
-        binding = Binding(names_of(database))
+        refused_at = reader(database)
         for _, sql in of_database:
             if compile_error(database, sql) is None:
                 compiled += 1
-                fault = refused_at(binding, sql)
+                fault = refused_at(sql)
                 if fault:
                     refused.append(f"  ...{fault[-60:]}   in: {' '.join(sql.split()):.200}")
     share = 1 - len(refused) / max(compiled, 1)
@@ -90,6 +121,31 @@ def acceptance(statements: Sequence[tuple[Path, str]], shown: int) -> str:
 
 def names_of(database: Path) -> Names:
     return Names.of(read_schema(database, sample_values=0)).as_bytes()
+
+
+def lexeme_reader(database: Path) -> Callable[[str], str]:
+    """Reads statements lexeme by lexeme."""
+    return partial(refused_at, Binding(names_of(database)))
+
+
+def token_reader(model: str) -> Reader:
+    """Reads statements in the tokens of a model."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    constraints = Constraints(tokenizer, len(tokenizer), [tokenizer.eos_token_id])
+    return lambda database: partial(refused_token, constraints, tokenizer, database)
+
+
+def refused_token(constraints: Constraints, tokenizer: Any, database: Path, sql: str) -> str:
+    """The statement up to the first token that is blocked; empty if none is."""
+    text = constraints.begin(database, Layout.SQL)
+    tokens = [*tokenizer.encode(sql, add_special_tokens=False), tokenizer.eos_token_id]
+    for index, token in enumerate(tokens):
+        if not text.allowed() >> token & 1:
+            return str(tokenizer.decode(tokens[: index + 1]))
+        text.accept(token)
+    return ""
 
 
 def refused_at(binding: Binding, sql: str) -> str:
@@ -136,7 +192,7 @@ def random_report(databases: Sequence[Path], number: int, shown: int) -> str:
             error = compile_error(database, sql) if sql else None
             if error:
                 errors[re.split(r"[:\"]", error)[0]] += 1
-                examples.append(f"  {error}: {sql:.300}")
+                examples.append(f"  {error}: {sql:.2000}")
     share = 1 - errors.total() / max(written, 1)
     counts = ", ".join(f"{count} {error}" for error, count in errors.most_common()) or "no error"
     header = f"{written} random statements over {len(databases)} databases: {share:.2%} compile"
@@ -162,11 +218,11 @@ def random_statement(masks: Masks, vocabulary: Vocabulary, generator: random.Ran
     for length in range(MOST_TOKENS):
         if masks.may_end(state, rest) and (length > SOON or generator.random() < 0.1):
             return sql
-        allowed = indices(masks.mask(state, rest))
+        allowed: Sequence[int] = indices(masks.mask(state, rest))
         if not allowed:
             return sql if masks.may_end(state, rest) else f"{sql} (a dead end)"
         if length > SOON:
-            allowed = _ending(allowed, vocabulary) or allowed
+            allowed = _ending(allowed, vocabulary, masks, state, rest)
         words = [token for token in allowed if vocabulary.texts[token] not in LETTERS]
         takes_word = words and generator.random() < 0.95
         text = vocabulary.texts[generator.choice(words if takes_word else allowed)]
@@ -177,11 +233,40 @@ def random_statement(masks: Masks, vocabulary: Vocabulary, generator: random.Ran
     return ""
 
 
-def _ending(allowed: Sequence[int], vocabulary: Vocabulary) -> list[int]:
-    """The tokens that close something; without any, those that open nothing."""
-    closing = [token for token in allowed if vocabulary.texts[token].strip() in CLOSERS]
-    opening = {"(", ",", *OPENERS, *AGGREGATES, *BINARY}
-    return closing or [t for t in allowed if vocabulary.texts[t].strip() not in opening]
+def awaited(masks: Masks, state: State) -> frozenset[str]:
+    """The tables or aliases in FROM for which columns before FROM wait."""
+    query, resolved = state.query, masks.binding.resolved(state)
+    if query.clause not in FROM_CLAUSES or resolved is None:
+        return frozenset()
+    aliases = {alias for alias, _ in query.pending if query.columns_of(alias) is None}
+    if query.source and resolved.previous in ("table", "as"):
+        columns = frozenset(query.source.columns)
+        return frozenset(alias for alias in aliases if wanted_of(query, alias) <= columns)
+    waiting = {column for alias, column in query.pending if alias in aliases}
+    waiting -= {column for source in query.sources for column in source.columns}
+    tables = masks.binding.visible_tables(state)
+    return frozenset(table.name for table in tables if waiting & set(table.columns))
+
+
+def _ending(
+    allowed: Sequence[int], vocabulary: Vocabulary, masks: Masks, state: State, rest: str
+) -> Sequence[int]:
+    """The tokens that bring a statement nearest to its end."""
+    texts = {token: vocabulary.texts[token] for token in allowed}
+    wanted = awaited(masks, state)
+    argument = [token for token, text in texts.items() if text == ","]
+    preferred = (
+        [
+            t
+            for t, text in texts.items()
+            if any(n.startswith((rest + text).strip()) for n in wanted)
+        ],
+        [token for token, text in texts.items() if text.strip() in CLOSERS],
+        argument if state.parens else [],
+        [token for token, text in texts.items() if text.strip() not in OPENERS],
+        argument,
+    )
+    return next(filter(None, preferred), allowed)
 
 
 if __name__ == "__main__":

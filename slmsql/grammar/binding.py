@@ -15,7 +15,6 @@ States are immutable and shared, so that the equal prefixes of many samples are 
 
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import pairwise
 
 from slmsql.grammar.lexemes import DOT, END, OPEN, Lexeme
 from slmsql.grammar.names import COMPUTED, NEVER_NAMES, Names
@@ -23,7 +22,6 @@ from slmsql.grammar.scopes import (
     STAR,
     Parens,
     Query,
-    Reference,
     Source,
     State,
     is_covered,
@@ -39,7 +37,7 @@ from slmsql.grammar.words import (
     FRAME_NUMBERS,
     FRAME_STEPS,
     FUNCTIONS,
-    JOINS,
+    IN_FROM,
     ONLY_OPENERS,
     OPERANDS,
     RANKINGS,
@@ -96,6 +94,7 @@ class Binding:
     def __init__(self, names: Names) -> None:
         self.tables = tuple(Source(name, columns) for name, columns in names.tables.items())
         self.aliases = names.aliases()
+        self._columns = names.columns
         self._computed = (COMPUTED | names.computed_names()) - names.columns
         self._states: dict[State, State] = {}
         self._next: dict[tuple[int, Lexeme], State | None] = {}
@@ -150,6 +149,8 @@ class Binding:
 
     def _behind(self, state: State) -> State | None:
         """The dot after a name: of a source, or of one that FROM may still bring."""
+        if state.query.orders_outputs:
+            return None
         visible = (state.frames[index] for index in state.visible_queries())
         for query in visible:
             assert isinstance(query, Query)
@@ -224,8 +225,6 @@ class Binding:
 
     def _opener(self, state: State, word: str) -> State:
         """The first keyword in parentheses, in CASE, or after SELECT."""
-        if word in ("rows", "range", "groups"):
-            return state.after("rows")
         if word == "distinct" and state.parens == "aggregate":
             return state.renamed("distinct", "distinct")
         if word == "when":
@@ -255,10 +254,8 @@ class Binding:
             return state.renamed(word, word)
         if word == "end":
             return state.closed("operand")
-        if word in ("rows", "range", "groups"):
-            return state.after("rows")
-        if word == "offset":
-            return state.after("offset")
+        if word in ("rows", "range", "offset"):
+            return state.after(word)
         if word == "and" and state.parens == "between":
             return state.closed("and")
         if word in BINARY:
@@ -281,7 +278,7 @@ class Binding:
             query = state.query.with_item()
             has_width = query.width in (None, len(query.outputs))
             return state.after("from", replace(query, clause="from")) if has_width else None
-        if word in JOINS | {"on", "using"}:
+        if word in IN_FROM:
             complete = _with_source(state.query, before_using=word == "using")
             clause = word if word in ("natural", "on", "using") else "join"
             if complete is None:
@@ -291,7 +288,7 @@ class Binding:
         if left is None:
             return None
         if word in COMPOUNDS:
-            return left.after(word, left.query.next_select())
+            return left.after(word, left.query.next_select(word))
         is_aggregate = left.query.is_aggregate or word == "group"
         return left.after(word, replace(left.query, clause=word, is_aggregate=is_aggregate))
 
@@ -349,7 +346,7 @@ class Binding:
             clauses = {"select", "order", "having"} if word in AGGREGATES else {"select", "order"}
             if query.clause not in clauses or state.is_within(*AGGREGATING):
                 return None
-            if word in RANKINGS and state.is_within("over"):
+            if word in RANKINGS and state.is_within("over", "ranking"):
                 return None
             if query.clause == "order" and word in AGGREGATES and not query.is_aggregate:
                 return None
@@ -387,7 +384,7 @@ class Binding:
         if left is None:
             return None
         kind = left.query.kind
-        columns = tuple(column for column in left.query.columns() if column)
+        columns = left.query.named_columns()
         outer = replace(left, frames=left.frames[:-2], previous="operand")
         query = outer.query
         if kind == "derived":
@@ -537,12 +534,9 @@ class Binding:
     def visible_tables(self, state: State) -> Iterator[Source]:
         """The tables that FROM may name; a CTE hides a table with its name."""
         queries = list(state.queries())
-        seen: set[str] = set()
-        for inner, outer in pairwise(queries):
-            if inner is queries[0] and inner.kind == "cte" and inner.first_outputs and outer.cte:
-                seen.add(outer.cte.name)  # it may name itself after UNION
-                yield Source(outer.cte.name, outer.cte.columns or inner.first_outputs)
-        seen |= {query.cte.name for query in queries if query.cte}
+        if len(queries) > 1 and queries[0].may_recurse and (cte := queries[1].cte):
+            yield Source(cte.name, cte.columns or queries[0].named_columns(), is_recursive=True)
+        seen = {query.cte.name for query in queries if query.cte}
         for table in (*(cte for query in queries for cte in query.ctes), *self.tables):
             if table.name not in seen:
                 seen.add(table.name)
@@ -564,6 +558,7 @@ class Binding:
         if referred is not None:
             return self._as_item(state, referred, column)
         is_text = not any(query.count(column) for query in state.queries())
+        is_text &= state.query.clause != "on" or column not in self._columns  # of a later table
         if state.may_be_text and is_text and not state.query.orders_outputs:
             return unnamed.in_item().after("operand")
         return None
@@ -589,18 +584,25 @@ class Binding:
             query = state.frames[index]
             assert isinstance(query, Query)
             if query.clause == "select":
-                pending = query.pending | {(qualifier, column)}
-                if self.can_wait(state, pending):
-                    waiting = replace(query, pending=pending)
-                    frames = (*state.frames[:index], waiting, *state.frames[index + 1 :])
-                    return replace(state, frames=frames)
+                waiting = query.waiting_for(qualifier, column)
+                if self._may_come(state, qualifier, column) and self._can_wait(state, waiting):
+                    return state.with_query(index, waiting)
             elif (found := _has(query, qualifier, column, state)) is not None:
-                return state if found else None
+                if not found or qualifier or query.clause != "on":
+                    return state if found else None
+                # SQLite looks for it in all tables of FROM, so that no later one may have it.
+                return state.with_query(index, query.waiting_for(qualifier, column))
         return None
 
-    def can_wait(self, state: State, references: frozenset[Reference]) -> bool:
-        """Whether tables can resolve all these references in FROM."""
-        tables = list(self.visible_tables(state))
+    def _may_come(self, state: State, qualifier: str, column: str) -> bool:
+        """Whether a column that no table has can be a computed one of a subquery in FROM."""
+        if qualifier or any(column in table.columns for table in self.visible_tables(state)):
+            return True
+        return column in (self._computed if state.is_within("aggregate") else COMPUTED)
+
+    def _can_wait(self, state: State, query: Query) -> bool:
+        """Whether tables and subqueries in FROM can resolve all that waits for it."""
+        references, tables = query.pending, list(self.visible_tables(state))
         for name in {qualifier for qualifier, _ in references if qualifier}:
             columns = {column for qualifier, column in references if qualifier == name} - {STAR}
             columns -= self._computed
@@ -610,8 +612,7 @@ class Binding:
         waiting = without_qualifier(references)
         found = [waiting & set(table.columns) for table in tables]
         computed = waiting - frozenset().union(*found)
-        allowed = self._computed if state.is_within("aggregate") else COMPUTED
-        return computed <= allowed and is_covered(waiting - computed, found)
+        return computed <= self._computed and is_covered(waiting - computed, found)
 
 
 def wanted_of(query: Query, alias: str) -> frozenset[str]:
@@ -639,13 +640,15 @@ def words_after(state: State) -> frozenset[str]:
     previous, parens, query = state.previous, state.parens, state.query
     if previous == "ranked":
         return frozenset({"over"})
-    if previous not in COMPLETE | {"framed", "type", "counted"}:
+    if previous not in COMPLETE | {"framed", "counted"}:
         return frozenset({"recursive"}) if previous == "with" else frozenset()
     words: frozenset[str] = frozenset()
     if previous in OPERAND_ENDS and not query.orders_outputs:
         words |= BINARY if parens != "between" else {"and", "collate"}
     if previous == "called":
-        words |= {"filter", "over"} if query.clause in ("select", "order") else {"filter"}
+        may_be_window = query.clause in ("select", "order")
+        may_be_window &= not state.is_within("over", "ranking", *AGGREGATING)
+        words |= {"filter", "over"} if may_be_window else {"filter"}
     if parens:
         return words | (AFTER_OPERANDS.get(parens, frozenset()) if previous != "framed" else set())
     if query.clause == "order" and previous in OPERAND_ENDS | {"direction"}:

@@ -16,14 +16,18 @@ from slmsql.grammar.lexemes import Lexeme
 from slmsql.grammar.names import Names, is_plain
 from slmsql.grammar.scopes import Query, State
 from slmsql.grammar.words import (
+    AFTER_FROM,
     AGGREGATES,
     FOLLOWERS,
     FUNCTIONS,
+    IN_FROM,
     OPERANDS,
     RANKINGS,
     TYPES,
     openers,
 )
+
+FROM = frozenset({"from"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +80,12 @@ class Chooser:
 
     def _keywords(self, state: State) -> frozenset[str]:
         """The keywords that may come after an operand, a source or a clause."""
-        read = self._binding.read
-        return frozenset(
-            word for word in words_after(state) if read(state, Lexeme("word", word)) is not None
-        )
+        words = words_after(state)
+        for alike in (FROM, AFTER_FROM, IN_FROM):  # all may come, or none
+            some = words & alike
+            if some and self._binding.read(state, Lexeme("word", min(some))) is None:
+                words -= alike
+        return words
 
     def _after_source(self, state: State) -> Choices:
         """A keyword, or an alias that does not wait for another source."""
@@ -110,7 +116,8 @@ class Chooser:
 
     def _candidates(self, state: State) -> frozenset[str]:
         """All columns that any table or source in sight has."""
-        in_sight = [source for query in state.queries() for source in (*query.sources, *query.ctes)]
+        in_sight = [source for query in state.queries() for source in query.sources]
+        in_sight += self._binding.visible_tables(state)
         return self._columns.union(*(source.columns for source in in_sight))
 
     def _operand(self, state: State) -> Choices:
@@ -135,9 +142,10 @@ class Chooser:
             sources |= {source.name for source in query.sources if source.columns}
             if query.clause == "select":
                 sources |= {qualifier for qualifier, _ in query.pending}
-                tables = self._binding.visible_tables(state)
+                tables = list(self._binding.visible_tables(state))
                 sources |= {table.name for table in tables if table.columns}
-                yield self._binding.aliases
+                unusable = {table.name for table in tables if not table.columns}
+                yield self._binding.aliases - unusable if unusable else self._binding.aliases
         yield frozenset(sources)
 
     def _calls(self, state: State) -> Iterator[frozenset[str]]:

@@ -6,6 +6,7 @@ character.
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from slmsql.grammar.names import fold
 
@@ -30,6 +31,8 @@ LEXEME = re.compile(
 GROWING = frozenset({"word", "number", "string", "double", "name", "comment", "closing"})
 # What operators, comments and `</answer>` can begin with, and how they go on.
 UNDECIDED = {"<": "/=><", ">": "=>", "=": "=", "!": "=", "|": "|", "-": "->", "/": "*", "->": ">"}
+MANY_TEXTS = 100_000  # whose lexemes are kept: names and tokens come again and again
+COMMENTS = ("--", "/*")
 CLOSING = {"'": "'", '"': '"', "`": "`", "[": "]"}
 
 
@@ -53,18 +56,20 @@ END = Lexeme("mark", "end")
 """The end of the statement: of the completion, or `</answer>`."""
 
 
-def split(text: str) -> tuple[list[Lexeme], str]:
+@lru_cache(MANY_TEXTS)
+def split(text: str) -> tuple[tuple[Lexeme, ...], str]:
     """The complete lexemes of a text, and its rest, which more text may still continue."""
     lexemes: list[Lexeme] = []
     for match in LEXEME.finditer(text):
         kind, piece = match.lastgroup or "mark", match.group()
         if match.end() == len(text) and (kind in GROWING or piece in UNDECIDED):
-            return lexemes, piece
+            return tuple(lexemes), piece
         if kind not in ("space", "comment"):
             lexemes.append(lexeme_of(kind, piece))
-    return lexemes, ""
+    return tuple(lexemes), ""
 
 
+@lru_cache(MANY_TEXTS)
 def last(rest: str) -> Lexeme | None:
     """The rest of a text as a lexeme, if nothing follows it.
 

@@ -13,6 +13,7 @@ from slmsql.grammar.choices import Choices, Chooser
 from slmsql.grammar.lexemes import (
     CLOSING,
     CLOSING_TAG,
+    COMMENTS,
     DOT,
     END,
     OPEN,
@@ -24,9 +25,9 @@ from slmsql.grammar.lexemes import (
 )
 from slmsql.grammar.names import NEVER_NAMES, Names, fold
 from slmsql.grammar.scopes import State
-from slmsql.grammar.vocabulary import Beginnings, Vocabulary, indices
+from slmsql.grammar.vocabulary import Beginnings, Group, Vocabulary, indices
 
-COMMENTS = ("--", "/*")
+FEW = 100  # tokens that are looked up one by one
 NO_COLUMN = '"\0'  # stands for any text in double quotes with which no name begins
 
 
@@ -47,6 +48,7 @@ class Masks:
         self._choices: dict[int, Choices] = {}
         self._after: dict[int, int] = {}
         self._words: dict[tuple[int, frozenset[str], str], int] = {}
+        self._prefixes_of: dict[frozenset[str], frozenset[str]] = {}
         self._checked: dict[tuple[int, str], int] = {}
 
     def mask(self, state: State, rest: str) -> int:
@@ -58,8 +60,7 @@ class Masks:
         """
         vocabulary = self._vocabulary
         if not rest:
-            mixed = self._check(state, "", vocabulary.mixed)
-            return self._after_state(state) | self._word_mask(state, "", vocabulary.words) | mixed
+            return self._after_state(state) | self._words_from(state, "")
         if rest[0] in CLOSING or rest.startswith(COMMENTS):
             return self._in_quotes(state, rest)
         if rest.startswith("</"):
@@ -75,8 +76,7 @@ class Masks:
         going_on = self._after_state(after) if after else 0
         if rest[0].isdigit():
             return going_on | self._check(state, rest, vocabulary.numeric)
-        words = self._word_mask(state, fold(rest), vocabulary.words)
-        return going_on | words | self._check(state, rest, vocabulary.mixed)
+        return going_on | self._words_from(state, rest)
 
     def may_end(self, state: State, rest: str) -> bool:
         """Whether the completion may end here."""
@@ -110,22 +110,39 @@ class Masks:
     def _after_state(self, state: State) -> int:
         """Tokens that go on after a complete lexeme, except those that are words alone."""
         if id(state) not in self._after:
-            self._after[id(state)] = self._groups(state)
+            self._after[id(state)] = self._group_mask(state, self._vocabulary.group)
         return self._after[id(state)]
 
-    def _groups(self, state: State) -> int:
-        mask = 0
-        for lexemes, group in self._vocabulary.groups.items():
-            after = self._run(state, lexemes)
-            if after is None:
-                continue
-            if self._is_possible(after):
-                mask |= group.complete
-            mask |= self._word_mask(after, "", group.words)
-            for rest, tokens in group.others.items():
-                if self._accepts(after, rest):
-                    mask |= tokens
+    def _group_mask(self, state: State, group: Group) -> int:
+        mask = group.complete if group.complete and self._is_possible(state) else 0
+        if group.words.tokens:
+            mask |= self._word_mask(state, "", group.words)
+        mask |= _union(
+            tokens for rest, tokens in group.others.items() if self._accepts(state, rest)
+        )
+        if group.openings and (resolved := self.binding.resolved(state)):
+            mask |= _union(
+                self._opening_mask(resolved, quote, tokens)
+                for quote, tokens in group.openings.items()
+            )
+        for lexeme, tokens in group.quoted.items():
+            after = self._run(state, [lexeme])
+            if after is not None and self._is_possible(after):
+                mask |= tokens
+        for lexeme, longer in group.longer.items():
+            after = self._run(state, [lexeme])
+            if after is not None:
+                mask |= self._group_mask(after, longer)
         return mask
+
+    def _opening_mask(self, state: State, quote: str, tokens: dict[str, int]) -> int:
+        """Tokens that open a quoted text with a beginning that may stand there."""
+        if not self._accepts_quoted(state, quote):
+            return 0
+        if quote == "'" or self._is_free(state, quote):
+            return _union(tokens.values())
+        names = self._choices_at(state).names
+        return _union(bits for text, bits in tokens.items() if self._begins(text, names))
 
     def _is_possible(self, state: State) -> bool:
         """Whether the name that was read last can be a column, a function or a qualifier."""
@@ -138,6 +155,17 @@ class Masks:
 
     # Words
 
+    def _words_from(self, state: State, rest: str) -> int:
+        """Tokens that go on with a word, and those that complete it."""
+        choices, beginning = self._choices_at(state), fold(rest)
+        completing = _union(
+            tokens
+            for piece, tokens in self._vocabulary.mixed.items()
+            if choices.any_name or any(beginning + piece in words for words in choices.words)
+        )
+        words = self._word_mask(state, beginning, self._vocabulary.words)
+        return words | self._check(state, rest, completing)
+
     def _word_mask(self, state: State, beginning: str, tokens: Beginnings) -> int:
         """Tokens that continue a word so that it can still become one of the choices."""
         choices = self._choices_at(state)
@@ -148,7 +176,7 @@ class Masks:
         for words in choices.words:
             key = (id(tokens), words, beginning)
             if key not in self._words:
-                self._words[key] = _prefixes_among(tokens.tokens, words, beginning)
+                self._words[key] = self._nearer(tokens.tokens, words, beginning)
             mask |= self._words[key]
         if not beginning:
             mask |= self._number_mask(state, tokens)
@@ -173,7 +201,8 @@ class Masks:
         resolved = self.binding.resolved(state)
         if resolved is None or resolved.previous != "table":
             return 0
-        words = NEVER_NAMES.difference(*self._choices_at(state).keywords)
+        allowed = self._choices_at(state).keywords
+        words = NEVER_NAMES.difference(*map(self._prefixes, allowed))  # OR begins ORDER
         rests = (word[len(beginning) :] for word in words if word.startswith(beginning))
         return _union(tokens.tokens.get(rest, 0) for rest in rests)
 
@@ -261,9 +290,7 @@ class Masks:
             return lexeme is not None and self.binding.read(state, lexeme) is not None
         choices = self._choices_at(state)
         beginning = fold(rest)
-        return choices.any_name or any(
-            word.startswith(beginning) for words in choices.words for word in words
-        )
+        return choices.any_name or self._begins(beginning, choices.words)
 
     def _accepts_undecided(self, state: State, rest: str) -> bool:
         lexeme = last("!=" if rest == "!" else rest)
@@ -282,21 +309,34 @@ class Masks:
         if rest[0] == "'":
             return self.binding.read(resolved, Lexeme("string", "text")) is not None
         beginning = fold(rest[1:])
-        return self._is_free(resolved, rest) or any(
-            name.startswith(beginning) for name in self._names_at(resolved)
+        if self._is_free(resolved, rest):
+            return True
+        return self._begins(beginning, self._choices_at(resolved).names)
+
+    def _begins(self, text: str, words: Iterable[frozenset[str]]) -> bool:
+        """Whether one of the words begins with the text."""
+        return any(text in self._prefixes(some) if text else some for some in words)
+
+    def _prefixes(self, words: frozenset[str]) -> frozenset[str]:
+        """Everything with which one of the words begins."""
+        if words not in self._prefixes_of:
+            self._prefixes_of[words] = frozenset(
+                word[:end] for word in words for end in range(1, len(word) + 1)
+            )
+        return self._prefixes_of[words]
+
+    def _nearer(self, tokens: dict[str, int], words: frozenset[str], beginning: str) -> int:
+        """Tokens that bring a beginning nearer to one of the words, or complete it."""
+        if len(tokens) < FEW:
+            prefixes = self._prefixes(words)
+            return _union(bit for text, bit in tokens.items() if beginning + text in prefixes)
+        start = len(beginning)
+        ends = self._prefixes(
+            frozenset(word[start:] for word in words if word.startswith(beginning))
+            if beginning
+            else words
         )
-
-
-def _prefixes_among(tokens: dict[str, int], words: frozenset[str], beginning: str) -> int:
-    """Tokens that bring a beginning nearer to one of the words, or complete it."""
-    start = len(beginning)
-    ends = {
-        word[start:end]
-        for word in words
-        if word.startswith(beginning)
-        for end in range(start + 1, len(word) + 1)
-    }
-    return _union(tokens[end] for end in tokens.keys() & ends)
+        return _union(tokens[end] for end in tokens.keys() & ends)
 
 
 def _union(sets: Iterable[int]) -> int:

@@ -16,6 +16,8 @@ class Source:
 
     name: str
     columns: tuple[str, ...]
+    is_recursive: bool = False
+    """Whether it is the CTE that is being defined."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,8 @@ class Query:
     """The number of columns that it must select."""
     first_outputs: tuple[str, ...] | None = None
     """The columns of the first SELECT, if this is a further one."""
+    set_operation: str = ""
+    """Union, intersect or except, before a further SELECT."""
     pending: frozenset[Reference] = frozenset()
     """References that FROM must resolve."""
     # FROM
@@ -78,6 +82,18 @@ class Query:
     def orders_outputs(self) -> bool:
         """Whether it is ORDER BY after UNION, where only names of outputs may stand."""
         return self.clause == "order" and self.first_outputs is not None
+
+    @property
+    def may_recurse(self) -> bool:
+        """Whether its FROM may name the CTE that it defines: after UNION, and once."""
+        sources = (*self.sources, *([self.source] if self.source else []))
+        has_recursed = any(source.is_recursive for source in sources)
+        is_second = self.kind == "cte" and self.set_operation == "union"
+        return is_second and not has_recursed and not self.is_aggregate
+
+    def waiting_for(self, qualifier: str, column: str) -> "Query":
+        """The query when FROM must also resolve this reference."""
+        return replace(self, pending=self.pending | {(qualifier, column)})
 
     def with_item(self) -> "Query":
         """The query when the item that was read is complete."""
@@ -98,6 +114,10 @@ class Query:
                 names.append(output)
         return tuple(names)
 
+    def named_columns(self) -> tuple[str, ...]:
+        """The names of its columns that have one."""
+        return tuple(filter(None, self.columns()))
+
     def columns_of(self, name: str) -> tuple[str, ...] | None:
         """The columns of the source with this name, if there is one."""
         return next((source.columns for source in self.sources if source.name == name), None)
@@ -113,12 +133,16 @@ class Query:
         before = replace(self, sources=tuple(earlier))
         return frozenset(column for column in last.columns if before.count(column) == 1)
 
-    def next_select(self) -> "Query":
+    def next_select(self, set_operation: str) -> "Query":
         """The query when a further SELECT begins after UNION, INTERSECT or EXCEPT."""
         has_star = any(output.endswith(STAR) for output in self.outputs)
         width = None if has_star else len(self.outputs)
         return Query(
-            self.kind, ctes=self.ctes, width=self.width or width, first_outputs=self.columns()
+            self.kind,
+            ctes=self.ctes,
+            width=self.width or width,
+            first_outputs=self.columns(),
+            set_operation=set_operation,
         )
 
 
@@ -182,6 +206,10 @@ class State:
         index = max(i for i, frame in enumerate(self.frames) if isinstance(frame, Query))
         frames = (*self.frames[:index], query, *self.frames[index + 1 :])
         return replace(self, frames=frames, previous=previous, word="", qualifier="")
+
+    def with_query(self, index: int, query: Query) -> "State":
+        """The state with another query in the place of one of `frames`."""
+        return replace(self, frames=(*self.frames[:index], query, *self.frames[index + 1 :]))
 
     def in_item(self) -> "State":
         """The state when the item that is being read is more than a column: it has no name."""

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from slmsql.grammar.lexemes import Lexeme, split
+from slmsql.grammar.lexemes import CLOSING, COMMENTS, Lexeme, is_closed, last, split
 from slmsql.grammar.names import fold
 
 WORD = re.compile(r"[A-Za-z0-9_$\x80-\xff]+")
@@ -43,7 +43,13 @@ class Group:
     words: Beginnings = field(default_factory=Beginnings)
     """Those that begin a word."""
     others: dict[str, int] = field(default_factory=dict)
-    """Those that begin a number, a quoted text, a comment or `</`, by its beginning."""
+    """Those that begin an operator, a comment or `</`, by its beginning."""
+    openings: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Those that begin a quoted text, by the quote and the beginning of the text, folded."""
+    quoted: dict[Lexeme, int] = field(default_factory=dict)
+    """Those that end with a quoted text, which a further quote could still continue."""
+    longer: dict[Lexeme, "Group"] = field(default_factory=dict)
+    """Tokens that complete a further lexeme."""
 
 
 class Vocabulary:
@@ -56,10 +62,10 @@ class Vocabulary:
         """All tokens by their text, folded."""
         self.words = Beginnings()
         """Tokens that go on with a word."""
-        self.groups: dict[tuple[Lexeme, ...], Group] = {}
-        """Tokens that begin with something else, by the lexemes that they complete."""
-        self.mixed = 0
-        """Tokens that go on with a word and then with something else."""
+        self.group = Group()
+        """Tokens that begin with something else; tokens that no statement can have are left out."""
+        self.mixed: dict[str, int] = {}
+        """Tokens that go on with a word and then with something else, by this word, folded."""
         self.numeric = 0
         """Tokens that may go on with a number."""
         self.starting: dict[str, int] = {}
@@ -84,17 +90,27 @@ class Vocabulary:
         elif word.end() == len(text):
             self.words.add(text, bit)
         else:
-            self.mixed |= bit
+            _join(self.mixed, fold(word.group()), bit)
 
     def _add_to_group(self, text: str, bit: int) -> None:
         lexemes, rest = split(text)
-        group = self.groups.setdefault(tuple(lexemes), Group())
+        if any(lexeme.kind == "other" for lexeme in lexemes):
+            return
+        group = self.group
+        for lexeme in lexemes:
+            group = group.longer.setdefault(lexeme, Group())
         if not rest:
             group.complete |= bit
         elif WORD.match(rest) and not rest[0].isdigit():
             group.words.add(rest, bit)
+        elif rest[0] in CLOSING and is_closed(rest):
+            quoted = last(rest)
+            assert quoted is not None
+            group.quoted[quoted] = group.quoted.get(quoted, 0) | bit
+        elif rest[0] in CLOSING:
+            _join(group.openings.setdefault(rest[0], {}), fold(rest[1:]), bit)
         else:
-            _join(group.others, rest, bit)
+            _join(group.others, rest[:2] if rest.startswith(COMMENTS) else rest, bit)
 
 
 def bits(indices: Iterable[int]) -> int:

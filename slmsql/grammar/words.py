@@ -39,14 +39,20 @@ _COMPOUND_WORDS = {
 }
 _FRAME_WORDS = {
     "rows": "between unbounded current",
+    "range": "between unbounded current",
     "frame between": "unbounded current",
+    "range between": "unbounded current",
+    "range and": "unbounded current",
     "frame and": "unbounded current",
     "frame start": "preceding",
     "frame from": "preceding",
+    "range from": "preceding",
     "frame to": "following",
     "current": "row",
     "current from": "row",
+    "range current": "row",
     "framed from": "and",
+    "ranged from": "and",
 }
 # Words of which one must follow.
 FOLLOWERS = {
@@ -81,10 +87,23 @@ FRAME_STEPS = {
     ("current", "row"): "framed",
     ("current from", "row"): "framed from",
     ("framed from", "and"): "frame and",
+    # RANGE takes numbers only with one ORDER BY, so that it never takes any here.
+    ("range", "between"): "range between",
+    ("range", "unbounded"): "frame start",
+    ("range", "current"): "current",
+    ("range between", "unbounded"): "range from",
+    ("range between", "current"): "range current",
+    ("range from", "preceding"): "ranged from",
+    ("range current", "row"): "ranged from",
+    ("ranged from", "and"): "range and",
+    ("range and", "unbounded"): "frame to",
+    ("range and", "current"): "current",
 }
 FRAME_NUMBERS = {"rows": "frame start", "frame between": "frame from", "frame and": "frame to"}
 
-_SOURCES = JOINS | {"where", "group", "order", "limit"} | COMPOUNDS
+IN_FROM = JOINS | {"on", "using"}
+AFTER_FROM = frozenset({"where", "group", "order", "limit"}) | COMPOUNDS
+_SOURCES = JOINS | AFTER_FROM
 # Keywords after a complete clause.
 AFTER_CLAUSES = {
     "select": frozenset({"from", "order", "limit"}) | COMPOUNDS,
@@ -102,8 +121,8 @@ AFTER_OPERANDS = {
     "else": frozenset({"end"}),
     "between": frozenset({"and"}),
     "cast": frozenset({"as"}),
-    "over": frozenset({"order", "rows", "range", "groups"}),
-    "over order": frozenset({"asc", "desc", "nulls", "rows", "range", "groups"}),
+    "over": frozenset({"order", "rows", "range"}),
+    "over order": frozenset({"asc", "desc", "nulls", "rows", "range"}),
 }
 TYPES = frozenset(
     [
@@ -211,7 +230,7 @@ _QUERY = frozenset({"select", "with"})
 OPENERS = {
     **dict.fromkeys(("group", "in", "exists", "derived", "cte", "after start"), _QUERY),
     "aggregate": frozenset({"distinct"}),
-    "over": frozenset({"partition", "order", "rows", "range", "groups"}),
+    "over": frozenset({"partition", "order", "rows", "range"}),
     "filter": frozenset({"where"}),
     "after select": frozenset({"distinct", "all"}),
     "after case": frozenset({"when"}),
