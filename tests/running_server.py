@@ -56,9 +56,16 @@ def free_port():
 
 
 def start(model, databases, *words, **environment):
+    """Start `serve` with a model behind an endpoint."""
+    asked = ("--model", "m", "--endpoints", model.url, "--retries", "0")
+    return serve(databases, *asked, *words, **environment)
+
+
+def serve(databases, *words, **environment):
+    """Start `serve`; returns the process and a client once it answers."""
     port = free_port()
-    command = [sys.executable, "inference/serve.py", "--model", "m", "--endpoints", model.url]
-    command += ["--databases", str(databases), "--port", str(port), "--retries", "0", *words]
+    command = [sys.executable, "inference/serve.py", "--databases", str(databases)]
+    command += ["--port", str(port), *words]
     with tempfile.TemporaryFile("w+") as errors:  # a pipe that nobody reads would fill up
         process = subprocess.Popen(
             command,

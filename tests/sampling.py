@@ -8,10 +8,10 @@ MESSAGES = [
 ]
 
 
-def complete(sampler, n=3, seed=1, messages=MESSAGES, **settings):
+def complete(sampler, n=3, seed=1, messages=MESSAGES, database=None, **settings):
     """The completed request, which may have an error."""
     sampling = SamplingParams(**{"max_tokens": 16, **settings})
-    sampler.submit(Request("q", messages, n, seed, sampling))
+    sampler.submit(Request("q", messages, n, seed, sampling, database))
     done = []
     while not done:
         done = sampler.completed()

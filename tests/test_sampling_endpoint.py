@@ -165,6 +165,23 @@ def test_reasoning_content_is_put_back_into_the_completion(serve):
     assert text == "<think>\nhm\n</think>\n<answer>SELECT 1</answer>"
 
 
+@pytest.mark.parametrize(
+    ("refusal", "asked"),
+    [
+        ("Field 'n': Value must be between 1 <= value <= 2, but got 3", [(3, 5), (2, 5), (1, 7)]),
+        (
+            "n_cmpl cannot be greater than the number of slots, please increase -np",
+            [(3, 5), (1, 5), (1, 6), (1, 7)],
+        ),
+    ],
+)
+def test_a_server_that_completes_few_at_once_is_called_several_times(serve, refusal, asked):
+    server = serve(lambda _: (400, {"error": {"message": refusal}}), always=proper)
+    done = ask([server], request(n=3), concurrency=1)["q"]
+    assert len(done.samples) == 3
+    assert [(body["n"], body["seed"]) for _, _, body in server.seen] == asked
+
+
 def test_a_server_that_ignores_n_is_called_again(serve):
     answer = lambda body: proper(body, count=1)  # noqa: E731
     server = serve(answer, answer, answer)

@@ -1,8 +1,11 @@
 """The sampler for GGUF files, with llama.cpp itself."""
 
+import json
+import re
 import signal
 import subprocess
 import sys
+from math import log
 from pathlib import Path
 
 import pytest
@@ -12,22 +15,46 @@ from inference.sampling.llama_cpp_sampler import SLOTS, LlamaCppSampler, start_s
 from inference.sampling.loading import check_sampler, model_identity, open_sampler
 from inference.sampling.options import SamplerOptions
 from scripts import export_gguf
+from scripts.bench.gbnf import GrammarReader, acceptance
+from scripts.export.llama_cpp import LlamaVocabulary
 from slmsql.errors import InputError
-from slmsql.prompt.build import read_template
+from slmsql.files import write_jsonl
+from slmsql.grammar.ebnf import select_grammar
+from slmsql.prompt.build import Layout, read_template
+from slmsql.questions.source import read_source
+from slmsql.schema.reading import read_schema
+from tests.running_server import serve, stop
 from tests.sampling import complete
 from tests.talking_model import talking_model
 
 ROOT = Path(__file__).parent.parent
+COUNT, OLDEST = "SELECT count(*) FROM singer", "SELECT max(age) FROM singer"
+INVENTED = "SELECT stage_name FROM singer"  # there is no such column
+CHANCES = {COUNT: 0.4, OLDEST: 0.4, INVENTED: 0.2}
+CONSTRAINED = {"n": 12, "temperature": 1.0, "max_tokens": 60, "constrain": Layout.THINK}
 slow = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def gguf(tmp_path_factory):
-    """A model that thinks a while, then says one of two queries."""
-    root = tmp_path_factory.mktemp("talking")
-    model = talking_model(root / "model", {"SELECT 1": 0.7, "SELECT 2": 0.3}, length=5)
-    export_gguf.export(model, export_gguf.Options(model, root, ["f16"]), read_template("think"))
-    return root / "model-f16.gguf"
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("talking")
+
+
+def exported(folder, name, answers):
+    """A GGUF file of a model that thinks a while, then gives one of the answers."""
+    model = talking_model(folder / name, answers, length=5)
+    export_gguf.export(model, export_gguf.Options(model, folder, ["f16"]), read_template("think"))
+    return folder / f"{name}-f16.gguf"
+
+
+@pytest.fixture(scope="module")
+def gguf(folder):
+    return exported(folder, "generator", CHANCES)
+
+
+@pytest.fixture(scope="module")
+def merge_gguf(folder):
+    return exported(folder, "merge", {COUNT: 1.0})
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +86,8 @@ def test_samples_depend_on_their_seed_alone(sampler):
 @slow
 def test_answers_are_drawn_as_often_as_the_model_says(sampler):
     answers = texts(complete(sampler, n=200, temperature=1.0, max_tokens=100))
-    assert 0.6 < sum("SELECT 1" in text for text in answers) / len(answers) < 0.8
+    for sql, chance in CHANCES.items():
+        assert abs(sum(sql in text for text in answers) / len(answers) - chance) < 0.1
 
 
 @slow
@@ -74,15 +102,12 @@ def test_a_completion_keeps_its_stop_text_and_says_why_it_ended(sampler):
 
 @slow
 def test_log_probabilities_are_those_of_the_model(sampler):
-    from math import log
-
     completed = complete(sampler, n=20, temperature=1.0, max_tokens=60, logprobs=True)
     for sample in completed.samples:
         words = sample.text.count("hm")  # four of five go on, the fifth ends the thought
         if sample.finish == "stop":
-            total = (
-                (words - 1) * log(0.8) + log(0.2) + log(0.7 if "SELECT 1" in sample.text else 0.3)
-            )
+            (chance,) = (chance for sql, chance in CHANCES.items() if sql in sample.text)
+            total = (words - 1) * log(0.8) + log(0.2) + log(chance)
             assert sample.logprob == pytest.approx(total / sample.tokens, abs=0.02)
 
 
@@ -97,13 +122,15 @@ def test_a_prompt_that_is_too_long_is_a_final_error(gguf):
 
 
 @slow
-def test_the_server_answers_as_an_endpoint_too(gguf, sampler, monkeypatch):
+def test_the_server_answers_as_an_endpoint_too(gguf, sampler, singers, monkeypatch):
     monkeypatch.setenv("LLAMA_KEY", "secret")
     server = start_server(SamplerOptions(model=str(gguf)), key="secret")
     options = SamplerOptions(model="m", endpoints=[server.listening_address], key_env="LLAMA_KEY")
     endpoint = EndpointSampler(options)
     settings = {"n": 3, "temperature": 1.0, "max_tokens": 60, "stop": ("</answer>",)}
     assert texts(complete(endpoint, **settings)) == texts(complete(sampler, **settings))
+    asked = {**CONSTRAINED, "stop": ("</answer>",), "database": singers}
+    assert texts(complete(endpoint, **asked)) == texts(complete(sampler, **asked))
     endpoint.close()
 
 
@@ -123,24 +150,117 @@ def test_a_program_that_samples_can_be_ended(gguf):
 
 
 @slow
-def test_generate_samples_from_a_gguf_file_and_refuses_another_one_at_the_same_output(
-    gguf, singers, tmp_path
+def test_constrained_samples_name_only_what_the_database_has(sampler, singers):
+    free = CONSTRAINED | {"constrain": None}
+    assert any(INVENTED in text for text in texts(complete(sampler, **free)))
+    named = texts(complete(sampler, database=singers, **CONSTRAINED))
+    assert {sql for sql in CHANCES for text in named if sql in text} == {COUNT, OLDEST}
+    assert all(text.startswith("<think>hm") for text in named)
+
+
+@slow
+def test_a_completion_of_sql_alone_begins_with_a_query(sampler, singers):
+    settings = CONSTRAINED | {"constrain": Layout.SQL, "max_tokens": 8}
+    for text in texts(complete(sampler, database=singers, **settings)):
+        assert re.match(r"\s*(--|/\*|select|with|$)", text, re.IGNORECASE), text
+
+
+@pytest.fixture(scope="module")
+def vocabulary(gguf):
+    with LlamaVocabulary(gguf) as opened:
+        yield opened
+
+
+@slow
+@pytest.mark.parametrize(
+    ("sql", "accepted"),
+    [
+        ("select NAME from [Singer] where `age` > 3 order by name", True),
+        ("SELECT T1.title FROM song AS T1", True),
+        ('SELECT s."title" FROM "song" s WHERE title = "Hello"', True),
+        ("SELECT name FROM singers", False),
+        ("SELECT stage_name FROM singer", False),
+        ("SELECT T1.stage_name FROM singer AS T1", False),
+        ("DELETE FROM singer", False),
+        ("SELECT name FROM", False),
+    ],
+)
+def test_llama_cpp_accepts_names_of_the_database_alone(vocabulary, singers, sql, accepted):
+    schema = read_schema(singers, sample_values=0)
+    reader = GrammarReader(vocabulary, select_grammar(schema, Layout.SQL))
+    assert reader.accepts(sql) is accepted
+    reader.close()
+
+
+@slow
+def test_llama_cpp_accepts_the_gold_queries_of_spider(vocabulary, benchmarks):
+    spider = benchmarks / "spider"
+    questions = read_source(str(spider / "dev.json"), str(spider / "database"))[::40]
+    statements = sorted({(q.database, q.gold_sql) for q in questions if q.database.is_file()})
+    count = len(statements)
+    assert count > 15
+    assert acceptance(vocabulary, statements, 5).startswith(f"{count} of {count} accepted")
+
+
+@slow
+def test_what_cannot_be_constrained_is_sampled_freely_and_counted(
+    sampler, singers, tmp_path, capsys
 ):
-    questions = tmp_path / "questions.jsonl"
-    questions.write_text(
-        f'{{"id": "a", "question": "How many?", "db_id": "singers", "database": "{singers}"}}\n'
-    )
+    broken = tmp_path / "broken.sqlite"
+    broken.write_text("no database")
+    for database in (None, tmp_path / "missing.sqlite", broken):
+        named = texts(complete(sampler, database=database, **CONSTRAINED))
+        assert any(INVENTED in text for text in named)
+    sampler._unconstrained.report()
+    warning = capsys.readouterr().err
+    assert warning.startswith("3 requests were sampled without --constrain")
+    assert warning.count("\n") == 1
+
+
+@pytest.fixture
+def questions(singers, tmp_path):
+    file = tmp_path / "questions.jsonl"
+    about = {"question": "How many singers?", "database": str(singers), "gold_sql": COUNT}
+    write_jsonl(file, [{"id": f"q{number}", **about} for number in range(4)])
+    return file
+
+
+@slow
+def test_benchmark_runs_csc_with_two_gguf_files_and_keeps_to_the_database(
+    gguf, merge_gguf, questions, tmp_path
+):
+    run = tmp_path / "run"
     command = [
-        *(sys.executable, "inference/generate.py", "--questions", questions, "--model", gguf),
-        *("--databases", singers.parent.parent, "--output", tmp_path / "candidates.jsonl"),
-        *("--n", "5"),
+        *(sys.executable, "scripts/benchmark.py", "--model", gguf, "--merge_model", merge_gguf),
+        *("--questions", questions, "--output", run, "--n", "6", "--constrain", "schema"),
+        *("--max_tokens", "100", "--merge_n", "2", "--workers", "1"),
     ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "5 candidates of 1 questions" in done.stdout
-    other = tmp_path / "other.gguf"
-    other.write_bytes(gguf.read_bytes()[:-1] + b"?")
-    assert model_identity(str(other)).split()[1] != model_identity(str(gguf)).split()[1]
+    assert done.returncode == 0, done.stdout + done.stderr
+    candidates = [json.loads(line) for line in (run / "candidates.jsonl").open()]
+    sql = {candidate["sql"] for record in candidates for candidate in record["candidates"]}
+    assert sql == {COUNT, OLDEST}
+    summary = json.loads((run / "summary.json").read_text())
+    assert summary["revised"]["execution_accuracy"] == 100.0
+    assert "inference/revise.py" in done.stdout
+
+
+@slow
+def test_serve_answers_from_a_gguf_file(gguf, singers):
+    process, client = serve(singers.parent, "--model", str(gguf), "--constrain", "schema")
+    reply = client.post("/api/ask", json={"question": "How many?", "database": "singers"}).json()
+    assert (reply["sql"], reply["rows"]) in ((COUNT, [[3]]), (OLDEST, [[30]]))
+    assert reply["status"] == "ok"
+    client.close()
+    stop(process)
+
+
+def test_a_changed_file_is_another_model(tmp_path):
+    file = tmp_path / "m.gguf"
+    file.write_bytes(b"GGUF, one")
+    before = model_identity(str(file))
+    file.write_bytes(b"GGUF, two")
+    assert model_identity(str(file)) != before
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,15 @@
 
 import sys
 from collections import Counter
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from inference.sampling.sampler import Request
 from slmsql.errors import InputError
 from slmsql.execution.engines.address import dialect_of
 from slmsql.grammar.constraint import ConstrainedText, Constraints
+from slmsql.grammar.ebnf import select_grammar
+from slmsql.prompt.build import Layout
 from slmsql.schema.model import Schema
 from slmsql.schema.reading import read_schema
 from slmsql.sql.dialect import Dialect
@@ -37,6 +40,11 @@ class Unconstrained:
         self._reasons[reason] += 1
         return None
 
+    def grammar_of(self, request: Request) -> str | None:
+        """The grammar of the request's completions, for servers; None if it is sampled freely."""
+        schema, layout = self.schema_of(request), request.sampling.constrain
+        return None if schema is None or layout is None else _grammar(schema, layout)
+
     def report(self) -> None:
         """Print one warning with the number of requests, if there were any."""
         if self._reasons:
@@ -47,6 +55,11 @@ class Unconstrained:
                 file=sys.stderr,
             )
             self._reasons.clear()
+
+
+@lru_cache(maxsize=64)
+def _grammar(schema: Schema, layout: Layout) -> str:
+    return select_grammar(schema, layout)
 
 
 class ConstrainedRows:

@@ -2,8 +2,9 @@
 
 A request is retried, after growing pauses and at the next endpoint, if a server stalls, is
 overloaded or sends an unusable answer. A request that no endpoint answers is returned with an error
-and can be asked again later. Four cases differ:
+and can be asked again later. Five cases differ:
 - The server does not know a parameter that we can do without: it is asked again without it.
+- The server completes fewer samples in a call than asked for: it is called several times.
 - The prompt leaves too little room for the completion: it is asked again with the room it leaves.
 - A server refuses this prompt (too long, a content filter): the error is final.
 - A server refuses everybody (a wrong key, an unknown model), or no server answers any more: the
@@ -20,7 +21,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -30,9 +30,6 @@ from inference.sampling.options import SamplerOptions
 from inference.sampling.sampler import Completed, Request, Sample, SamplingParams
 from inference.sampling.threads import RequestThreads
 from slmsql.errors import InputError
-from slmsql.grammar.ebnf import select_grammar
-from slmsql.prompt.build import Layout
-from slmsql.schema.model import Schema
 
 LONGEST_PAUSE = 30.0  # seconds between two tries, besides what a server asks for
 LONGEST_ASKED = 300.0  # seconds that a server may ask to wait
@@ -44,6 +41,10 @@ CONTEXT_LENGTH = re.compile(
     r"(?:context[ _]length|max_model_len|`max_new_tokens` must be)\D{1,20}(\d+)", re.IGNORECASE
 )
 LONGEST_COMPLETION = re.compile(r"at most (\d+) completion tokens")
+# llama.cpp's server, of now and of early 2026, if `n` is larger than its number of slots.
+MOST_COMPLETIONS = re.compile(
+    r"'n': Value must be between 1 <= value <= (\d+)|n_cmpl cannot be greater than the number"
+)
 LIMIT_RENAMED = re.compile(r"max_tokens\W{0,3} is not supported|[Uu]se \W?max_completion_tokens")
 
 
@@ -53,16 +54,21 @@ class _Dialect:
 
     limit: str = "max_tokens"
     left_out: frozenset[str] = frozenset()
+    most: int = 0
+    """Completions that one call may ask for; 0: any number."""
 
     def body(self, request: Request, received: int, model: str) -> dict[str, Any]:
         body = chat_request(request, received, model)
         body[self.limit] = body.pop("max_tokens")
+        body["n"] = min(body["n"], self.most or body["n"])
         return {name: value for name, value in body.items() if name not in self.left_out}
 
     def after(self, refusal: str, body: Mapping[str, Any]) -> "_Dialect | None":
         """What to try after this refusal; None if it is about something else."""
         if self.limit == "max_tokens" and LIMIT_RENAMED.search(refusal):
             return replace(self, limit="max_completion_tokens")
+        if body["n"] > 1 and (most := MOST_COMPLETIONS.search(refusal)):
+            return replace(self, most=int(most[1] or 1))
         named = {
             name
             for name, value in body.items()
@@ -233,11 +239,11 @@ class EndpointSampler:
                 return answer
 
     def _constraint(self, request: Request) -> dict[str, Any]:
-        """The field by which vLLM's server constrains a completion by a grammar."""
-        schema, layout = self._unconstrained.schema_of(request), request.sampling.constrain
-        if schema is None or layout is None:
+        """The fields by which vLLM's and llama.cpp's servers constrain a completion."""
+        grammar = self._unconstrained.grammar_of(request)
+        if grammar is None:
             return {}
-        return {"structured_outputs": {"grammar": _grammar(schema, layout)}}
+        return {"structured_outputs": {"grammar": grammar}, "grammar": grammar}
 
     def _send(self, url: str, body: Mapping[str, Any], sampling: SamplingParams) -> Answer:
         import httpx
@@ -257,11 +263,6 @@ class EndpointSampler:
             text = f"{url}: unusable answer ({type(error).__name__} {error}): {response.text:.200}"
             raise _Temporary(text) from error
         return replace(answer, seconds=time.monotonic() - start)
-
-
-@lru_cache(maxsize=64)
-def _grammar(schema: Schema, layout: Layout) -> str:
-    return select_grammar(schema, layout)
 
 
 def _address(url: str) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from inference.sampling.chat_completions import chat_request, read_answer
+from inference.sampling.constraining import Unconstrained
 from inference.sampling.options import SamplerOptions
 from inference.sampling.sampler import Completed, Request, Sample, SamplingParams
 from inference.sampling.threads import RequestThreads
@@ -28,6 +29,7 @@ class LlamaCppSampler:
 
     def __init__(self, options: SamplerOptions) -> None:
         self._model = options.model
+        self._unconstrained = Unconstrained()
         self._server = start_server(options, key=secrets.token_hex())
         self._threads = RequestThreads(_slots(options), "llama_cpp")
         self._most = _slots(options)
@@ -39,15 +41,18 @@ class LlamaCppSampler:
         return self._threads.completed()
 
     def close(self) -> None:
+        self._unconstrained.report()
         self._threads.close()
         del self._server
 
     def _complete(self, request: Request) -> Completed:
+        grammar = self._unconstrained.grammar_of(request)
         samples: list[Sample] = []
         prompt_tokens = 0
         start = time.monotonic()
         while len(samples) < request.n:
-            reply = self._server.handle_chat_completions(self._body(request, len(samples)))
+            body = self._body(request, len(samples), grammar)
+            reply = self._server.handle_chat_completions(body)
             if "error" in reply:
                 return _failed(request, samples, prompt_tokens, reply["error"])
             answer = read_answer(reply, request.sampling)
@@ -56,9 +61,11 @@ class LlamaCppSampler:
             prompt_tokens += answer.prompt_tokens
         return Completed(request.key, samples, prompt_tokens, time.monotonic() - start)
 
-    def _body(self, request: Request, received: int) -> dict[str, Any]:
+    def _body(self, request: Request, received: int, grammar: str | None) -> dict[str, Any]:
         body = chat_request(request, received, self._model)
         body["n"] = min(body["n"], self._most)
+        if grammar is not None:
+            body["grammar"] = grammar
         return body | {"logprobs": True, "top_logprobs": 1}
 
 

@@ -37,7 +37,7 @@ class LlamaVocabulary:
         )
         if not self._model:
             raise InputError(f"llama.cpp cannot load {file}")
-        self._vocabulary = self._library.llama_model_get_vocab(self._model)
+        self.pointer = self._library.llama_model_get_vocab(self._model)
 
     def __enter__(self) -> "LlamaVocabulary":
         return self
@@ -50,9 +50,7 @@ class LlamaVocabulary:
         data = text.encode()
         room = len(data) + 8
         ids = (ctypes.c_int32 * room)()
-        count = self._library.llama_tokenize(
-            self._vocabulary, data, len(data), ids, room, False, True
-        )
+        count = self._library.llama_tokenize(self.pointer, data, len(data), ids, room, False, True)
         return list(ids[:count])
 
 
