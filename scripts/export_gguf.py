@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -47,12 +48,20 @@ class Options:
         default="think", metadata={"help": "prompt template that the model was trained on"}
     )
     base: str = field(default="", metadata={"help": "base of an adapter; default: its own"})
+    quantiser: str = field(
+        default="",
+        metadata={
+            "help": "llama-quantize of your own llama.cpp; default: that of the package xllamacpp"
+        },
+    )
 
 
 def main() -> None:
     options = parse(Options, about=__doc__)
     template = read_template(options.template)
     check_packages()
+    if options.quantiser and not shutil.which(options.quantiser):
+        raise InputError(f"--quantiser: there is no program {options.quantiser}")
     with whole_model(options) as folder:
         export(folder, options, template)
 
@@ -97,11 +106,18 @@ def export(folder: Path, options: Options, template: Template) -> None:
     records = []
     for type_name in options.types:
         file = options.output / f"{name}-{type_name}.gguf"
-        records.append(export_file(checkpoint, FileType(type_name), file, template, ids))
+        records.append(
+            export_file(checkpoint, FileType(type_name), file, template, ids, options.quantiser)
+        )
         print(_line(records[-1]), flush=True)
     last = str(records[-1]["file"])
     write_text(options.output / "Modelfile", modelfile(checkpoint, template, last))
-    report = {"model": str(options.model), "xllamacpp": version("xllamacpp"), "files": records}
+    report = {
+        "model": str(options.model),
+        "xllamacpp": version("xllamacpp"),
+        "quantiser": options.quantiser,
+        "files": records,
+    }
     write_json(options.output / "export.json", report)
     print(f"cd {options.output} && ollama create {name.lower()} -f Modelfile")
     print(f"ollama run {name.lower()}")
@@ -113,22 +129,25 @@ def export_file(
     file: Path,
     template: Template,
     ids: Mapping[str, Sequence[int]],
+    quantiser: str = "",
 ) -> Record:
     """Write a file and check it; it appears under its name if nothing is wrong.
 
     Args:
         template: words the prompts that are compared.
         ids: texts with the token ids that they must have.
+        quantiser: the program llama-quantize; without it, the package xllamacpp quantises.
 
     Returns:
         What export.json says about it.
     """
     from scripts.export import reading_back
     from scripts.export.vocabulary import read_vocabulary
-    from scripts.export.writing import write_gguf
+    from scripts.export.writing import write_gguf, write_with_program
 
+    write = partial(write_with_program, quantiser) if quantiser else write_gguf
     with replacing(file) as unfinished:
-        written = write_gguf(checkpoint, read_vocabulary(checkpoint), unfinished, file_type)
+        written = write(checkpoint, read_vocabulary(checkpoint), unfinished, file_type)
         errors = reading_back.check_tensors(checkpoint, unfinished)
         reading_back.check_ids(unfinished, ids)
         answer = reading_back.check_answers(checkpoint, unfinished, conversations(template))

@@ -24,6 +24,7 @@ from scripts.export.quantisation import FileType, choose_types
 from scripts.export.vocabulary import read_vocabulary
 from scripts.export.writing import write_gguf
 from slmsql.errors import InputError, run_program
+from slmsql.files import read_json
 from slmsql.prompt.build import read_template
 from tests.sampling import complete
 from tests.talking_model import talking_model
@@ -250,6 +251,56 @@ def test_llama_3s_scaled_rotary_embedding_is_that_of_transformers(tmp_path):
     plain = 1 / 500_000.0 ** (np.arange(0, 32, 2) / 32)
     factors = dict(read_checkpoint(folder).tensors())["rope_freqs.weight"]
     assert np.allclose(plain / factors, scaled.numpy(), rtol=1e-4)
+
+
+def program(path, script):
+    """A program that stands for llama-quantize, which no package ships."""
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.slow
+def test_llama_quantize_may_write_the_files_instead(exports, tmp_path, monkeypatch):
+    model, folder = exports["qwen2"]
+    script = f'echo "$1 $2 $3" > {tmp_path}/asked; cp {folder}/model-q4_k_m.gguf "$2"'
+    quantiser = program(tmp_path / "llama-quantize", script)
+    words = ("--model", model, "--output", tmp_path / "out", "--types", "q4_k_m")
+    assert run(monkeypatch, *words, "--quantiser", quantiser) == 0
+    source, target, kind = (tmp_path / "asked").read_text().split()
+    assert kind == "Q4_K_M"
+    assert not Path(source).exists()
+    assert not Path(target).exists()
+    (own,) = (f for f in read_json(folder / "export.json")["files"] if f["type"] == "q4_k_m")
+    report = read_json(tmp_path / "out" / "export.json")
+    assert report["quantiser"] == str(quantiser)
+    assert report["files"] == [own]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ("echo 'failed to quantize' >&2; exit 1", "failed (exit code 1): failed to quantize"),
+        ("exit 0", "failed (exit code 0): it says nothing"),
+        ('cp "$1" "$2"', "wrote another type than q8_0"),
+    ],
+)
+def test_a_quantiser_that_fails_is_one_line_and_leaves_no_file(
+    exports, tmp_path, monkeypatch, capsys, script, message
+):
+    quantiser = program(tmp_path / "llama-quantize", script)
+    words = ("--model", exports["qwen2"][0], "--output", tmp_path / "out", "--types", "q8_0")
+    assert run(monkeypatch, *words, "--quantiser", quantiser) == 2
+    assert message in capsys.readouterr().err.splitlines()[-1]
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_quantiser_that_is_not_there_is_one_line(tmp_path, monkeypatch, capsys):
+    words = ("--model", tmp_path, "--output", tmp_path / "out", "--quantiser", "./llama-quantize")
+    assert run(monkeypatch, *words) == 2
+    error = "error: --quantiser: there is no program ./llama-quantize\n"
+    assert capsys.readouterr().err == error
 
 
 # ------------------------------------------------------------------- what cannot be exported

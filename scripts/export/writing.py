@@ -1,12 +1,14 @@
 """Writes a checkpoint as a GGUF file of one type."""
 
 import math
+import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from gguf import GGUFWriter, quant_shape_to_byte_shape
+from gguf import GGUFReader, GGUFWriter, quant_shape_to_byte_shape
 from tqdm import tqdm
 
 from scripts.export.checkpoint import Array, Checkpoint
@@ -58,6 +60,47 @@ def write_gguf(
         writer.write_tensor_data(_stored(name, weights, types[name]))
     writer.close()
     return Written(file, file_type, types, shapes)
+
+
+def write_with_program(
+    program: str, checkpoint: Checkpoint, vocabulary: Vocabulary, file: Path, file_type: FileType
+) -> Written:
+    """Write a GGUF file that llama.cpp's program llama-quantize makes from an F16 file.
+
+    Raises:
+        InputError: a weight is too large for F16, or the program failed or wrote another type.
+        OSError: the disk is full.
+    """
+    if file_type is FileType.F16:
+        return write_gguf(checkpoint, vocabulary, file, file_type)
+    whole = file.with_suffix(".f16")
+    try:
+        write_gguf(checkpoint, vocabulary, whole, FileType.F16)
+        _quantise_file(program, whole, file, file_type)
+    finally:
+        whole.unlink(missing_ok=True)
+    shapes = checkpoint.shapes()
+    return Written(file, file_type, _types_in(file, choose_types(shapes, file_type)), shapes)
+
+
+def _quantise_file(program: str, source: Path, target: Path, file_type: FileType) -> None:
+    command = [program, str(source), str(target), file_type.name]
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace")
+    if done.returncode or not target.is_file():
+        lines = (done.stderr + done.stdout).strip().splitlines() or ["it says nothing"]
+        raise InputError(f"{program} failed (exit code {done.returncode}): {lines[-1]}")
+    if GGUFReader(target).fields["general.file_type"].contents() != file_type.number:
+        raise InputError(f"{program} wrote another type than {file_type}")
+
+
+def _types_in(file: Path, expected: Mapping[str, TensorType]) -> dict[str, TensorType]:
+    """The types that a file's tensors have, beside those that llama.cpp's rules want."""
+    types = {}
+    for tensor in GGUFReader(file).tensors:
+        wanted = expected[tensor.name].fallback_from or expected[tensor.name].type
+        actual = tensor.tensor_type
+        types[tensor.name] = TensorType(actual, None if actual == wanted else wanted)
+    return types
 
 
 def _add_model(writer: GGUFWriter, checkpoint: Checkpoint, file_type: FileType) -> None:
