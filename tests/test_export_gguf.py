@@ -24,7 +24,7 @@ from scripts.export.quantisation import FileType, choose_types
 from scripts.export.vocabulary import read_vocabulary
 from scripts.export.writing import write_gguf
 from slmsql.errors import InputError, run_program
-from slmsql.files import read_json
+from slmsql.files import read_json, write_jsonl
 from slmsql.prompt.build import read_template
 from tests.sampling import complete
 from tests.talking_model import talking_model
@@ -453,19 +453,34 @@ def core_python(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_ask_answers_from_a_gguf_file_where_torch_is_not_installed(chinook, core_python, tmp_path):
+def test_ask_and_benchmark_answer_from_a_gguf_file_where_torch_is_not_installed(
+    chinook, core_python, tmp_path
+):
     sql = "SELECT count(*) FROM Artist"
-    model = talking_model(tmp_path / "model", {sql: 1.0}, length=3)
+    model = talking_model(
+        tmp_path / "model", {sql: 0.5, "SELECT count(*) FROM Bands": 0.5}, length=3
+    )
     options = export_gguf.Options(model, tmp_path, ["q8_0"])
     export_gguf.export(model, options, read_template("think"))
+    question = {"id": "a", "question": "How many artists?", "gold_sql": sql}
+    write_jsonl(tmp_path / "questions.jsonl", [question | {"database": str(chinook)}])
+
+    def run_core(program, *words):
+        file, settings = tmp_path / "model-q8_0.gguf", ("--constrain", "schema", "--n", "4")
+        command = [core_python, program, "--model", file, "--schema_tokens", "500", *settings]
+        environment = {"PATH": os.environ["PATH"]}
+        done = subprocess.run(
+            [*command, *words], cwd=ROOT, capture_output=True, text=True, env=environment
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
     assert subprocess.run([core_python, "-c", "import torch"], capture_output=True).returncode
-    done = subprocess.run(
-        [
-            *(core_python, "inference/ask.py", "--model", tmp_path / "model-q8_0.gguf"),
-            *("--database", chinook, "--question", "How many artists?", "--schema_tokens", "500"),
-        ],
-        cwd=ROOT, capture_output=True, text=True, env={"PATH": os.environ["PATH"]},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(f"{sql}\n")
-    assert "275" in done.stdout
+    asked = ("--database", chinook, "--question", "How many artists?")
+    answer = run_core("inference/ask.py", *asked)
+    assert answer.startswith(f"{sql}\n")
+    assert "275" in answer
+    source = ("--questions", tmp_path / "questions.jsonl", "--output", tmp_path / "run")
+    run_core("scripts/benchmark.py", *source, "--revise", "true", "--merge_n", "2")
+    summary = read_json(tmp_path / "run" / "summary.json")
+    assert summary["revised"]["execution_accuracy"] == 100.0
