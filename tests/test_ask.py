@@ -1,12 +1,10 @@
 """The terminal program, and answers as text and JSON."""
 
-import subprocess
-import sys
-
 import pytest
 
 from inference.server.reply import cell, table_text
 from slmsql.execution import Executor, Statement
+from tests.in_process import run_here
 from tests.running_server import ANSWERS, ROOT, answer
 from tests.stand_in import Server
 
@@ -20,11 +18,8 @@ def model():
 
 
 def ask(model, database, *words, typed=""):
-    command = [sys.executable, "inference/ask.py", "--model", "m", "--endpoints", model.url]
-    return subprocess.run(
-        [*command, "--database", str(database), *words],
-        cwd=ROOT, input=typed, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    model_words = ("--model", "m", "--endpoints", model.url)
+    return run_here("inference/ask.py", *model_words, "--database", database, *words, typed=typed)
 
 
 def test_one_question_is_answered_with_its_rows(model, singers):

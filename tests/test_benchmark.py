@@ -1,6 +1,4 @@
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +8,7 @@ from slmsql.cli.config import as_arguments, load_config, parse
 from slmsql.evaluation.submission import one_line, write_submission
 from slmsql.page.published import read_published
 from slmsql.questions.question import Question
+from tests.in_process import run_here
 from tests.stand_in import Server, choice
 
 ROOT = Path(__file__).parent.parent
@@ -31,12 +30,7 @@ def server():
 
 
 def benchmark(*words):
-    return subprocess.run(
-        [sys.executable, ROOT / "scripts" / "benchmark.py", *map(str, words)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return run_here("scripts/benchmark.py", *words)
 
 
 @pytest.fixture

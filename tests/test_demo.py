@@ -15,22 +15,15 @@ from slmsql.files import read_json, read_jsonl
 from slmsql.match import Match
 from slmsql.prompt.answer import parse
 from slmsql.questions.reading import read_questions
+from tests.in_process import run_here
 
 ROOT = Path(__file__).parent.parent
 TEMPLATES = ROOT / "configs" / "quickstart"
 
 
 def make_demo(output: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [
-            *(sys.executable, "scripts/demo/make_data.py", "--output", str(output)),
-            *("--template", str(TEMPLATES / "think.txt")),
-            *("--merge_template", str(TEMPLATES / "merge.txt"), *words),
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
+    templates = ("--template", TEMPLATES / "think.txt", "--merge_template", TEMPLATES / "merge.txt")
+    return run_here("scripts/demo/make_data.py", "--output", output, *templates, *words)
 
 
 @pytest.fixture(scope="module")

@@ -1,24 +1,18 @@
 import csv
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from slmsql.questions.reading import read_questions
+from tests.in_process import run_here
 
 ROOT = Path(__file__).parent.parent
 GOLD = "SELECT name FROM singer"
 
 
 def evaluate(*words):
-    return subprocess.run(
-        [sys.executable, ROOT / "scripts" / "evaluate.py", *map(str, words)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return run_here("scripts/evaluate.py", *words)
 
 
 def lines(path, records):

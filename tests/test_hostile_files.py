@@ -1,8 +1,6 @@
 """Files that attack the programs: each ends in one line that names it, and no figure is wrong."""
 
 import json
-import subprocess
-import sys
 from contextlib import suppress
 from fractions import Fraction
 from math import comb
@@ -27,6 +25,7 @@ from slmsql.schema.reading import read_schema
 from slmsql.training.checkpoints import MARKER, fault_of
 from slmsql.training.run_record import check_same_run
 from slmsql.values.index import open_index
+from tests.in_process import run_here
 
 ROOT = Path(__file__).parent.parent
 QUESTIONS = [Question(f"q_{n}", "How many?", "singer", Path("no.sqlite")) for n in range(2)]
@@ -35,12 +34,7 @@ DIGITS = "9" * 6_000
 
 
 def evaluate_program(*words):
-    return subprocess.run(
-        [sys.executable, ROOT / "scripts" / "evaluate.py", *map(str, words)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return run_here("scripts/evaluate.py", *words)
 
 
 def raises_one_line(read, file):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.in_process import run_here
 from tests.tiny_model import tiny_model
 
 gguf = pytest.importorskip("gguf")
@@ -83,8 +84,7 @@ def add_tokenizer(writer, tokenizer, model, pre, template):
 
 
 def run(*words):
-    command = [sys.executable, "scripts/import_gguf.py", *map(str, words)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    return run_here("scripts/import_gguf.py", *words)
 
 
 @pytest.mark.slow

@@ -1,13 +1,12 @@
 """The programs around the judge: the gold audit, conformance, and the benchmark of its speed."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from slmsql.execution import Statement, create_database, create_reversed_copy
+from tests.in_process import run_here
 
 ROOT = Path(__file__).parent.parent
 SCRIPT = """
@@ -50,12 +49,7 @@ GOLD = {
 
 
 def program(name, *arguments, status=0):
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / f"{name}.py"), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-    )
+    done = run_here(f"scripts/{name}.py", *arguments)
     assert done.returncode == status, done.stderr
     return done
 

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -44,12 +45,19 @@ def imported(nodes):
     return names
 
 
-def packages(nodes):
-    return {name.split(".")[0] for name in imported(nodes)}
+def packages(names):
+    return {name.split(".")[0] for name in names}
 
 
+@cache
 def trees(folder):
     return {file: ast.parse(file.read_text()) for file in (ROOT / folder).rglob("*.py")}
+
+
+@cache
+def imported_anywhere(folder):
+    """Full names of the modules that each file imports, inside functions and for types, too."""
+    return {file: imported(ast.walk(tree)) for file, tree in trees(folder).items()}
 
 
 def module_name(file):
@@ -59,17 +67,17 @@ def module_name(file):
 
 def all_modules():
     return {
-        module_name(file): imported(ast.walk(tree))
+        module_name(file): names
         for folder in MAY_IMPORT
-        for file, tree in trees(folder).items()
+        for file, names in imported_anywhere(folder).items()
     }
 
 
 @pytest.mark.parametrize("folder", MAY_IMPORT)
 def test_folders_import_only_what_stands_below_them(folder):
     may = MAY_IMPORT[folder] | {folder}
-    for file, tree in trees(folder).items():
-        assert packages(ast.walk(tree)) & set(MAY_IMPORT) <= may, file
+    for file, names in imported_anywhere(folder).items():
+        assert packages(names) & set(MAY_IMPORT) <= may, file
 
 
 def test_the_library_has_the_rooms_that_are_listed_and_at_most_twenty():
@@ -83,7 +91,7 @@ def test_a_room_imports_only_rooms_before_it(room):
     before = set(ROOMS[: ROOMS.index(room) + 1])
     place = ROOT / "slmsql" / room
     for file in place.rglob("*.py") if place.is_dir() else [place.with_suffix(".py")]:
-        names = imported(ast.walk(ast.parse(file.read_text())))
+        names = imported_anywhere("slmsql")[file]
         rooms = {name.split(".")[1] for name in names if name.startswith("slmsql.")}
         assert rooms <= before, file
 
@@ -115,23 +123,24 @@ def test_no_module_imports_the_gpu_stack_when_it_is_loaded(folder):
     for file, tree in trees(folder).items():
         if module_name(file) in LATE:
             continue
-        assert not packages(tree.body) & HEAVY, file
-        parts = {name.rpartition(".")[0] for name in imported(tree.body)}
+        names = imported(tree.body)
+        assert not packages(names) & HEAVY, file
+        parts = {name.rpartition(".")[0] for name in names}
         assert not parts & LATE, file
 
 
 def test_rl_never_imports_vllm_and_inference_never_imports_trl():
     for folder, foreign in (("rl", "vllm"), ("inference", "trl")):
-        for file, tree in trees(folder).items():
-            assert foreign not in packages(ast.walk(tree)), file
+        for file, names in imported_anywhere(folder).items():
+            assert foreign not in packages(names), file
 
 
 def test_only_the_execution_room_opens_databases():
     for folder in MAY_IMPORT:
         for file, tree in trees(folder).items():
             if (ROOT / "slmsql" / "execution") not in file.parents:
-                calls = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
-                assert not [c for c in calls if ast.unparse(c) == "sqlite3.connect"], file
+                names = [node for node in ast.walk(tree) if getattr(node, "attr", "") == "connect"]
+                assert "sqlite3.connect" not in map(ast.unparse, names), file
 
 
 @pytest.mark.parametrize("folder", PROGRAMS)

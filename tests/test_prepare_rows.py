@@ -1,8 +1,6 @@
 """SFT, GRPO and merge rows as the programs write them, from small files and from real ones."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,13 +8,13 @@ import pytest
 from slmsql.execution import create_database
 from slmsql.files import read_jsonl, write_jsonl
 from slmsql.prompt.answer import parse
+from tests.in_process import run_here
 
 ROOT = Path(__file__).parent.parent
 
 
 def run(program, *arguments):
-    words = [sys.executable, f"scripts/{program}.py", *map(str, arguments)]
-    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    return run_here(f"scripts/{program}.py", *arguments)
 
 
 def made(program, output, *arguments):

@@ -2,8 +2,6 @@
 
 import json
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +11,7 @@ from scripts.demo.stages import stages
 from scripts.stage import Stage, run_chain
 from slmsql.cli.programs import ROOT
 from slmsql.errors import InputError
+from tests.in_process import run_here
 
 CONFIGS = sorted((ROOT / "configs" / "quickstart").glob("*.yaml"))
 APPEND = "import sys; open(sys.argv[1], 'a').write(sys.argv[2])"
@@ -189,11 +188,6 @@ def test_the_page_has_each_row_with_n_and_interval():
 
 
 def test_a_wrong_size_is_one_line():
-    ended = subprocess.run(
-        [sys.executable, "scripts/quickstart.py", "--size", "huge"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
+    ended = run_here("scripts/quickstart.py", "--size", "huge")
     assert ended.returncode == 2
     assert len(ended.stderr.splitlines()) == 1

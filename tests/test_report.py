@@ -12,17 +12,13 @@ from slmsql.errors import InputError
 from slmsql.page import page, render
 from slmsql.page.curves import read_curves
 from slmsql.page.figures import read_figure
+from tests.in_process import run_here
 
 ROOT = Path(__file__).parent.parent
 
 
 def program(name, *words):
-    return subprocess.run(
-        [sys.executable, ROOT / "scripts" / name, *map(str, words)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return run_here(f"scripts/{name}", *words)
 
 
 @pytest.fixture

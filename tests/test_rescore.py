@@ -1,21 +1,19 @@
 """Rescoring the rollouts of a run with other rewards."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from slmsql.files import read_jsonl, write_jsonl
+from tests.in_process import run_here
 
 ROOT = Path(__file__).parent.parent
 GOLD = "SELECT name, age FROM singer"
 
 
 def run(*words):
-    command = [sys.executable, "scripts/rescore.py", *map(str, words)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    return run_here("scripts/rescore.py", *words)
 
 
 @pytest.fixture
