@@ -29,7 +29,7 @@ def test_it_measures_all_parts_in_miniature(benchmarks, tmp_path):
             *("--output", str(tmp_path), "--json", str(tmp_path / "figures.json")),
         ],
         cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "2", "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=1500,
