@@ -22,7 +22,7 @@ from scripts.export.llama_cpp import quantise
 from scripts.export.ollama import chat_text, go_template, render
 from scripts.export.quantisation import FileType, choose_types
 from scripts.export.vocabulary import read_vocabulary
-from scripts.export.writing import write_gguf
+from scripts.export.writing import write_gguf, write_with_program
 from slmsql.errors import InputError, run_program
 from slmsql.files import read_json, write_jsonl
 from slmsql.prompt.build import read_template
@@ -275,6 +275,24 @@ def test_llama_quantize_may_write_the_files_instead(exports, tmp_path, monkeypat
     report = read_json(tmp_path / "out" / "export.json")
     assert report["quantiser"] == str(quantiser)
     assert report["files"] == [own]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("llama-quantize"), reason="needs llama-quantize on the path")
+@pytest.mark.parametrize("kind", ARCHITECTURES)
+@pytest.mark.parametrize("file_type", [FileType.Q8_0, FileType.Q4_K_M])
+def test_llama_quantize_itself_chooses_and_rounds_as_we_do(exports, kind, file_type, tmp_path):
+    model, folder = exports[kind]
+    checkpoint, file = read_checkpoint(model), tmp_path / "model.gguf"
+    write_with_program("llama-quantize", checkpoint, read_vocabulary(checkpoint), file, file_type)
+    types = {t.name: t.tensor_type for t in GGUFReader(folder / f"model-{file_type}.gguf").tensors}
+    whole = {tensor.name: tensor.data for tensor in GGUFReader(folder / "model-f16.gguf").tensors}
+    for tensor in GGUFReader(file).tensors:
+        assert tensor.tensor_type == types.pop(tensor.name)
+        if whole[tensor.name].dtype.name == "float16":
+            expected = quantise(whole[tensor.name].astype("float32"), tensor.tensor_type)
+            assert tensor.data.tobytes() == expected.tobytes()
+    assert not types
 
 
 @pytest.mark.slow
