@@ -177,6 +177,13 @@ def test_random_statements_compile(database):
     assert ": 100.00% compile (no error)" in report, report
 
 
+@pytest.mark.slow
+def test_random_statements_over_real_databases_compile(benchmarks):
+    databases = sorted((benchmarks / "spider" / "database").glob("*/*.sqlite"))[::60]
+    report = random_report(databases, 6, 5)
+    assert "over 3 databases: 100.00% compile" in report, report
+
+
 def test_sets_of_tokens_are_read_back_in_order():
     assert indices(bits([5, 0, 77])) == [0, 5, 77]
     assert indices(0) == []

@@ -77,6 +77,7 @@ class Options(SourceOptions):
         default="", metadata={"help": "model in whose tokens the queries are read: folder or name"}
     )
     random: int = field(default=0, metadata={"help": "random statements for each database"})
+    random_databases: int = field(default=50, metadata={"help": "databases of random statements"})
     shown: int = field(default=20, metadata={"help": "refused queries to print"})
 
 
@@ -96,7 +97,9 @@ def main() -> None:
     reader = token_reader(options.tokenizer) if options.tokenizer else lexeme_reader
     print(acceptance(sorted(statements), reader, options.shown))
     if options.random:
-        print(random_report(sorted({q.database for q in questions}), options.random, options.shown))
+        databases = sorted({question.database for question in questions})
+        some = databases[: options.random_databases]
+        print(random_report(some, options.random, options.shown))
 
 
 Reader = Callable[[Path], Callable[[str], str]]

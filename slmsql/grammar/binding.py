@@ -85,7 +85,7 @@ BEFORE_OPERANDS = frozenset(
     """.split()  # noqa: SIM905
 )
 NAME_ENDS = Lexeme("", "")  # stands for whatever follows a name, other than a dot or parenthesis
-MAX_STATES = 50_000  # that are kept; each takes about 2 KB
+STATE_SIZE = 4_000  # bytes that a state takes, with what may follow it
 
 
 class Binding:
@@ -118,9 +118,9 @@ class Binding:
             self._next[key] = None if after is None else self._shared(after)
         return self._next[key]
 
-    def is_full(self) -> bool:
-        """Whether so many states are kept that the caller should start with a new object."""
-        return len(self._states) > MAX_STATES
+    def size(self) -> int:
+        """About how many bytes are kept."""
+        return len(self._states) * STATE_SIZE
 
     def _shared(self, state: State) -> State:
         return self._states.setdefault(state, state)

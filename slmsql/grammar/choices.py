@@ -54,9 +54,18 @@ class Chooser:
     def __init__(self, binding: Binding, names: Names) -> None:
         self._binding = binding
         self._columns = names.columns
+        self._sets: dict[frozenset[str], frozenset[str]] = {}
 
     def choices(self, state: State) -> Choices:
-        """The words that may come after a state."""
+        """The words that may come after a state; equal sets of words are one object."""
+        found = self._found(state)
+        names, keywords, words = (
+            tuple(self._sets.setdefault(some, some) for some in sets)
+            for sets in (found.names, found.keywords, found.words)
+        )
+        return replace(found, names=names, keywords=keywords, words=words)
+
+    def _found(self, state: State) -> Choices:
         resolved = self._binding.resolved(state)
         if resolved is None:
             return Choices()

@@ -21,6 +21,7 @@ from slmsql.prompt.build import Layout
 from slmsql.schema.reading import read_schema
 
 ANSWER = "<answer>"
+MOST_BYTES = 2**29  # that are kept of all databases, about; the rest is computed again
 
 
 class Constraints:
@@ -45,7 +46,9 @@ class Constraints:
             FileNotFoundError, InputError: the database is missing or not one.
         """
         key = (database, layout)
-        if key not in self._masks or self._masks[key].binding.is_full():
+        if sum(masks.size() for masks in self._masks.values()) > MOST_BYTES:
+            self._masks.clear()  # completions that have begun keep theirs
+        if key not in self._masks:
             names = Names.of(read_schema(database, sample_values=0)).as_bytes()
             in_answer = layout is Layout.THINK
             self._masks[key] = Masks(names, self.vocabulary, in_answer=in_answer)

@@ -27,6 +27,7 @@ from slmsql.grammar.names import NEVER_NAMES, Names, fold
 from slmsql.grammar.scopes import State
 from slmsql.grammar.vocabulary import Beginnings, Group, Vocabulary, indices
 
+PREFIX_SIZE = 100  # bytes of a short text and its place in a set
 FEW = 100  # tokens that are looked up one by one
 NO_COLUMN = '"\0'  # stands for any text in double quotes with which no name begins
 
@@ -49,7 +50,14 @@ class Masks:
         self._after: dict[int, int] = {}
         self._words: dict[tuple[int, frozenset[str], str], int] = {}
         self._prefixes_of: dict[frozenset[str], frozenset[str]] = {}
+        self._number_of_prefixes = 0
         self._checked: dict[tuple[int, str], int] = {}
+
+    def size(self) -> int:
+        """About how many bytes are kept."""
+        sets = len(self._after) + len(self._words) + len(self._checked)
+        prefixes = PREFIX_SIZE * self._number_of_prefixes
+        return sets * self._vocabulary.size + prefixes + self.binding.size()
 
     def mask(self, state: State, rest: str) -> int:
         """The tokens that may come next.
@@ -172,12 +180,7 @@ class Masks:
         if choices.any_name:
             every = tokens.every | (_union(tokens.numbers.values()) if beginning else 0)
             return every & ~self._keywords(state, beginning, tokens)
-        mask = 0
-        for words in choices.words:
-            key = (id(tokens), words, beginning)
-            if key not in self._words:
-                self._words[key] = self._nearer(tokens.tokens, words, beginning)
-            mask |= self._words[key]
+        mask = _union(self._nearer(tokens, words, beginning) for words in choices.words)
         if not beginning:
             mask |= self._number_mask(state, tokens)
         return mask
@@ -320,16 +323,22 @@ class Masks:
     def _prefixes(self, words: frozenset[str]) -> frozenset[str]:
         """Everything with which one of the words begins."""
         if words not in self._prefixes_of:
-            self._prefixes_of[words] = frozenset(
-                word[:end] for word in words for end in range(1, len(word) + 1)
-            )
+            prefixes = {word[:end] for word in words for end in range(1, len(word) + 1)}
+            self._prefixes_of[words] = frozenset(prefixes)
+            self._number_of_prefixes += len(prefixes)
         return self._prefixes_of[words]
 
-    def _nearer(self, tokens: dict[str, int], words: frozenset[str], beginning: str) -> int:
+    def _nearer(self, tokens: Beginnings, words: frozenset[str], beginning: str) -> int:
         """Tokens that bring a beginning nearer to one of the words, or complete it."""
-        if len(tokens) < FEW:
-            prefixes = self._prefixes(words)
-            return _union(bit for text, bit in tokens.items() if beginning + text in prefixes)
+        if len(tokens.tokens) < FEW:
+            prefixes, few = self._prefixes(words), tokens.tokens.items()
+            return _union(bit for text, bit in few if beginning + text in prefixes)
+        key = (id(tokens), words, beginning)
+        if key not in self._words:
+            self._words[key] = self._nearer_among(tokens.tokens, words, beginning)
+        return self._words[key]
+
+    def _nearer_among(self, tokens: dict[str, int], words: frozenset[str], beginning: str) -> int:
         start = len(beginning)
         ends = self._prefixes(
             frozenset(word[start:] for word in words if word.startswith(beginning))

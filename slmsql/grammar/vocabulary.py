@@ -57,6 +57,8 @@ class Vocabulary:
 
     def __init__(self, tokens: Sequence[bytes]) -> None:
         self.texts = [token.decode("latin-1") for token in tokens]
+        self.size = len(tokens) // 8
+        """Bytes of a set of tokens."""
         self.every = bits(index for index, text in enumerate(self.texts) if text)
         self.folded: dict[str, int] = {}
         """All tokens by their text, folded."""
