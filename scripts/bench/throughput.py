@@ -109,8 +109,9 @@ def vllm_speed(options: Options, sampler: VllmSampler) -> float:
     for question in options.source.select(options.source.read_all()):
         messages = build_prompt(question, options.prompt.prompt_settings).messages
         prompts.append({"prompt_token_ids": prompt_tokens(tokenizer, messages)})
-    parameters = vllm_parameters(Request("", [], plan.n, plan.seed, plan.sampling))
-    parameters.seed = None
+    parameters = vllm_parameters(Request("", [], plan.n, plan.seed, plan.sampling), index=0)
+    parameters.n, parameters.extra_args = plan.n, None
+    parameters.temperature, parameters.top_p = plan.sampling.temperature, plan.sampling.top_p
     start = time.monotonic()
     outputs = sampler.llm.generate(prompts, parameters, use_tqdm=False)
     seconds = time.monotonic() - start

@@ -100,7 +100,7 @@ def _all_rows_at_once(
 ) -> "torch.Tensor":
     from torch.nn.attention.varlen import varlen_attn
 
-    def line(part: torch.Tensor) -> torch.Tensor:
+    def line(part: "torch.Tensor") -> "torch.Tensor":
         return part[0].transpose(0, 1).to(_arithmetic(query))  # tokens, heads, width
 
     window = kwargs.get("sliding_window")
