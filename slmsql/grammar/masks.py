@@ -25,7 +25,7 @@ from slmsql.grammar.lexemes import (
 )
 from slmsql.grammar.names import NEVER_NAMES, Names, fold
 from slmsql.grammar.scopes import State
-from slmsql.grammar.vocabulary import Beginnings, Group, Vocabulary, indices
+from slmsql.grammar.vocabulary import Beginnings, Group, Vocabulary, bits, indices
 
 PREFIX_SIZE = 100  # bytes of a short text and its place in a set
 FEW = 100  # tokens that are looked up one by one
@@ -150,7 +150,7 @@ class Masks:
         if quote == "'" or self._is_free(state, quote):
             return _union(tokens.values())
         names = self._choices_at(state).names
-        return _union(bits for text, bits in tokens.items() if self._begins(text, names))
+        return _union(some for text, some in tokens.items() if self._begins(text, names))
 
     def _is_possible(self, state: State) -> bool:
         """Whether the name that was read last can be a column, a function or a qualifier."""
@@ -207,7 +207,7 @@ class Masks:
         allowed = self._choices_at(state).keywords
         words = NEVER_NAMES.difference(*map(self._prefixes, allowed))  # OR begins ORDER
         rests = (word[len(beginning) :] for word in words if word.startswith(beginning))
-        return _union(tokens.tokens.get(rest, 0) for rest in rests)
+        return bits(index for rest in rests for index in tokens.tokens.get(rest, ()))
 
     def _choices_at(self, state: State) -> Choices:
         if id(state) not in self._choices:
@@ -253,7 +253,8 @@ class Masks:
     def _beginnings(self, text: str) -> int:
         """The tokens with which a text begins, in any case."""
         folded = self._vocabulary.folded
-        return _union(folded.get(text[:end], 0) for end in range(1, len(text) + 1))
+        beginnings = (text[:end] for end in range(1, len(text) + 1))
+        return bits(index for beginning in beginnings for index in folded.get(beginning, ()))
 
     def _is_free(self, state: State, rest: str) -> bool:
         """Whether any text may stand in these quotes or this comment."""
@@ -332,20 +333,22 @@ class Masks:
         """Tokens that bring a beginning nearer to one of the words, or complete it."""
         if len(tokens.tokens) < FEW:
             prefixes, few = self._prefixes(words), tokens.tokens.items()
-            return _union(bit for text, bit in few if beginning + text in prefixes)
+            return bits(i for text, found in few if beginning + text in prefixes for i in found)
         key = (id(tokens), words, beginning)
         if key not in self._words:
             self._words[key] = self._nearer_among(tokens.tokens, words, beginning)
         return self._words[key]
 
-    def _nearer_among(self, tokens: dict[str, int], words: frozenset[str], beginning: str) -> int:
+    def _nearer_among(
+        self, tokens: dict[str, list[int]], words: frozenset[str], beginning: str
+    ) -> int:
         start = len(beginning)
         ends = self._prefixes(
             frozenset(word[start:] for word in words if word.startswith(beginning))
             if beginning
             else words
         )
-        return _union(tokens[end] for end in tokens.keys() & ends)
+        return bits(index for end in tokens.keys() & ends for index in tokens[end])
 
 
 def _union(sets: Iterable[int]) -> int:

@@ -1,7 +1,7 @@
 """The tokens of a model, sorted by the lexemes of SQL with which they go on.
 
 Sets of tokens are integers with one bit for each token: Python joins such sets of any vocabulary
-within a microsecond.
+within a microsecond. They take up to 20 KB each, so that the many small ones are lists.
 """
 
 import re
@@ -20,18 +20,18 @@ CLOSING_CHARACTERS = "'\"`]\n/"  # of quotes and comments
 class Beginnings:
     """Tokens by the beginning of a word that they are, folded."""
 
-    tokens: dict[str, int] = field(default_factory=dict)
+    tokens: dict[str, list[int]] = field(default_factory=dict)
     every: int = 0
     """Those that begin with a letter."""
     numbers: dict[str, int] = field(default_factory=dict)
     """Those that begin with a digit, by their text."""
 
-    def add(self, text: str, bit: int) -> None:
-        _join(self.tokens, fold(text), bit)
+    def add(self, text: str, index: int) -> None:
+        self.tokens.setdefault(fold(text), []).append(index)
         if text[0].isdigit():
-            _join(self.numbers, text, bit)
+            _join(self.numbers, text, 1 << index)
         else:
-            self.every |= bit
+            self.every |= 1 << index
 
 
 @dataclass(slots=True)
@@ -60,7 +60,7 @@ class Vocabulary:
         self.size = len(tokens) // 8
         """Bytes of a set of tokens."""
         self.every = bits(index for index, text in enumerate(self.texts) if text)
-        self.folded: dict[str, int] = {}
+        self.folded: dict[str, list[int]] = {}
         """All tokens by their text, folded."""
         self.words = Beginnings()
         """Tokens that go on with a word."""
@@ -76,10 +76,11 @@ class Vocabulary:
         """Tokens that contain a character that may end a quoted text or a comment."""
         for index, text in enumerate(self.texts):
             if text:
-                self._add(text, 1 << index)
+                self._add(text, index)
 
-    def _add(self, text: str, bit: int) -> None:
-        _join(self.folded, fold(text), bit)
+    def _add(self, text: str, index: int) -> None:
+        bit = 1 << index
+        self.folded.setdefault(fold(text), []).append(index)
         _join(self.starting, text[0], bit)
         for character in CLOSING_CHARACTERS:
             if character in text:
@@ -88,13 +89,14 @@ class Vocabulary:
             self.numeric |= bit
         word = WORD.match(text)
         if word is None:
-            self._add_to_group(text, bit)
+            self._add_to_group(text, index)
         elif word.end() == len(text):
-            self.words.add(text, bit)
+            self.words.add(text, index)
         else:
             _join(self.mixed, fold(word.group()), bit)
 
-    def _add_to_group(self, text: str, bit: int) -> None:
+    def _add_to_group(self, text: str, index: int) -> None:
+        bit = 1 << index
         lexemes, rest = split(text)
         if any(lexeme.kind == "other" for lexeme in lexemes):
             return
@@ -104,7 +106,7 @@ class Vocabulary:
         if not rest:
             group.complete |= bit
         elif WORD.match(rest) and not rest[0].isdigit():
-            group.words.add(rest, bit)
+            group.words.add(rest, index)
         elif rest[0] in CLOSING and is_closed(rest):
             quoted = last(rest)
             assert quoted is not None
