@@ -25,11 +25,11 @@ ROOMS = [
     *("evaluation", "official", "page"),
 ]
 HEAVY = {"torch", "transformers", "trl", "datasets", "vllm", "deepspeed", "peft", "accelerate"}
-# The trainer's class has a base class of TRL's, the processor's of vLLM's, and others compute with
+# The trainer's class has a base class of TRL's, the processors' of vLLM's, and others compute with
 # tensors. They are imported only inside functions, or by each other.
 LATE = {
     *("rl.trainer", "rl.base_trainer", "rl.batches", "rl.correction"),
-    "inference.sampling.vllm_constraint",
+    *("inference.sampling.vllm_constraint", "inference.sampling.vllm_seeds"),
 }
 PROGRAMS = ["sft", "rl", "inference", "scripts", "scripts/bench", "scripts/demo"]
 
