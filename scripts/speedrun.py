@@ -61,7 +61,7 @@ class Options:
     template: str = field(default="short", metadata={"help": "prompt template: short or schema"})
     seconds: float = field(
         default=0.0,
-        metadata={"help": "time of SFT without its start; 0: 120 on a GPU, 3600 with --size cpu"},
+        metadata={"help": "time of SFT without its start; 0: 50 on a GPU, 3600 with --size cpu"},
     )
 
     def __post_init__(self) -> None:
@@ -87,7 +87,6 @@ class Size:
     after_sft: bool = True
     splits_train: bool = False
     sft_seconds: float = 0.0
-    launch: str = "one"  # a file in configs/accelerate
     sft_config: str = "sft"
     train: str = ""
     sft: str = ""
@@ -102,20 +101,22 @@ class Size:
 ON_CPU = "--use_cpu true --bf16 false --packing false --logging_steps 1"
 SIZES = {
     "full": Size(
-        splits_train=True, sft_seconds=120, grpo="--seconds 110", merge_sft="--seconds 40"
+        # Ten epochs of SFT, 120 s on an H200, learn Spider train by heart (docs/speedrun.md).
+        splits_train=True,
+        sft_seconds=50,
+        grpo="--seconds 120",
+        merge_sft="--seconds 40",
     ),
     "cpu": Size(
         dev_questions=200,
         sft_seconds=3600,
         after_sft=False,  # a step of GRPO takes minutes there (docs/speedrun.md)
-        launch="cpu",
         sft_config="sft_cpu",
         tokens="--max_tokens 96",
         sampled="--n 8",
     ),
     "miniature": Size(
         dev_questions=4,
-        launch="cpu",
         train="--limit 6",
         # Enough steps to write SQL that runs: otherwise there are no drafts to merge.
         sft=f"{ON_CPU} --num_train_epochs 5 --warmup_steps 2 --per_device_train_batch_size 1"
@@ -197,8 +198,8 @@ class Commands:
         self, name: str, about: str, program: str, words: str, *, start: str, config: str = ""
     ) -> Stage:
         file = f"{config or name}.yaml"
-        command = f"""accelerate launch --config_file configs/accelerate/{self.size.launch}.yaml
-            {program} --config {CONFIGS}/{file} --model_name_or_path {start}
+        # Not with `accelerate launch`, which takes up to 17 s to start: there is one process.
+        command = f"""python {program} --config {CONFIGS}/{file} --model_name_or_path {start}
             --output_dir {self.out}/{name} --seed {self.seed} {words}"""
         return self.stage(name, about, command, name, config=file)
 

@@ -190,6 +190,11 @@ def make_plan(
                 attention_pairs(lengths, sizes, training, attention),
                 checkpointing=training.gradient_checkpointing,
             ),
+            # As if one device ran them all, like the operations.
+            layers=steps
+            * training.gradient_accumulation_steps
+            * devices
+            * config.get_text_config().num_hidden_layers,
         ),
         rows_that_fit=rows_that_fit,
     )

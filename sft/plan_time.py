@@ -1,7 +1,9 @@
-"""How long a step takes: products of weights, and attention by the kernel that computes it.
+"""How long a step takes: starting kernels, products of weights, and attention.
 
-Each runs at a share of the GPU's peak. Two shares are fitted to the one run that was measured on a
-GPU (docs/sft.md, Plan a run); the others are assumptions. Replace them when they are measured.
+A pass through a layer takes some milliseconds however few tokens there are, because Python has to
+start its kernels. The rest runs at a share of the GPU's peak. The shares of the smallest model are
+fitted to runs on an H100 and an H200 (docs/sft.md, Plan a run); the others are assumptions. Replace
+them when they are measured.
 """
 
 from dataclasses import dataclass
@@ -12,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
+LAYER_SECONDS = 4.2e-3  # forward and backward pass of one batch, 2026-11-28
 # Parameters: share of the peak that products of weights reach, everything but attention included.
-# Small models are bound by the start of kernels. The first is fitted to 0.79 s a step on an H100
-# (2026-11-27), given the share of `sdpa` below; the others are what such trainings commonly reach.
-WEIGHT_SHARES = ((135e6, 0.067), (0.5e9, 0.30), (1.5e9, 0.40))
-# `sdpa` with a mask is fitted to the same run. The others are the lower end of published figures.
-ATTENTION_SHARES = {"sdpa": 0.15, "eager": 0.05, "varlen": 0.30}
+WEIGHT_SHARES = ((135e6, 0.28), (0.5e9, 0.35), (1.5e9, 0.45))
+# `sdpa` with a mask reached 0.09 in one run, 0.16 in another. `varlen` and FlashAttention: the lower
+# end of published figures.
+ATTENTION_SHARES = {"sdpa": 0.12, "eager": 0.05, "varlen": 0.30}
 FLASH_SHARE = 0.35
 BACKWARD = 2.5  # attention computes its products twice and a half times again
 
@@ -28,6 +30,8 @@ class Work:
 
     weights: float
     attention: float
+    layers: int
+    """How often a batch passes through a layer."""
 
     def seconds(self, parameters: float, kernel: str, peak: float) -> float:
         """On one GPU.
@@ -38,7 +42,8 @@ class Work:
             peak: 16-bit operations per second of the GPU.
         """
         weights = self.weights / weight_share(parameters)
-        return (weights + self.attention / attention_share(kernel)) / peak
+        computing = (weights + self.attention / attention_share(kernel)) / peak
+        return computing + self.layers * LAYER_SECONDS
 
 
 def weight_share(parameters: float) -> float:
