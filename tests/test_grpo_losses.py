@@ -9,7 +9,6 @@ from trl import GRPOConfig
 from rewards import format_reward
 from rl.options import _check_loss
 from rl.tokenizer import read_completions_whole
-from rl.trainer import ExecutionGRPOTrainer
 from slmsql.errors import InputError
 from slmsql.prompt.build import Layout, target
 from tests.tiny_model import tiny_tokenizer
@@ -46,7 +45,10 @@ def test_a_tokenizer_that_parses_responses_leaves_the_thought_in_its_place():
     assert format_reward([[{"role": "assistant", "content": whole}]]) == [1.0]
 
 
+@pytest.mark.slow  # TRL's trainer imports vLLM
 def test_groups_that_differ_in_the_format_alone_are_counted():
+    from rl.trainer import ExecutionGRPOTrainer
+
     logged = {}
     trainer = SimpleNamespace(
         _reward_names=["execution", "format"],

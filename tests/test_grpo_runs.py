@@ -20,6 +20,7 @@ from slmsql.questions.question import Question
 from slmsql.questions.reading import read_benchmark
 from slmsql.rows.formats import grpo_row
 from slmsql.suites.neighbours.making import Task, make_suite
+from tests.in_process import run_here
 from tests.tiny_model import tiny_model
 
 ROOT = Path(__file__).parent.parent
@@ -99,7 +100,15 @@ def rollouts(folder):
     ]
 
 
-def test_a_killed_run_resumes_as_if_it_had_not_been_killed(model, shop, tmp_path):
+def run_in_this_process(folder, options, *, program="rl/grpo.py"):
+    """As `run`, where it does not matter that a training starts and ends with its process."""
+    _, path, *words = command(folder, options, program=program)
+    ended = run_here(path, *words)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    return ended
+
+
+def test_a_killed_run_resumes_as_if_it_had_not_been_killed(model, shop, tmp_path, one_thread):
     options = {
         "model_name_or_path": str(model),
         "train_file": str(write_rows(tmp_path / "rows.jsonl", shop, 12)),
@@ -115,11 +124,11 @@ def test_a_killed_run_resumes_as_if_it_had_not_been_killed(model, shop, tmp_path
         "save_steps": 3,
         "metric_for_best_model": "ex_greedy",
     }
-    run(tmp_path / "whole", options)
+    run_in_this_process(tmp_path / "whole", options)
     killed = tmp_path / "killed"
     kill_at(killed, 5, command(killed, options))
     before = rollouts(killed)
-    ended = run(killed, options)
+    ended = run_in_this_process(killed, options)
     assert "resuming from" in ended.stdout
     aside = list(read_jsonl(killed / "rollouts" / "abandoned" / "rank-00000.jsonl"))
     assert {one["step"] for one in aside} >= {4, 5}
@@ -177,8 +186,12 @@ def given(tmp_path_factory, benchmarks):
     return folder
 
 
-def on_given(model, given, folder, size, *, interrupt=False):
-    """Six steps of one question each on the given completions; with `interrupt`, killed once."""
+def on_given(model, given, folder, size, *, zero="", interrupt=False):
+    """Six steps of one question each on the given completions; with `interrupt`, killed once.
+
+    Args:
+        zero: DeepSpeed's configuration for two processes; empty: one process without it.
+    """
     options = {
         "model_name_or_path": str(model),
         "train_file": str(given / "rows.jsonl"),
@@ -188,13 +201,14 @@ def on_given(model, given, folder, size, *, interrupt=False):
         "save_strategy": "steps",
         "save_steps": 2,
     }
-    start = {
-        "launch": f"configs/accelerate/{folder.name}.yaml",
-        "program": "tests/fixed_rollouts.py",
-    }
+    program = "tests/fixed_rollouts.py"
+    launch = f"configs/accelerate/{zero}.yaml"
     if interrupt:
-        kill_at(folder, 6, command(folder, options, **start))
-    ended = run(folder, options, **start)
+        kill_at(folder, 6, command(folder, options, launch=launch, program=program))
+    if zero:
+        ended = run(folder, options, launch=launch, program=program)
+    else:
+        ended = run_in_this_process(folder, options, program=program)
     assert "732 rows; left out: none" in ended.stdout
     assert ("resuming from" in ended.stdout) == interrupt
     made = sorted((one["step"], one["id"], one["completion"]) for one in rollouts(folder))
@@ -220,7 +234,7 @@ def test_two_ranks_do_as_one_process_does_even_if_they_are_killed(
     model, given, alone, tmp_path, zero, interrupt
 ):
     """Half a group on each rank. The rows are BIRD's train questions with their databases."""
-    logs, made, _ = on_given(model, given, tmp_path / zero, 2, interrupt=interrupt)
+    logs, made, _ = on_given(model, given, tmp_path / zero, 2, zero=zero, interrupt=interrupt)
     expected, expected_rollouts = alone
     assert made == expected_rollouts
     for step, log in expected.items():

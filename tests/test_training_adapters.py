@@ -8,7 +8,6 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 from trl.distributed import DistributedBackend
-from trl.generation.vllm_generation import VLLMGeneration
 
 from rl.grpo import _make_trainer, check_run
 from rl.merging import keep_frozen_weights
@@ -114,6 +113,8 @@ def test_adapters_on_a_4_bit_model_are_trained_in_float32(model, check_again):
 
 def engine_for(model):
     """TRL's connection to vLLM, with a stand-in for vLLM; also returns the weights it gets."""
+    from trl.generation.vllm_generation import VLLMGeneration  # it imports vLLM
+
     weights = {}
     vllm = SimpleNamespace(
         load_weights=lambda pairs: weights.update((n, w.clone()) for n, w in pairs)
@@ -160,6 +161,7 @@ def test_fifty_generations_leave_the_frozen_weights_as_they_were(model):
     assert hash_of_frozen(lora) != before
 
 
+@pytest.mark.slow
 def test_vllm_gets_the_weights_that_trl_would_send(model):
     lora = lora_in_bfloat16(model)
     engine, weights = engine_for(lora)
@@ -174,6 +176,7 @@ def test_vllm_gets_the_weights_that_trl_would_send(model):
     assert len(changed) == 14  # seven projections in each of two layers
 
 
+@pytest.mark.slow
 def test_the_frozen_weights_of_a_4_bit_model_stay_too(model):
     """Merging quantises anew; the first parameter, with its scales, comes back."""
     config = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4")
