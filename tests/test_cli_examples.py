@@ -3,6 +3,8 @@
 import importlib
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,3 +33,14 @@ def test_the_example_names_its_program_and_options_that_exist(program):
         content = load_config(ROOT / words[position + 1])
         words[position : position + 2] = as_arguments(content)
     parser_of(module.Options, about=None).parse_args(words)
+
+
+@pytest.mark.slow
+def test_each_program_starts_in_any_folder(tmp_path):
+    """Most tests run programs in their own process, where all paths are set already."""
+    for program in PROGRAMS:
+        ended = subprocess.run(
+            [sys.executable, ROOT / program, "--help"], cwd=tmp_path, capture_output=True, text=True
+        )
+        assert ended.returncode == 0, ended.stderr
+        assert f"python {program}" in ended.stdout
