@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 LAYER_SECONDS = 4.2e-3  # forward and backward pass of one batch, 2026-11-28
 # Parameters: share of the peak that products of weights reach, everything but attention included.
 WEIGHT_SHARES = ((135e6, 0.28), (0.5e9, 0.35), (1.5e9, 0.45))
-# `sdpa` with a mask reached 0.09 in one run, 0.16 in another. `varlen` and FlashAttention: the lower
-# end of published figures.
+# `sdpa` with a mask reached 0.09 in one run, 0.16 in another. `varlen` and FlashAttention: the
+# lower end of published figures.
 ATTENTION_SHARES = {"sdpa": 0.12, "eager": 0.05, "varlen": 0.30}
 FLASH_SHARE = 0.35
 BACKWARD = 2.5  # attention computes its products twice and a half times again

@@ -8,6 +8,7 @@ from inference.sampling.vllm_sampler import _engine_arguments
 from slmsql.cli.options import PromptOptions
 from slmsql.execution import create_database
 from slmsql.files import read_jsonl, write_jsonl
+from slmsql.training.quick_start import QUICK_START
 
 
 class OneByOne:
@@ -58,4 +59,4 @@ def test_eager_starts_vllm_without_compiling(monkeypatch):
     monkeypatch.setattr("inference.sampling.vllm_sampler._has_gpu", lambda: True)
     for eager in (True, False):
         arguments = _engine_arguments(SamplerOptions(model="model", eager=eager))
-        assert arguments["enforce_eager"] is eager
+        assert (arguments.get("compilation_config") == QUICK_START) is eager
