@@ -172,6 +172,13 @@ def test_a_column_is_offered_behind_a_cte_that_names_itself(masks, vocabulary):
     assert written(masks, vocabulary, recursive)
 
 
+def test_usual_names_of_computed_columns_are_offered_before_from(masks, vocabulary):
+    counted = "FROM (SELECT count(*) AS {0} FROM song GROUP BY singer_id)"
+    assert written(masks, vocabulary, "SELECT num " + counted.format("num"))
+    assert written(masks, vocabulary, "SELECT avg(song_count) " + counted.format("song_count"))
+    assert not written(masks, vocabulary, "SELECT song_c", to_the_end=False)
+
+
 def test_random_statements_compile(database):
     report = random_report([database], 8, 5)
     assert ": 100.00% compile (no error)" in report, report

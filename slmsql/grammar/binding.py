@@ -598,7 +598,16 @@ class Binding:
         """Whether a column that no table has can be a computed one of a subquery in FROM."""
         if qualifier or any(column in table.columns for table in self.visible_tables(state)):
             return True
-        return column in (self._computed if state.is_within("aggregate") else COMPUTED)
+        return column in self._computed_at(state)
+
+    def _computed_at(self, state: State) -> frozenset[str]:
+        return self._computed if state.is_within("aggregate") else COMPUTED
+
+    def computed(self, state: State) -> Iterator[frozenset[str]]:
+        """The names that a subquery in FROM may still define, if any may come."""
+        names = self._computed_at(state)
+        if state.query.clause == "select" and self.refer(state, "", min(names)) is not None:
+            yield names
 
     def _can_wait(self, state: State, query: Query) -> bool:
         """Whether tables and subqueries in FROM can resolve all that waits for it."""

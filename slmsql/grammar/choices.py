@@ -141,7 +141,8 @@ class Chooser:
         if query.orders_outputs:
             return Choices.of(names)
         keywords = (words | OPERANDS, *self._calls(state))
-        return Choices.of(names, *self._qualifiers(state), keywords=keywords)
+        computed = self._binding.computed(state)
+        return Choices.of(names, *computed, *self._qualifiers(state), keywords=keywords)
 
     def _qualifiers(self, state: State) -> Iterator[frozenset[str]]:
         sources: set[str] = set()
