@@ -23,12 +23,21 @@ from slmsql.questions.question import Question
 from slmsql.rows.data_card import Tally, write_rows
 from slmsql.rows.formats import read_thoughts, sft_row
 from slmsql.rows.selection import run_gold, select_questions, with_gold
+from slmsql.schema.reading import read_schema
+from slmsql.schema.spelling import spelled_as_in
 
 
 @dataclass(kw_only=True)
 class Options(PromptOptions, TrainingDataOptions):
     output: str = field(metadata={"help": "JSON Lines file to write"})
     template: str = field(default="schema", metadata={"help": "prompt template: a name or a path"})
+    schema_spelling: bool = field(
+        default=False,
+        metadata={
+            "help": "spell names in the gold SQL as the database does: small models learn to copy "
+            "them from the prompt"
+        },
+    )
     run_gold: bool = field(
         default=True, metadata={"help": "run gold queries and leave out those that fail"}
     )
@@ -81,7 +90,10 @@ def rows(
     layout = read_template(options.template).layout
     for question in questions:
         prompt = build_prompt(question, options.prompt_settings)
-        completion = target(thoughts.get(question.id, ""), question.gold_sql or "", layout)
+        sql = question.gold_sql or ""
+        if options.schema_spelling:
+            sql = spelled_as_in(read_schema(question.database), sql)
+        completion = target(thoughts.get(question.id, ""), sql, layout)
         row = sft_row(
             question, prompt.messages, completion, columns_left_out=prompt.columns_left_out
         )

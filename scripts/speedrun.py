@@ -233,7 +233,8 @@ def sft_stages(c: Commands) -> list[Stage]:
         c.stage(
             "sft_rows",
             "SFT rows",
-            f"python scripts/prepare_sft.py {c.sft_train} {c.prompt} --output {c.out}/sft.jsonl",
+            f"""python scripts/prepare_sft.py {c.sft_train} {c.prompt} --schema_spelling true
+            --output {c.out}/sft.jsonl""",
             "sft.jsonl",
         ),
         c.training(
