@@ -179,6 +179,11 @@ def test_usual_names_of_computed_columns_are_offered_before_from(masks, vocabula
     assert not written(masks, vocabulary, "SELECT song_c", to_the_end=False)
 
 
+def test_an_alias_may_begin_like_one_that_has_been_given(masks, vocabulary):
+    joined = "FROM singer s JOIN song sg ON s.id = sg.singer_id"
+    assert written(masks, vocabulary, f"SELECT s.name, sg.title {joined}")
+
+
 def test_random_statements_compile(database):
     report = random_report([database], 8, 5)
     assert ": 100.00% compile (no error)" in report, report

@@ -103,7 +103,9 @@ class Chooser:
             return Choices.of(keywords=(keywords,))
         columns = set(query.source.columns if query.source else ())
         others = tuple(
-            alias for alias, _ in query.pending if not wanted_of(query, alias) <= columns
+            alias
+            for alias, _ in query.pending
+            if query.columns_of(alias) is None and not wanted_of(query, alias) <= columns
         )
         if not any(others):
             return replace(Choices.of(keywords=(keywords,)), any_name=True)
