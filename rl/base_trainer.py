@@ -23,7 +23,7 @@ LogprobFunction = Callable[..., tuple[torch.Tensor, torch.Tensor | None, torch.T
 
 
 class CheckedGRPOTrainer(GRPOTrainer):
-    """Checks after each sync that vLLM has the trained weights, and logs where the time goes.
+    """Checks after syncs that vLLM has the trained weights, and logs where the time goes.
 
     Batches have rows of similar length without needless padding, and vLLM's correction needs no
     forward pass of its own where the update follows the generation at once.
@@ -179,7 +179,8 @@ class CheckedGRPOTrainer(GRPOTrainer):
         """TRL: send the weights to vLLM. Raises InputError if vLLM does not have them then."""
         with self._clock.part("sync"):
             report = self._weight_sync.run()
-        self._add_metric("sync/logprob_difference", report.difference)
+        if report.difference is not None:
+            self._add_metric("sync/logprob_difference", report.difference)
         self._add_metric("sync/check_seconds", report.check_seconds)
 
     def _score(self, token_ids: Sequence[int]) -> list[float]:

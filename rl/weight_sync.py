@@ -1,9 +1,12 @@
 """Sends the trained weights to vLLM, and proves that its rollouts come from them.
 
 An engine that misses an update samples from an old model without any error, and the run learns
-nothing. So after each sync vLLM scores a fixed text, and the trainer scores the same text. Training
+nothing. So after a sync vLLM scores a fixed text, and the trainer scores the same text. Training
 stops when the two part, when vLLM's values stand still while the trainer's move, and when the sync
 hangs.
+
+The check took 0.08 s with SmolLM2-135M on an H200, 3 % of a step. So it follows each of the first
+syncs, where faults show, and every fourth one later.
 """
 
 import time
@@ -23,15 +26,20 @@ GROUP BY singer.id
 </answer>"""
 MOVED = 0.005
 """From here on the trainer's values have moved by more than rounding in 16 bits explains."""
+FIRST_CHECKS = 8
+CHECK_EVERY = 4
 STILL = 0.1
 """vLLM stands still if its values move by less than this share of the trainer's movement."""
 
 
 @dataclass(frozen=True, slots=True)
 class SyncReport:
-    """One sync: the mean difference of the log-probabilities, and seconds of its two parts."""
+    """One sync: the mean difference of the log-probabilities, and seconds of its two parts.
 
-    difference: float
+    The difference is None, and the check takes no time, if this sync was not checked.
+    """
+
+    difference: float | None
     send_seconds: float
     check_seconds: float
 
@@ -54,6 +62,7 @@ class WeightSync:
     score: Callable[[Sequence[int]], list[float]]
     tolerance: float
     timeout: float
+    _syncs: int = field(default=0, init=False)
     _last_change: tuple[list[float], list[float]] | None = field(default=None, init=False)
     """Values of vLLM and of the trainer when vLLM's values last moved."""
 
@@ -63,12 +72,16 @@ class WeightSync:
         Raises:
             InputError: vLLM does not have the weights that are trained.
         """
+        self._syncs += 1
+        is_checked = self._syncs <= FIRST_CHECKS or self._syncs % CHECK_EVERY == 0
         start = time.perf_counter()
-        expected = self.score(self.token_ids)
+        expected = self.score(self.token_ids) if is_checked else []
         scored = time.perf_counter()
         with deadline(self.timeout, self._hangs()):
             send_weights(self.generation)
             sent = time.perf_counter()
+            if not is_checked:
+                return SyncReport(None, sent - scored, 0.0)
             found = engine_logprobs(self.generation, self.token_ids)
         difference = mean_difference(found, expected)
         self._check(found, expected, difference)

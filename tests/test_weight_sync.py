@@ -233,6 +233,17 @@ def test_values_that_are_not_numbers_part():
     assert verdicts((float("nan"), -1.0)) == ["vLLM does no"]
 
 
+def test_the_first_syncs_and_every_fourth_later_one_are_checked(monkeypatch):
+    sent = []
+    monkeypatch.setattr("rl.weight_sync.send_weights", sent.append)
+    monkeypatch.setattr("rl.weight_sync.engine_logprobs", lambda *_: [-1.0])
+    sync = WeightSync("engine", [1, 2], lambda _: [-1.0], tolerance=0.2, timeout=60)
+    reports = [sync.run() for _ in range(20)]
+    checked = [number for number, report in enumerate(reports, 1) if report.difference is not None]
+    assert checked == [*range(1, 9), 12, 16, 20]
+    assert sent == ["engine"] * 20
+
+
 def test_a_block_that_hangs_ends_with_one_line():
     code = """
 import time
