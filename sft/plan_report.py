@@ -87,7 +87,8 @@ def plan_lines(plan: TrainingPlan, options: Options) -> list[tuple[str, str]]:
     peak, size = GPUS[options.plan_gpu]
     memory = plan.memory
     seconds = plan.work.seconds(plan.parameters.total, plan.attention, peak * 1e12)
-    hours = seconds / options.plan_gpus / 3600
+    seconds /= options.plan_gpus
+    within = f"; about {options.seconds / seconds:.0%} of it in --seconds {options.seconds:g}"
     fits = "fits" if memory.total < USABLE * size * GB else "does not fit"
     return [
         ("rows", f"{plan.rows:,}"),
@@ -106,9 +107,9 @@ def plan_lines(plan: TrainingPlan, options: Options) -> list[tuple[str, str]]:
         ("largest micro-batch that fits", f"{plan.rows_that_fit(USABLE * size * GB):,}"),
         (
             "time",
-            f"{hours:.2g} h on {options.plan_gpus} x {options.plan_gpu}, of whose peak weights "
-            f"reach {weight_share(plan.parameters.total):.0%} and attention "
-            f"{attention_share(plan.attention):.0%}",
+            f"{seconds / 3600:.2g} h on {options.plan_gpus} x {options.plan_gpu}, of whose peak "
+            f"weights reach {weight_share(plan.parameters.total):.0%} and attention "
+            f"{attention_share(plan.attention):.0%}{within if options.seconds else ''}",
         ),
     ]
 
