@@ -105,6 +105,19 @@ def test_sft_rows_take_the_thoughts_that_come_with_questions(singers, tmp_path):
     ]
 
 
+def test_sft_targets_can_spell_names_as_the_database_does(singers, tmp_path):
+    file = tmp_path / "questions.jsonl"
+    write_jsonl(file, [question(singers, 0, "SELECT Name FROM SINGER WHERE Name = 'Ann'")])
+    words = ("prepare_sft", tmp_path / "s.jsonl", "--questions", file, "--template", "short")
+
+    def answer(*more):
+        return made(*words, *more)[0][0]["completion"][0]["content"]
+
+    assert answer() == "SELECT Name FROM SINGER WHERE Name = 'Ann'"
+    spelled = answer("--schema_spelling", "true")
+    assert spelled == "SELECT name FROM singer WHERE name = 'Ann'"
+
+
 def test_without_thoughts_a_think_template_is_refused(questions, tmp_path):
     done = run(
         "prepare_sft", "--questions", questions, "--output", tmp_path / "s", "--template", "think"
