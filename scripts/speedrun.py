@@ -128,7 +128,8 @@ SIZES = {
         " --max_completion_length 16",
         tokens="--max_tokens 48",
         sampled="--n 2",
-        train_sampled="--n 6 --temperature 1.5",
+        # Hot and constrained: answers that run and differ, as the merge model's rows need.
+        train_sampled="--n 8 --temperature 1.5 --constrain schema",
         revised="--n 2",
     ),
 }

@@ -1,6 +1,8 @@
 """The comparison of a model with its GGUF files: what it counts, and the whole program."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,14 +11,15 @@ from scripts import export_gguf
 from scripts.compare_export import first_difference, is_bare_sql
 from slmsql.files import write_jsonl
 from slmsql.prompt.build import read_template
-from tests.in_process import run_here
 from tests.talking_model import talking_model
 
 ROOT = Path(__file__).parent.parent
 
 
 def run(*words):
-    return run_here("scripts/compare_export.py", *words)
+    """In a process of its own: the comparison measures the memory of the processes it starts."""
+    command = [sys.executable, "scripts/compare_export.py", *map(str, words)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
 
 
 def test_answers_part_at_the_first_token_that_differs():
