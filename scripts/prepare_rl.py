@@ -99,7 +99,7 @@ def main() -> None:
     questions = usable(selected, options, left_out)
     training, held_out = questions, list[Question]()
     if options.held_out_output:
-        training, held_out = split(questions, options)
+        training, held_out = split_by_database(questions, options.held_out, options.seed)
     files = [within_bounds(training, pass_rates(training, selected, options), options, left_out)]
     if held_out:  # not filtered by pass rate: validation needs easy and hard questions too
         files.append(RowFile(Path(options.held_out_output), held_out, left_out))
@@ -143,22 +143,6 @@ def objection(gold: Execution, *, drop_empty: bool) -> str:
     if drop_empty and not gold.row_count:
         return "gold: empty result"
     return ""
-
-
-def split(questions: Sequence[Question], options: Options) -> tuple[list[Question], list[Question]]:
-    """Return the questions to train on and those to validate on, over different databases.
-
-    Raises:
-        InputError: there are too few databases to hold any out.
-    """
-    training, held_out = split_by_database(questions, options.held_out, options.seed)
-    if not training or not held_out:
-        databases = len({question.db_id for question in questions})
-        raise InputError(
-            f"{databases} databases cannot be split so that about {options.held_out:.0%} of the "
-            "questions are held out; give another --held_out or --seed"
-        )
-    return training, held_out
 
 
 def pass_rates(

@@ -92,7 +92,7 @@ def rows(
         prompt = build_prompt(question, options.prompt_settings)
         sql = question.gold_sql or ""
         if options.schema_spelling:
-            sql = spelled_as_in(read_schema(question.database), sql)
+            sql = spelled_as_in(read_schema(question.database, sample_values=0), sql)
         completion = target(thoughts.get(question.id, ""), sql, layout)
         row = sft_row(
             question, prompt.messages, completion, columns_left_out=prompt.columns_left_out

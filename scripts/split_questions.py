@@ -13,7 +13,7 @@ from pathlib import Path
 
 from slmsql.cli.config import parse
 from slmsql.cli.options import SourceOptions
-from slmsql.errors import InputError, run_program
+from slmsql.errors import run_program
 from slmsql.files import write_jsonl
 from slmsql.questions.leakage import split_by_database
 from slmsql.questions.question import with_databases
@@ -39,12 +39,6 @@ def main() -> None:
     options = parse(Options, about=__doc__)
     questions, missing = with_databases(options.read_all())
     parts = split_by_database(questions, options.held_out, options.seed)
-    if not all(parts):
-        databases = len({question.db_id for question in questions})
-        raise InputError(
-            f"{databases} databases cannot be split so that about {options.held_out:.0%} of the "
-            f"{len(questions)} questions are held out; give another --held_out or --seed"
-        )
     for file, part in zip((options.output, options.held_out_output), parts, strict=True):
         write_jsonl(file, (question.as_record() for question in part))
         databases = len({question.db_id for question in part})

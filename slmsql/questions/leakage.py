@@ -108,6 +108,9 @@ def split_by_database(
         questions: the questions to split.
         share: share of the questions to hold out, met as closely as whole databases allow.
         seed: decides which databases are held out.
+
+    Raises:
+        InputError: there are too few databases to hold any out, or to keep any.
     """
     counts = Counter(question.db_id for question in questions)
     databases = sorted(counts)
@@ -118,6 +121,11 @@ def split_by_database(
         if held_out_count + counts[db_id] / 2 <= share * len(questions):
             held_out.add(db_id)
             held_out_count += counts[db_id]
+    if not held_out or len(held_out) == len(databases):
+        raise InputError(
+            f"{len(databases)} databases cannot be split so that about {share:.0%} of the "
+            "questions are held out; give another --held_out or --seed"
+        )
     return (
         [question for question in questions if question.db_id not in held_out],
         [question for question in questions if question.db_id in held_out],
