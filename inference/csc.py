@@ -12,20 +12,15 @@ import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from inference import generate, revise, vote
-from inference.options import (
-    PlanOptions,
-    QuestionOptions,
-    RevisionOptions,
-    RuleOptions,
-    VoteOptions,
-)
-from inference.sampling.loading import check_sampler, sampler_when_needed
-from inference.sampling.options import SamplerOptions, SamplingOptions
+from inference import generate, revise
 from slmsql.cli import programs
 from slmsql.cli.config import parse, words_of
-from slmsql.cli.options import PromptOptions
+from slmsql.cli.options import PromptOptions, QuestionOptions
+from slmsql.commands import vote
+from slmsql.consistency.options import RevisionOptions, RuleOptions, VoteOptions
 from slmsql.errors import run_program
+from slmsql.sampling.loading import check_sampler, sampler_when_needed
+from slmsql.sampling.options import PlanOptions, SamplerOptions, SamplingOptions
 
 
 @dataclass(kw_only=True)

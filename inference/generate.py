@@ -10,20 +10,20 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from inference.options import PlanOptions, QuestionOptions, RuleOptions
-from inference.sampling.journal import Journal
-from inference.sampling.loading import sampler_settings, sampler_when_needed
-from inference.sampling.options import SamplerOptions
-from inference.sampling.recording import record_missing
-from inference.sampling.sampler import Sampler
-from inference.sampling.scheduler import SamplingPlan, Task
 from slmsql.cli.config import parse
-from slmsql.cli.options import PromptOptions
+from slmsql.cli.options import PromptOptions, QuestionOptions
+from slmsql.consistency.options import RuleOptions
 from slmsql.consistency.voting import VoteWeight
 from slmsql.errors import run_program
 from slmsql.execution import Executor
 from slmsql.prompt.build import build_prompt, template_hash
 from slmsql.questions.question import Question
+from slmsql.sampling.journal import Journal
+from slmsql.sampling.loading import sampler_settings, sampler_when_needed
+from slmsql.sampling.options import PlanOptions, SamplerOptions
+from slmsql.sampling.recording import record_missing
+from slmsql.sampling.sampler import Sampler
+from slmsql.sampling.scheduler import SamplingPlan, Task
 
 
 @dataclass(kw_only=True)

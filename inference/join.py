@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from inference.options import QuestionOptions
 from slmsql.cli.config import parse
+from slmsql.cli.options import QuestionOptions
 from slmsql.consistency.candidates import COSTS, read_candidates
 from slmsql.errors import run_program
 from slmsql.files import read_jsonl, write_jsonl

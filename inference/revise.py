@@ -12,14 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from inference.options import QuestionOptions, RevisionOptions, VoteOptions
-from inference.sampling.journal import Journal
-from inference.sampling.loading import sampler_settings, sampler_when_needed
-from inference.sampling.options import SamplerOptions, SamplingOptions, sampling_params
-from inference.sampling.recording import record_missing
-from inference.sampling.sampler import Sampler
-from inference.sampling.scheduler import SamplingPlan, Task
 from slmsql.cli.config import parse
+from slmsql.cli.options import QuestionOptions
 from slmsql.consistency.candidates import (
     CandidateSet,
     read_candidates,
@@ -27,6 +21,7 @@ from slmsql.consistency.candidates import (
     run_candidates,
 )
 from slmsql.consistency.judging import judge_predictions
+from slmsql.consistency.options import RevisionOptions, VoteOptions
 from slmsql.consistency.prediction import Prediction, decisions
 from slmsql.consistency.revision import (
     Revision,
@@ -42,6 +37,12 @@ from slmsql.execution import Executor
 from slmsql.files import file_hash, write_json, write_jsonl
 from slmsql.prompt.build import template_hash
 from slmsql.questions.question import Question
+from slmsql.sampling.journal import Journal
+from slmsql.sampling.loading import sampler_settings, sampler_when_needed
+from slmsql.sampling.options import SamplerOptions, SamplingOptions, sampling_params
+from slmsql.sampling.recording import record_missing
+from slmsql.sampling.sampler import Sampler
+from slmsql.sampling.scheduler import SamplingPlan, Task
 
 BATCH = 64  # questions whose drafts run together for their prompts
 

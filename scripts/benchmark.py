@@ -16,16 +16,16 @@ from typing import Any
 import yaml
 
 from inference import csc
-from inference.options import PlanOptions, QuestionOptions, RevisionOptions, VoteOptions
-from inference.sampling.loading import check_sampler
-from inference.sampling.options import SamplerOptions
 from slmsql.cli.config import as_arguments, parse, words_of
-from slmsql.cli.options import PromptOptions, SourceOptions
+from slmsql.cli.options import PromptOptions, QuestionOptions, SourceOptions
 from slmsql.cli.programs import run
+from slmsql.consistency.options import RevisionOptions, VoteOptions
 from slmsql.errors import InputError, run_program
 from slmsql.evaluation.releases import release
 from slmsql.files import Record, file_hash, read_json, write_json, write_jsonl
 from slmsql.questions.question import with_databases
+from slmsql.sampling.loading import check_sampler
+from slmsql.sampling.options import PlanOptions, SamplerOptions
 
 
 @dataclass(kw_only=True)

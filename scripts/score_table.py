@@ -15,11 +15,11 @@ from slmsql.errors import run_program
 from slmsql.evaluation import Evaluation, Extras, Metric, evaluate
 from slmsql.evaluation.provenance import databases_hash, questions_hash
 from slmsql.evaluation.report import metrics
+from slmsql.evaluation.spider import Catalogs, read_foreign_keys
 from slmsql.execution import Executor
 from slmsql.files import write_json, write_text
 from slmsql.match import Match
 from slmsql.questions.question import Question, with_databases
-from slmsql.spider import Catalogs, read_foreign_keys
 
 NAMES = {
     "ex_bird": "EX bird",

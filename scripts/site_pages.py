@@ -14,12 +14,13 @@ from pathlib import Path
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
-ROOT = Path(__file__).parent.parent
+THIS = Path(__file__)
+ROOT = THIS.parent.parent
 sys.path.insert(0, str(ROOT))  # mkdocs loads this file by its path
 
 from slmsql.cli.config import OptionHelp, options_of  # noqa: E402
 
-PROGRAMS = ("sft/train.py", "rl/grpo.py", "inference/*.py", "scripts/*.py")
+PROGRAMS = ("slmsql/commands/*.py", "sft/train.py", "rl/grpo.py", "inference/*.py", "scripts/*.py")
 OPTIONS_ELSEWHERE = {"sft.train": "sft.options", "rl.grpo": "rl.options"}
 INTRODUCTION = """# Programs and options
 
@@ -42,13 +43,17 @@ def programs_page() -> str:
 
 
 def _is_program(path: Path) -> bool:
-    """Whether the file parses options of its own."""
-    return "__main__" in path.read_text(encoding="utf-8") and path.name != Path(__file__).name
+    """Whether the file has options of its own: no helper, and no second door to a command."""
+    text = path.read_text(encoding="utf-8")
+    is_command = path.parent.name == "commands" and path.stem != "__init__"
+    return is_command or ("__main__" in text and "run_command" not in text and path != THIS)
 
 
 def _program(path: Path) -> str:
     name = path.relative_to(ROOT).as_posix()
     module = name.removesuffix(".py").replace("/", ".")
+    if path.parent.name == "commands":
+        name = f"slmsql {path.stem}"
     about = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
     kind = importlib.import_module(OPTIONS_ELSEWHERE.get(module, module)).Options
     return "\n".join([f"\n## {name}\n", as_markdown(about), "", *_tables(options_of(kind)), ""])

@@ -1,6 +1,6 @@
 """Asks a sampler for completions of one prompt and waits for them."""
 
-from inference.sampling.sampler import Request, SamplingParams
+from slmsql.sampling.sampler import Request, SamplingParams
 
 MESSAGES = [
     {"role": "system", "content": "You write SQLite."},

@@ -2,8 +2,8 @@
 
 import pytest
 
-from inference.server.reply import cell, table_text
 from slmsql.execution import Executor, Statement
+from slmsql.server.reply import cell, table_text
 from tests.in_process import run_here
 from tests.running_server import ANSWERS, ROOT, answer
 from tests.stand_in import Server

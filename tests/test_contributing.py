@@ -31,8 +31,8 @@ root = Path("lab")
 assert benchmark_paths("my_lab", root, "dev") == (root / "questions.json", root / "databases")
 """
 SAMPLER = """
-from inference.sampling.constant_sampler import ConstantSampler
-from inference.sampling.sampler import Request, Sampler, SamplingParams
+from slmsql.sampling.constant_sampler import ConstantSampler
+from slmsql.sampling.sampler import Request, Sampler, SamplingParams
 sampler: Sampler = ConstantSampler()
 sampler.submit(Request("q", [{"role": "user", "content": "?"}], 2, 0, SamplingParams()))
 (completed,) = sampler.completed()

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from inference import generate
-from inference.sampling.loading import sampler_when_needed
 from slmsql.cli.config import parse
 from slmsql.execution import create_database
 from slmsql.files import read_jsonl, write_jsonl
+from slmsql.sampling.loading import sampler_when_needed
 from tests.talking_model import talking_model
 
 pytestmark = [

@@ -13,8 +13,6 @@ from pathlib import Path
 import pytest
 from gguf import GGMLQuantizationType, GGUFReader
 
-from inference.sampling.llama_cpp_sampler import LlamaCppSampler
-from inference.sampling.options import SamplerOptions
 from scripts import export_gguf
 from scripts.export import reading_back
 from scripts.export.checkpoint import read_checkpoint
@@ -26,6 +24,8 @@ from scripts.export.writing import write_gguf, write_with_program
 from slmsql.errors import InputError, run_program
 from slmsql.files import read_json, write_jsonl
 from slmsql.prompt.build import read_template
+from slmsql.sampling.llama_cpp_sampler import LlamaCppSampler
+from slmsql.sampling.options import SamplerOptions
 from tests.sampling import complete
 from tests.talking_model import talking_model
 from tests.tiny_model import KINDS, tiny_model, tiny_tokenizer
@@ -159,7 +159,7 @@ def exports(tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ARCHITECTURES)
 def test_each_architecture_answers_in_llama_cpp_as_in_transformers(exports, kind):
-    from inference.sampling.transformers_sampler import TransformersSampler
+    from slmsql.sampling.transformers_sampler import TransformersSampler
 
     model, folder = exports[kind]
     original = TransformersSampler(SamplerOptions(model=str(model), dtype="float32"))

@@ -1,13 +1,13 @@
 """Sampling of candidates: the order of the questions, and how vLLM is started."""
 
 from inference import generate
-from inference.options import PlanOptions, QuestionOptions, RuleOptions
-from inference.sampling.options import SamplerOptions
-from inference.sampling.sampler import Completed, Sample
-from inference.sampling.vllm_sampler import _engine_arguments
-from slmsql.cli.options import PromptOptions
+from slmsql.cli.options import PromptOptions, QuestionOptions
+from slmsql.consistency.options import RuleOptions
 from slmsql.execution import create_database
 from slmsql.files import read_jsonl, write_jsonl
+from slmsql.sampling.options import PlanOptions, SamplerOptions
+from slmsql.sampling.sampler import Completed, Sample
+from slmsql.sampling.vllm_sampler import _engine_arguments
 from slmsql.training.quick_start import QUICK_START
 
 
@@ -56,7 +56,7 @@ def test_prompts_of_one_database_follow_each_other_and_the_output_keeps_its_orde
 
 
 def test_eager_starts_vllm_without_compiling(monkeypatch):
-    monkeypatch.setattr("inference.sampling.vllm_sampler._has_gpu", lambda: True)
+    monkeypatch.setattr("slmsql.sampling.vllm_sampler._has_gpu", lambda: True)
     for eager in (True, False):
         arguments = _engine_arguments(SamplerOptions(model="model", eager=eager))
         assert (arguments.get("compilation_config") == QUICK_START) is eager

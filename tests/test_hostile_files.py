@@ -10,8 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from inference.options import QuestionOptions
-from inference.sampling.journal import Journal
+from slmsql.cli.options import QuestionOptions
 from slmsql.consistency.candidates import Candidate, read_candidates
 from slmsql.consistency.prediction import read_predictions
 from slmsql.consistency.voting import ResultGroup, confidence
@@ -21,6 +20,7 @@ from slmsql.execution import Executor, Statement, create_database, database_faul
 from slmsql.files import read_json, read_json_object, read_jsonl
 from slmsql.match import Match
 from slmsql.questions.question import Question
+from slmsql.sampling.journal import Journal
 from slmsql.schema.reading import read_schema
 from slmsql.training.checkpoints import MARKER, fault_of
 from slmsql.training.run_record import check_same_run

@@ -14,17 +14,17 @@ from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from inference.serve import check_key
-from inference.server import connections
-from inference.server.admission import Admission
-from inference.server.answering import Site
-from inference.server.connections import connection_class
-from inference.server.routes import build_app
-from inference.server.service import Reply
-from inference.server.uploaded_schema import UploadedSchemas
+from slmsql.commands.serve import check_key
 from slmsql.consistency.prediction import Prediction
 from slmsql.errors import InputError
 from slmsql.execution import Execution, Status, create_database
+from slmsql.server import connections
+from slmsql.server.admission import Admission
+from slmsql.server.answering import Site
+from slmsql.server.connections import connection_class
+from slmsql.server.routes import build_app
+from slmsql.server.service import Reply
+from slmsql.server.uploaded_schema import UploadedSchemas
 from tests.running_server import SHOP, answer, free_port, start, stop, wait_until
 from tests.stand_in import Server
 

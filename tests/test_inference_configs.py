@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from inference import ask, csc
+from inference import csc
 from scripts import benchmark
 from slmsql.cli.config import parse
+from slmsql.commands import ask
 
 FOLDER = Path(__file__).parent.parent / "configs" / "inference"
 PROGRAMS = {

@@ -258,9 +258,7 @@ def test_the_benchmark_writes_its_figures(inputs, bird_checkout, tmp_path):
         assert written[name] > 0
 
 
-@pytest.mark.parametrize(
-    "name", ["audit_gold", "bench/conformance", "bench/conformance_metrics", "bench/judge"]
-)
+@pytest.mark.parametrize("name", ["bench/conformance", "bench/conformance_metrics", "bench/judge"])
 def test_help_shows_a_command(name):
     assert f"python scripts/{name}.py --questions" in program(name, "--help").stdout
 

@@ -20,16 +20,16 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 # A room of the library may import those before it, never one behind it.
 ROOMS = [
-    *("errors", "files", "words", "sql", "match", "execution", "questions", "schema", "values"),
-    *("prompt", "grammar", "cli", "consistency", "rows", "training", "spider", "suites"),
-    *("evaluation", "official", "page"),
+    *("errors", "files", "sql", "match", "execution", "questions", "schema", "values", "prompt"),
+    *("grammar", "cli", "consistency", "rows", "training", "sampling", "suites", "evaluation"),
+    *("page", "server", "commands"),
 ]
 HEAVY = {"torch", "transformers", "trl", "datasets", "vllm", "deepspeed", "peft", "accelerate"}
 # The trainer's class has a base class of TRL's, the processors' of vLLM's, and others compute with
 # tensors. They are imported only inside functions, or by each other.
 LATE = {
     *("rl.trainer", "rl.base_trainer", "rl.batches", "rl.correction"),
-    *("inference.sampling.vllm_constraint", "inference.sampling.vllm_seeds"),
+    *("slmsql.sampling.vllm_constraint", "slmsql.sampling.vllm_seeds"),
 }
 PROGRAMS = ["sft", "rl", "inference", "scripts", "scripts/bench", "scripts/demo"]
 
@@ -130,7 +130,7 @@ def test_no_module_imports_the_gpu_stack_when_it_is_loaded(folder):
 
 
 def test_rl_never_imports_vllm_and_inference_never_imports_trl():
-    for folder, foreign in (("rl", "vllm"), ("inference", "trl")):
+    for folder, foreign in (("rl", "vllm"), ("inference", "trl"), ("slmsql/sampling", "trl")):
         for file, names in imported_anywhere(folder).items():
             assert foreign not in packages(names), file
 

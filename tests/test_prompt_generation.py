@@ -8,11 +8,11 @@ from accelerate import Accelerator
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
-from inference.sampling.options import SamplerOptions
-from inference.sampling.sampler import Request, SamplingParams
-from inference.sampling.transformers_sampler import TransformersSampler
 from sft.validate import generate
 from slmsql.prompt.generation import plain_generation
+from slmsql.sampling.options import SamplerOptions
+from slmsql.sampling.sampler import Request, SamplingParams
+from slmsql.sampling.transformers_sampler import TransformersSampler
 from tests.tiny_model import tiny_model
 
 PROMPT = [{"role": "user", "content": "How many singers are there?"}]

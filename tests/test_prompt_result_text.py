@@ -4,7 +4,7 @@ import pytest
 
 from slmsql.execution import Executor, Statement
 from slmsql.prompt.result_text import result_text
-from slmsql.words import estimate_tokens
+from slmsql.questions.words import estimate_tokens
 
 
 @pytest.fixture(scope="module")

@@ -18,11 +18,6 @@ import pytest
 import torch
 
 from inference import csc, generate
-from inference.sampling.endpoint_sampler import EndpointSampler
-from inference.sampling.options import SamplerOptions, SamplingOptions, sampling_params
-from inference.sampling.prompt_ids import prompt_tokens
-from inference.sampling.sampler import Request, SamplingParams
-from inference.sampling.transformers_sampler import TransformersSampler, _end_tokens
 from rl.weight_sync import TEXT, engine_logprobs
 from slmsql.cli.config import parse
 from slmsql.errors import InputError
@@ -31,6 +26,11 @@ from slmsql.grammar.masks import Masks
 from slmsql.grammar.names import Names
 from slmsql.grammar.vocabulary import Vocabulary
 from slmsql.prompt.build import Layout
+from slmsql.sampling.endpoint_sampler import EndpointSampler
+from slmsql.sampling.options import SamplerOptions, SamplingOptions, sampling_params
+from slmsql.sampling.prompt_ids import prompt_tokens
+from slmsql.sampling.sampler import Request, SamplingParams
+from slmsql.sampling.transformers_sampler import TransformersSampler, _end_tokens
 from slmsql.schema.reading import read_schema
 from tests.tiny_model import tiny_model
 
@@ -222,7 +222,7 @@ def test_what_cannot_be_constrained_is_sampled_freely_and_counted(local, tmp_pat
 
 def texts_of_vllm(model, *batches):
     """In a process of its own: vLLM keeps threads and memory after its engine is gone."""
-    from inference.sampling.vllm_sampler import VllmSampler
+    from slmsql.sampling.vllm_sampler import VllmSampler
 
     os.environ.update(ENVIRONMENT)
     sampler = VllmSampler(SamplerOptions(model=str(model), max_model_len=1024))

@@ -7,9 +7,9 @@ from email.utils import format_datetime
 
 import pytest
 
-from inference.sampling.endpoint_sampler import EndpointSampler, _seconds_asked
-from inference.sampling.options import SamplerOptions
-from inference.sampling.sampler import Request, SamplingParams
+from slmsql.sampling.endpoint_sampler import EndpointSampler, _seconds_asked
+from slmsql.sampling.options import SamplerOptions
+from slmsql.sampling.sampler import Request, SamplingParams
 from tests.stand_in import Server, choice, proper
 
 MESSAGES = [{"role": "user", "content": "Who?"}]

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from inference.sampling.journal import Journal
 from slmsql.errors import InputError
 from slmsql.files import read_jsonl
+from slmsql.sampling.journal import Journal
 
 ROOT = Path(__file__).parent.parent
 SETTINGS = {"model": "m", "n": 4, "stop": ("</answer>",)}
@@ -86,7 +86,7 @@ def test_a_second_run_on_an_output_is_refused(output):
 
 
 def test_a_killed_run_releases_its_output(output):
-    code = "import sys; from pathlib import Path; from inference.sampling.journal import Journal\n"
+    code = "import sys; from pathlib import Path; from slmsql.sampling.journal import Journal\n"
     code += "journal = Journal(Path(sys.argv[1]), {}); print('mine', flush=True); input()"
     command = [sys.executable, "-c", code, str(output)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}

@@ -10,10 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from inference.sampling.endpoint_sampler import EndpointSampler
-from inference.sampling.llama_cpp_sampler import SLOTS, LlamaCppSampler, start_server
-from inference.sampling.loading import check_sampler, model_identity, open_sampler
-from inference.sampling.options import SamplerOptions
 from scripts import export_gguf
 from scripts.bench.gbnf import GrammarReader, acceptance
 from scripts.export.llama_cpp import LlamaVocabulary
@@ -22,6 +18,10 @@ from slmsql.files import write_jsonl
 from slmsql.grammar.ebnf import select_grammar
 from slmsql.prompt.build import Layout, read_template
 from slmsql.questions.source import read_source
+from slmsql.sampling.endpoint_sampler import EndpointSampler
+from slmsql.sampling.llama_cpp_sampler import SLOTS, LlamaCppSampler, start_server
+from slmsql.sampling.loading import check_sampler, model_identity, open_sampler
+from slmsql.sampling.options import SamplerOptions
 from slmsql.schema.reading import read_schema
 from tests.running_server import serve, stop
 from tests.sampling import complete
@@ -137,8 +137,8 @@ def test_the_server_answers_as_an_endpoint_too(gguf, sampler, singers, monkeypat
 @slow
 def test_a_program_that_samples_can_be_ended(gguf):
     code = (
-        "import sys, time; from inference.sampling.llama_cpp_sampler import start_server; "
-        "from inference.sampling.options import SamplerOptions; "
+        "import sys, time; from slmsql.sampling.llama_cpp_sampler import start_server; "
+        "from slmsql.sampling.options import SamplerOptions; "
         "server = start_server(SamplerOptions(model=sys.argv[1]), key='k'); "
         "print('ready', flush=True); time.sleep(60)"
     )

@@ -1,6 +1,6 @@
 """Progress in a log: lines, not control characters."""
 
-from inference.sampling.progress import Progress
+from slmsql.sampling.progress import Progress
 
 
 def test_a_log_gets_lines_with_the_questions_and_the_rate_of_tokens(capsys):

@@ -2,13 +2,13 @@
 
 import pytest
 
-from inference.sampling.journal import Journal
-from inference.sampling.recording import record_missing
-from inference.sampling.sampler import Completed, Sample
-from inference.sampling.scheduler import SamplingPlan, Task
 from slmsql.errors import InputError
 from slmsql.execution import Executor
 from slmsql.questions.question import Question
+from slmsql.sampling.journal import Journal
+from slmsql.sampling.recording import record_missing
+from slmsql.sampling.sampler import Completed, Sample
+from slmsql.sampling.scheduler import SamplingPlan, Task
 
 
 class Scripted:

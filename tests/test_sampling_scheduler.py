@@ -2,12 +2,12 @@
 
 import pytest
 
-from inference.sampling.sampler import Completed, Sample, seed_of
-from inference.sampling.scheduler import SamplingPlan, Task, draw
 from slmsql.consistency.candidates import read_record
 from slmsql.execution import Executor, Status
 from slmsql.match import Match
 from slmsql.questions.question import Question
+from slmsql.sampling.sampler import Completed, Sample, seed_of
+from slmsql.sampling.scheduler import SamplingPlan, Task, draw
 
 MESSAGES = [{"role": "user", "content": "?"}]
 

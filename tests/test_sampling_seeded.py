@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from inference.sampling.seeded import choose, uniform
+from slmsql.sampling.seeded import choose, uniform
 
 LOGITS = torch.tensor([0.5, -1.0, 2.0, 0.0, 1.0])
 MANY = 20_000

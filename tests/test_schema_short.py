@@ -6,11 +6,11 @@ from slmsql.errors import InputError
 from slmsql.execution import create_database
 from slmsql.prompt.build import PromptSettings, build_prompt
 from slmsql.questions.question import Question
+from slmsql.questions.words import estimate_tokens
 from slmsql.schema.budget import cut_to_budget, key_columns
 from slmsql.schema.model import Schema
 from slmsql.schema.reading import read_schema
 from slmsql.schema.short import short_text
-from slmsql.words import estimate_tokens
 
 
 def read(tmp_path, script):

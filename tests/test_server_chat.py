@@ -7,10 +7,10 @@ import httpx
 import openai
 import pytest
 
-from inference.server.chat import reply_text
-from inference.server.service import Reply
 from slmsql.consistency.prediction import Prediction
 from slmsql.execution import Execution, Status, create_database
+from slmsql.server.chat import reply_text
+from slmsql.server.service import Reply
 from tests.running_server import SHOP, answer, start, stop, wait_until
 from tests.stand_in import Server
 

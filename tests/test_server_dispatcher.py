@@ -2,12 +2,12 @@
 
 import pytest
 
-from inference.sampling.sampler import Completed, Sample
-from inference.sampling.scheduler import SamplingPlan, Task
-from inference.server.dispatcher import Dispatcher
 from slmsql.errors import InputError
 from slmsql.execution import Executor
 from slmsql.questions.question import Question
+from slmsql.sampling.sampler import Completed, Sample
+from slmsql.sampling.scheduler import SamplingPlan, Task
+from slmsql.server.dispatcher import Dispatcher
 
 
 class Scripted:

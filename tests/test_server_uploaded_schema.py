@@ -4,10 +4,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from inference.server import uploaded_schema
-from inference.server.uploaded_schema import UploadedSchemas
 from slmsql.errors import InputError
 from slmsql.schema.reading import read_schema
+from slmsql.server import uploaded_schema
+from slmsql.server.uploaded_schema import UploadedSchemas
 
 
 def database_from_ddl(ddl, folder):

@@ -48,7 +48,7 @@ def test_the_api_is_documented_from_the_docstrings(site):
 
 def test_each_program_and_option_has_its_line():
     page = programs_page()
-    for name in ("sft/train.py", "rl/grpo.py", "inference/ask.py", "scripts/evaluate.py"):
+    for name in ("sft/train.py", "rl/grpo.py", "inference/csc.py", "slmsql ask", "slmsql evaluate"):
         assert f"\n## {name}\n" in page
     assert "| `--match` | `bird` | when two results agree |" in page
     assert (

@@ -2,9 +2,7 @@ import json
 
 import pytest
 
-from slmsql.questions.question import with_databases
-from slmsql.questions.reading import read_benchmark
-from slmsql.spider import (
+from slmsql.evaluation.spider import (
     Catalog,
     Catalogs,
     NotInGrammar,
@@ -14,6 +12,8 @@ from slmsql.spider import (
     same_sets,
     with_levels,
 )
+from slmsql.questions.question import with_databases
+from slmsql.questions.reading import read_benchmark
 
 SCHEMA = Catalog(
     {"singer": ("id", "name", "age"), "song": ("id", "title", "singer_id")},

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from slmsql.execution import create_database
 from slmsql.prompt.build import PromptSettings, build_prompt
 from slmsql.questions.question import Question
+from slmsql.questions.words import WORD, words
 from slmsql.schema.literals import TextLiteral, text_literals
 from slmsql.schema.reading import read_schema
 from slmsql.values.finding import find_values
-from slmsql.words import WORD, words
 
 CITIES = (
     "NorthCarolina",

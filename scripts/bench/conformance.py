@@ -17,13 +17,13 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from scripts.bench.official import Evaluator, OfficialAnswer, judge_officially
+from scripts.bench.official.options import OfficialOptions, pairs_of
 from slmsql.cli.config import parse
 from slmsql.errors import InputError, run_program
 from slmsql.execution import Executor, Pair, Status, Verdict
 from slmsql.files import write_json
 from slmsql.match import orders_rows
-from slmsql.official import Evaluator, OfficialAnswer, judge_officially
-from slmsql.official.options import OfficialOptions, pairs_of
 
 UNKNOWN = "unknown"
 

@@ -24,16 +24,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from scripts.bench.official import Measure, measure_officially, pair_task
+from scripts.bench.official.options import OfficialOptions
 from slmsql.cli.config import parse
 from slmsql.errors import InputError, run_program
 from slmsql.evaluation import Extras, Outcome, evaluate
 from slmsql.evaluation.efficiency import official_reward
+from slmsql.evaluation.spider import Catalogs, read_foreign_keys, with_levels
 from slmsql.execution import Executor, Pair
 from slmsql.files import Record, write_json
 from slmsql.match import Match
-from slmsql.official import Measure, measure_officially, pair_task
-from slmsql.official.options import OfficialOptions
-from slmsql.spider import Catalogs, read_foreign_keys, with_levels
 
 UNKNOWN = "unknown"
 

@@ -22,15 +22,12 @@ from statistics import median
 from typing import Literal
 
 from inference import generate
-from inference.options import PlanOptions, QuestionOptions, RuleOptions
-from inference.sampling.loading import sampler_when_needed
-from inference.sampling.options import SamplerOptions, sampling_params
-from inference.sampling.sampler import Request, Sampler, seed_of
 from scripts.bench.grammar_size import measure, report
 from slmsql.cli.config import parse
-from slmsql.cli.options import PromptOptions
+from slmsql.cli.options import PromptOptions, QuestionOptions
 from slmsql.consistency.candidates import read_candidates
 from slmsql.consistency.judging import JudgedSet, judge_candidates
+from slmsql.consistency.options import RuleOptions
 from slmsql.consistency.voting import group_by_result
 from slmsql.errors import InputError, run_program
 from slmsql.evaluation.statistics import POINTS, Interval, mean_interval
@@ -39,6 +36,9 @@ from slmsql.files import Record, read_json, write_json
 from slmsql.match import Match
 from slmsql.prompt.build import build_prompt
 from slmsql.questions.question import Question
+from slmsql.sampling.loading import sampler_when_needed
+from slmsql.sampling.options import PlanOptions, SamplerOptions, sampling_params
+from slmsql.sampling.sampler import Request, Sampler, seed_of
 
 Way = Literal["off", "schema"]
 WAYS: tuple[Way, ...] = ("off", "schema")

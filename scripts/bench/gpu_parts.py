@@ -297,9 +297,9 @@ def grpo(inputs: Inputs, file: Path) -> None:
 
 def generate(inputs: Inputs, file: Path) -> None:
     """Completion tokens per second of inference/generate.py and of vLLM alone."""
-    from inference.options import PlanOptions, QuestionOptions
-    from inference.sampling.options import SamplerOptions
     from scripts.bench import throughput
+    from slmsql.cli.options import QuestionOptions
+    from slmsql.sampling.options import PlanOptions, SamplerOptions
 
     size = inputs.size
     options = throughput.Options(

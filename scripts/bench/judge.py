@@ -28,13 +28,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
+from scripts.bench.official import Evaluator, judge_officially
+from scripts.bench.official.options import OfficialOptions, pairs_of
 from slmsql.cli.config import parse
 from slmsql.errors import InputError, run_program
 from slmsql.execution import Executor, Limits, Pair, Statement, connect
 from slmsql.files import write_json
 from slmsql.match import Match
-from slmsql.official import Evaluator, judge_officially
-from slmsql.official.options import OfficialOptions, pairs_of
 
 PROMPTS, COMPLETIONS = 64, 16
 ENDLESS = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c"

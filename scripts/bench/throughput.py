@@ -20,16 +20,16 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from inference import generate
-from inference.options import PlanOptions, QuestionOptions, RuleOptions
-from inference.sampling.options import SamplerOptions
-from inference.sampling.prompt_ids import prompt_tokens
-from inference.sampling.sampler import Request
-from inference.sampling.vllm_sampler import VllmSampler, vllm_parameters
 from slmsql.cli.config import parse
-from slmsql.cli.options import PromptOptions
+from slmsql.cli.options import PromptOptions, QuestionOptions
+from slmsql.consistency.options import RuleOptions
 from slmsql.errors import run_program
 from slmsql.files import read_jsonl, write_json
 from slmsql.prompt.build import build_prompt
+from slmsql.sampling.options import PlanOptions, SamplerOptions
+from slmsql.sampling.prompt_ids import prompt_tokens
+from slmsql.sampling.sampler import Request
+from slmsql.sampling.vllm_sampler import VllmSampler, vllm_parameters
 
 
 @dataclass(kw_only=True)

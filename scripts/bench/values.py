@@ -28,6 +28,7 @@ from slmsql.execution import connect, fingerprint
 from slmsql.execution.index import create_index
 from slmsql.files import write_json
 from slmsql.questions.question import Question, with_databases
+from slmsql.questions.words import estimate_tokens
 from slmsql.schema.literals import TextLiteral, text_literals
 from slmsql.schema.model import RetrievedValues, Schema, shown_values
 from slmsql.schema.reading import read_schema
@@ -35,7 +36,6 @@ from slmsql.sql.quoting import quote_identifier
 from slmsql.values.finding import find_values
 from slmsql.values.index import cache_folder, open_index
 from slmsql.values.search import common_substring_length
-from slmsql.words import estimate_tokens
 
 # The published method
 LONGEST_GRAM = 8  # words

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from gguf import GGMLQuantizationType, quant_shape_to_byte_shape
 
-from inference.sampling.llama_cpp_sampler import load_llama_cpp
 from scripts.export.checkpoint import Array
 from slmsql.errors import InputError
+from slmsql.sampling.llama_cpp_sampler import load_llama_cpp
 
 PARAMETERS = 1024  # bytes; more than llama.cpp's parameters of a model have
 QUIET = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)

@@ -12,14 +12,14 @@ import numpy as np
 from gguf import GGMLQuantizationType, GGUFReader
 from gguf.quants import dequantize
 
-from inference.sampling.llama_cpp_sampler import start_server
-from inference.sampling.options import SamplerOptions
 from scripts.export.checkpoint import Array, Checkpoint
 from scripts.export.llama_cpp import LlamaVocabulary
 from scripts.export.ollama import chat_text
 from scripts.export.quantisation import F16, F32, Q4_K, Q5_0, Q6_K, Q8_0
 from slmsql.errors import InputError
 from slmsql.prompt.build import Messages
+from slmsql.sampling.llama_cpp_sampler import start_server
+from slmsql.sampling.options import SamplerOptions
 
 STRINGS = 10_000
 KEY = "reading back"  # of a server that lives for seconds and holds nothing secret

@@ -1,12 +1,14 @@
 """Options that several programs share: which questions to read, and how to word a prompt."""
 
+import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from slmsql.files import Record
+from slmsql.errors import InputError
+from slmsql.files import Record, file_hash
 from slmsql.prompt.build import PromptSettings
-from slmsql.questions.question import Question
+from slmsql.questions.question import Question, count_reasons, database_faults
 from slmsql.questions.reading import benchmark_paths
 from slmsql.questions.source import read_source
 
@@ -49,6 +51,60 @@ class SourceOptions:
         if self.benchmark:
             return [benchmark_paths(self.benchmark, Path(self.root), self.split)[0]]
         return [Path(self.questions)]
+
+
+@dataclass(kw_only=True)
+class QuestionOptions(SourceOptions):
+    """Which questions to answer."""
+
+    limit: int = field(default=0, metadata={"help": "answer only the first N questions; 0: all"})
+    shard: str = field(
+        default="", metadata={"help": "i/n: answer every n-th question, starting at i (from 0)"}
+    )
+
+    def select(self, questions: list[Question]) -> list[Question]:
+        """The questions of `--limit` and `--shard` with a usable database; reports the others.
+
+        Raises:
+            InputError: the shard is malformed or contains no question.
+            FileNotFoundError: no question has a database.
+        """
+        selected = self._shard_of(questions[: self.limit or None])
+        faults = database_faults(selected)
+        present = [question for question in selected if question not in faults]
+        if not present:
+            raise FileNotFoundError(
+                f"no question has its database ({count_reasons(faults)}): {selected[0].database}"
+            )
+        if faults:
+            print(
+                f"left out: {len(faults)} of {len(selected)} questions ({count_reasons(faults)}; "
+                f"for instance {next(iter(faults)).database})",
+                file=sys.stderr,
+            )
+        return present
+
+    def settings(self) -> dict[str, object]:
+        """Which questions and databases they are, for a resumed run to compare."""
+        folder = self.databases or self.root
+        return {
+            "questions": file_hash(self.files()[0]),
+            "databases": str(Path(folder).resolve()) if folder else "",
+            "limit": self.limit,
+            "shard": self.shard,
+        }
+
+    def _shard_of(self, questions: list[Question]) -> list[Question]:
+        if not self.shard:
+            return questions
+        first, _, total = self.shard.partition("/")
+        if not (first.isdigit() and total.isdigit() and int(first) < int(total)):
+            raise InputError(
+                f"--shard takes i/n with i from 0 to n-1, such as 0/4; got {self.shard!r}"
+            )
+        if not (shard := questions[int(first) :: int(total)]):
+            raise InputError(f"--shard {self.shard} contains none of {len(questions)} questions")
+        return shard
 
 
 @dataclass(kw_only=True)

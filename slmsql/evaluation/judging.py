@@ -17,6 +17,7 @@ from slmsql.evaluation.constructs import constructs
 from slmsql.evaluation.diagnosis import differences, error_class
 from slmsql.evaluation.outcome import Evaluation, Outcome
 from slmsql.evaluation.scores import query_scores, result_scores, timing_scores
+from slmsql.evaluation.spider import Catalogs
 from slmsql.execution import (
     DAMAGED_DATABASE,
     Execution,
@@ -28,7 +29,6 @@ from slmsql.execution import (
 )
 from slmsql.match import Match, as_executed
 from slmsql.questions.question import Question, database_faults
-from slmsql.spider import Catalogs
 from slmsql.sql.ties import tie_query
 from slmsql.suites.neighbours.folder import read_suites
 

@@ -4,10 +4,10 @@ import statistics
 
 from slmsql.evaluation import efficiency
 from slmsql.evaluation.outcome import Outcome
+from slmsql.evaluation.spider import Catalog, same_sets
 from slmsql.evaluation.submission import one_line
 from slmsql.execution import Verdict
 from slmsql.match import Match
-from slmsql.spider import Catalog, same_sets
 from slmsql.sql.parsing import normalised
 
 Scores = dict[str, bool | float]

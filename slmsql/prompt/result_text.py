@@ -3,7 +3,7 @@
 from collections.abc import Hashable
 
 from slmsql.execution import Execution, Row, Status
-from slmsql.words import TOKEN_ESTIMATE, estimate_tokens
+from slmsql.questions.words import TOKEN_ESTIMATE, estimate_tokens
 
 MOST_CHARS = 80  # characters shown of a value
 

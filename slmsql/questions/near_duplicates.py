@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from slmsql.words import STOP_WORDS, words
+from slmsql.questions.words import STOP_WORDS, words
 
 # A word is frequent if it occurs in more than this share of the questions and in more than
 # FREQUENT_COUNT of them. Frequent words count towards similarity, but no question is looked up by

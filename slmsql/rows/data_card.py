@@ -16,7 +16,7 @@ from pathlib import Path
 
 from slmsql.files import Record, file_hash, write_json, write_jsonl
 from slmsql.questions.question import Question
-from slmsql.words import estimate_tokens
+from slmsql.questions.words import estimate_tokens
 
 PERCENTILES = (0, 5, 25, 50, 75, 95, 99, 100)
 PACKAGES = ("slmsql", "sqlglot", "ijson", "tokenizers")

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass, replace
 
+from slmsql.questions.words import STOP_WORDS, estimate_tokens, words
 from slmsql.schema.model import Column, RetrievedValues, Schema, Table
-from slmsql.words import STOP_WORDS, estimate_tokens, words
 
 SchemaText = Callable[[Schema, RetrievedValues], str]  # how a prompt shows a schema
 

@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from sqlite3 import Connection
 
+from slmsql.questions.words import words
 from slmsql.values.index import LONGEST_VALUE, cache_folder, open_index
 from slmsql.values.search import Hit, bm25_hits, exact_hits, misspelt_hits, prefix_hits
-from slmsql.words import words
 
 MOST_PER_COLUMN = 3  # values found by search
 MOST_IN_ALL = 30

@@ -6,8 +6,8 @@ from difflib import SequenceMatcher
 from itertools import islice, product
 from sqlite3 import Connection
 
+from slmsql.questions.words import STOP_WORDS
 from slmsql.values.index import value_counts
-from slmsql.words import STOP_WORDS
 
 SHORTEST = 4  # letters of a word; shorter words resemble too many others
 HEAD = 3  # letters that must be equal; terms of the database are looked up by them

@@ -17,10 +17,10 @@ from slmsql import files
 from slmsql.execution import connect, fingerprint, reading
 from slmsql.execution.engines.address import dialect_of, is_url
 from slmsql.execution.index import create_index
+from slmsql.questions.words import words
 from slmsql.schema.engine_tables import text_columns
 from slmsql.sql.dialect import Dialect
 from slmsql.sql.quoting import quote_identifier
-from slmsql.words import words
 
 VERSION = 1  # of the tables below and of `words`; part of the file's name
 LONGEST_VALUE = 128

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from sqlite3 import Connection
 
+from slmsql.questions.words import STOP_WORDS
 from slmsql.values.fuzzy_spelling import shortened_keys, similar_terms
 from slmsql.values.index import as_json, value_counts
-from slmsql.words import STOP_WORDS
 
 LONGEST_RUN = 24  # words in a row that may be one value
 INEXACT_RUN = 5  # the same for values that are spelt differently in the question

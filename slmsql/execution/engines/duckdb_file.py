@@ -44,7 +44,7 @@ def check(file: Path) -> Identity:
         InputError: the package `duckdb` is missing, or the file has changes that are not in it yet.
     """
     if importlib.util.find_spec("duckdb") is None:
-        raise InputError(f"{file} needs DuckDB; pip install -e .[duckdb]")
+        raise InputError(f"{file} needs DuckDB; pip install 'slmsql[duckdb]'")
     log = Path(f"{file}.wal")
     if log.exists() and log.stat().st_size > 0:
         raise UnusableDatabase(

@@ -26,7 +26,8 @@ def check(database: Path) -> ServerAddress:
     address = server_address(database)
     if importlib.util.find_spec(DRIVERS[address.dialect]) is None:
         raise InputError(
-            f"{address.dialect.label} needs a driver; pip install -e .[{EXTRAS[address.dialect]}]"
+            f"{address.dialect.label} needs a driver; "
+            f"pip install 'slmsql[{EXTRAS[address.dialect]}]'"
         )
     known = OPTIONS[address.dialect]
     if unknown := [name for name in address.options if name not in known]:

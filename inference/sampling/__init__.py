@@ -1,5 +1,0 @@
-"""Where completions come from and in which order: samplers, their options, the scheduler.
-
-In: prompts. Out: completions with their executed SQL, kept in a journal that survives a kill.
-Imports slmsql alone.
-"""

@@ -1,0 +1,98 @@
+"""Which requests are constrained, and a warning about those that cannot be."""
+
+import sys
+from collections import Counter
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from slmsql.errors import InputError
+from slmsql.execution.engines.address import dialect_of
+from slmsql.grammar.constraint import ConstrainedText, Constraints
+from slmsql.grammar.ebnf import select_grammar
+from slmsql.prompt.build import Layout
+from slmsql.sampling.sampler import Request
+from slmsql.schema.model import Schema
+from slmsql.schema.reading import read_schema
+from slmsql.sql.dialect import Dialect
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Unconstrained:
+    """Counts the requests that are sampled freely although they should not be."""
+
+    def __init__(self) -> None:
+        self._reasons: Counter[str] = Counter()
+
+    def schema_of(self, request: Request) -> Schema | None:
+        """The schema whose names alone the request may write; None if it is sampled freely."""
+        if request.sampling.constrain is None:
+            return None
+        reason = "no database is given"
+        if request.database is not None:
+            try:
+                if dialect_of(request.database) is Dialect.SQLITE:
+                    return read_schema(request.database, sample_values=0)
+                reason = "their database is not SQLite"
+            except (InputError, OSError) as error:
+                reason = str(error)
+        self._reasons[reason] += 1
+        return None
+
+    def grammar_of(self, request: Request) -> str | None:
+        """The grammar of the request's completions, for servers; None if it is sampled freely."""
+        schema, layout = self.schema_of(request), request.sampling.constrain
+        return None if schema is None or layout is None else _grammar(schema, layout)
+
+    def report(self) -> None:
+        """Print one warning with the number of requests, if there were any."""
+        if self._reasons:
+            reason, _ = self._reasons.most_common(1)[0]
+            print(
+                f"{self._reasons.total()} requests were sampled without --constrain, most of them "
+                f"because {reason}",
+                file=sys.stderr,
+            )
+            self._reasons.clear()
+
+
+@lru_cache(maxsize=64)
+def _grammar(schema: Schema, layout: Layout) -> str:
+    return select_grammar(schema, layout)
+
+
+class ConstrainedRows:
+    """A processor of logits in transformers: each row is a completion of one request."""
+
+    def __init__(self, constraints: Constraints, request: Request, prompt_length: int) -> None:
+        assert request.database is not None
+        assert request.sampling.constrain is not None
+        self._length = prompt_length
+        self._texts = [
+            constraints.begin(request.database, request.sampling.constrain)
+            for _ in range(request.n)
+        ]
+
+    def __call__(self, input_ids: "torch.Tensor", scores: "torch.Tensor") -> "torch.Tensor":
+        import torch
+
+        new = input_ids[:, self._length :].tolist()
+        self._length = input_ids.shape[1]
+        blocked = []
+        for text, tokens in zip(self._texts, new, strict=True):
+            for token in tokens:
+                text.accept(token)
+            blocked.append(blocked_tokens(text, scores.shape[1]))
+        return scores.masked_fill(torch.stack(blocked).to(scores.device), float("-inf"))
+
+
+def blocked_tokens(text: ConstrainedText, width: int) -> Any:
+    """The tokens that may not come next, as a tensor of truth values."""
+    import numpy
+    import torch
+
+    size = (width + 7) // 8
+    data = numpy.frombuffer(text.allowed().to_bytes(size, "little"), dtype=numpy.uint8)
+    bits = numpy.unpackbits(data, count=width, bitorder="little")
+    return torch.from_numpy(bits) == 0
