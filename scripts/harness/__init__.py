@@ -1,0 +1,1 @@
+"""Doors into other harnesses (verifiers, lm-evaluation-harness): our prompts, our judge."""
