@@ -5,7 +5,8 @@ overrides private methods of TRL 1.16; each override's docstring says what TRL c
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -14,10 +15,10 @@ from trl import GRPOTrainer
 
 from rl.batches import Batch, by_length, cut, logprobs_by_length
 from rl.correction import METRICS, Correction
-from rl.merging import keep_frozen_weights
 from rl.step_clock import StepClock
-from rl.weight_sync import TEXT, WeightSync
 from slmsql.files import Record
+from slmsql.training.merging import keep_frozen_weights
+from slmsql.training.weight_sync import TEXT, WeightSync, model_logprobs
 
 LogprobFunction = Callable[..., tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]]
 
@@ -55,7 +56,7 @@ class CheckedGRPOTrainer(GRPOTrainer):
         self._weight_sync = WeightSync(
             generation,
             tokenizer.encode(TEXT, add_special_tokens=False),
-            self._score,
+            partial(model_logprobs, self),
             tolerance=sync_tolerance,
             timeout=sync_timeout,
         )
@@ -182,18 +183,6 @@ class CheckedGRPOTrainer(GRPOTrainer):
         if report.difference is not None:
             self._add_metric("sync/logprob_difference", report.difference)
         self._add_metric("sync/check_seconds", report.check_seconds)
-
-    def _score(self, token_ids: Sequence[int]) -> list[float]:
-        """The log-probability that the model in training gives each token but the first."""
-        model = cast(torch.nn.Module, self.model)
-        is_training = model.training
-        ids = torch.tensor([token_ids], device=self.accelerator.device)
-        model.eval()
-        with torch.no_grad(), self.accelerator.autocast():
-            logits = model(input_ids=ids).logits[0, :-1].float()
-        model.train(is_training)
-        values: list[float] = logits.log_softmax(-1).gather(1, ids[0, 1:, None])[:, 0].tolist()
-        return values
 
     def _is_training(self) -> bool:
         return self.model is not None and self.model.training

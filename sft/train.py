@@ -12,6 +12,7 @@ With `--validation_file` each evaluation also measures execution accuracy, and
 
 import os
 from collections.abc import Sized
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, cast
 
 from sft.options import Options
@@ -84,6 +85,8 @@ def check(options: Options, training: "SFTConfig", model: "ModelConfig") -> None
     check_schedule(options.seconds, training)
     if training.eval_strategy == "no" and (options.validation_file or options.eval_data):
         raise InputError("there is data for evaluations but no --eval_strategy steps|epoch")
+    if options.validation_vllm and find_spec("vllm") is None:
+        raise InputError("--validation_vllm needs vLLM: pip install -e .[vllm], or leave it out")
     for path in filter(None, (options.data, options.eval_data)):
         count_sft_rows(path)
     if options.validation_file:
@@ -124,7 +127,7 @@ def make_trainer(options: Options, training: "SFTConfig", model: "ModelConfig") 
     if options.seconds:
         follow_clock(trainer, options.seconds)
     if validation:
-        add_validation(trainer, validation, options.validation_tokens)
+        add_validation(trainer, validation, options)
     return trainer
 
 

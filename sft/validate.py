@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 from sft.encoding import prompt_text
 from sft.options import Options
+from sft.vllm_answers import VLLMAnswers
 from slmsql.execution import Executor, Pair, Verdict
 from slmsql.files import Record
 from slmsql.match import Match
 from slmsql.prompt.generation import plain_generation
 from slmsql.training.checkpoints import output_folder
 from slmsql.training.rows import read_grpo_rows, runnable_rows
-from slmsql.training.validation import AnsweredRow, Validation
+from slmsql.training.validation import Answer, AnsweredRow, Validation
 
 if TYPE_CHECKING:
     from transformers import TrainerControl, TrainerState, TrainingArguments
@@ -42,17 +43,12 @@ def judge(pairs: Sequence[Pair], match: Match) -> list[Verdict]:
         return executor.judge(pairs, match=match)
 
 
-def add_validation(trainer: "SFTTrainer", validation: Validation, tokens: int) -> None:
-    """Validate at each evaluation and add the metrics to the evaluation's own.
-
-    Args:
-        tokens: longest answer.
-    """
+def add_validation(trainer: "SFTTrainer", validation: Validation, options: Options) -> None:
+    """Validate at each evaluation and add the metrics to the evaluation's own."""
     from transformers import TrainerCallback
 
-    def answer(rows: Sequence[Record]) -> list[AnsweredRow]:
-        texts = generate(trainer, [row["prompt"] for row in rows], tokens)
-        return [AnsweredRow(row, text) for row, text in zip(rows, texts, strict=True)]
+    answer = _answers(trainer, validation, options)
+    at_once = options.validation_vllm > 0
 
     class ValidationCallback(TrainerCallback):
         def on_evaluate(
@@ -62,11 +58,24 @@ def add_validation(trainer: "SFTTrainer", validation: Validation, tokens: int) -
             control: "TrainerControl",
             **kwargs: Any,
         ) -> None:
-            metrics = validation.run(trainer, answer)
+            metrics = validation.run(trainer, answer, at_once=at_once)
             kwargs["metrics"].update(metrics)  # of which the best checkpoint is chosen
             trainer.log(metrics)
 
     trainer.add_callback(ValidationCallback())
+
+
+def _answers(trainer: "SFTTrainer", validation: Validation, options: Options) -> Answer:
+    """What answers validation rows: vLLM or transformers."""
+    tokens, memory = options.validation_tokens, options.validation_vllm
+    if memory:
+        return VLLMAnswers(trainer, validation.rows, tokens=tokens, memory=memory)
+
+    def answer(rows: Sequence[Record]) -> list[AnsweredRow]:
+        texts = generate(trainer, [row["prompt"] for row in rows], tokens)
+        return [AnsweredRow(row, text) for row, text in zip(rows, texts, strict=True)]
+
+    return answer
 
 
 def generate(

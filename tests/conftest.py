@@ -11,7 +11,13 @@ from slmsql.execution import create_database
 ROOT = Path(__file__).parent.parent
 ARCHIVE = ROOT.parent / "shared" / "data" / "benchmarks.tar.xz"
 LONGEST_FILES = (  # with the most trainings and starts of vLLM
-    *("test_chain", "test_grpo_runs", "test_speedrun", "test_sft_runs", "test_weight_sync"),
+    *(
+        "test_chain",
+        "test_grpo_runs",
+        "test_speedrun",
+        "test_sft_runs",
+        "test_training_weight_sync",
+    ),
     *("test_csc", "test_bench_gpu", "test_sampling", "test_execution_hostile", "test_constraints"),
 )
 

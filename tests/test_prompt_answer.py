@@ -113,6 +113,13 @@ def test_a_badly_formed_completion_still_gives_its_sql(completion, sql):
     assert parse(completion).sql == sql
 
 
+@given(st.lists(st.sampled_from(PIECES)).map("".join))
+def test_of_several_answers_a_reward_reads_the_one_at_which_sampling_stops(completion):
+    """Inference ends a completion at the first `</answer>`; a rollout may go on."""
+    stopped, end, _ = completion.partition("</answer>")
+    assert parse(completion).sql == parse(stopped + end).sql
+
+
 def without_final_semicolons(sql):
     """The rule in its simplest form: semicolons go one by one, but not out of a comment."""
     sql = sql.strip()

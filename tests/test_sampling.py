@@ -18,7 +18,6 @@ import pytest
 import torch
 
 from inference import csc, generate
-from rl.weight_sync import TEXT, engine_logprobs
 from slmsql.cli.config import parse
 from slmsql.errors import InputError
 from slmsql.files import read_jsonl, write_jsonl
@@ -32,6 +31,7 @@ from slmsql.sampling.prompt_ids import prompt_tokens
 from slmsql.sampling.sampler import Request, SamplingParams
 from slmsql.sampling.transformers_sampler import TransformersSampler, _end_tokens
 from slmsql.schema.reading import read_schema
+from slmsql.training.weight_sync import TEXT, engine_logprobs
 from tests.tiny_model import tiny_model
 
 pytestmark = pytest.mark.slow  # loads models

@@ -10,7 +10,6 @@ from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 from trl.distributed import DistributedBackend
 
 from rl.grpo import _make_trainer, check_run
-from rl.merging import keep_frozen_weights
 from rl.options import Options
 from slmsql.cli.config import parse_with_trainer
 from slmsql.errors import InputError
@@ -19,6 +18,7 @@ from slmsql.prompt.build import Layout, PromptSettings, build_prompt
 from slmsql.questions.question import Question
 from slmsql.rows.formats import grpo_row
 from slmsql.training.adapters import keep_precise, tokenizer_folder
+from slmsql.training.merging import keep_frozen_weights
 from tests.tiny_model import tiny_model, tiny_tokenizer
 
 LORA = LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False)
@@ -157,7 +157,7 @@ def test_fifty_generations_leave_the_frozen_weights_as_they_were(model):
         for adapter in adapters_of(lora).values():
             adapter.data += 1e-3 * torch.randn_like(adapter)
     assert hash_of_frozen(lora) == before
-    engine_for(lora)[0].sync_weights()  # TRL alone: once this holds too, rl/merging.py can go
+    engine_for(lora)[0].sync_weights()  # TRL alone: the module is still needed
     assert hash_of_frozen(lora) != before
 
 

@@ -10,14 +10,14 @@ from unittest.mock import patch
 
 import pytest
 
-from rl.deadline import deadline
-from rl.weight_sync import WeightSync
 from slmsql.errors import InputError
 from slmsql.execution import create_database
-from slmsql.files import write_jsonl
+from slmsql.files import read_jsonl, write_jsonl
 from slmsql.prompt.build import Layout, PromptSettings, build_prompt
 from slmsql.questions.question import Question
 from slmsql.rows.formats import grpo_row
+from slmsql.training.deadline import deadline
+from slmsql.training.weight_sync import WeightSync
 from tests.colocated_vllm import Engine, trainer_with
 from tests.tiny_model import tiny_model
 
@@ -32,6 +32,23 @@ FIGURES = (
     "sampling/importance_sampling_ratio/max",
 )
 LORA = {"use_peft": True, "lora_r": 4, "lora_target_modules": "all-linear", "learning_rate": 0.1}
+
+SFT = {
+    "validation_vllm": 0.3,
+    "validation_tokens": 12,
+    "validation_rows": 5,
+    "eval_rows": 2,
+    "eval_strategy": "steps",
+    "eval_steps": 1,
+    "max_steps": 2,
+    "per_device_train_batch_size": 2,
+    "learning_rate": 1e-2,
+    "lr_scheduler_type": "constant",
+    "bf16": False,
+    "use_cpu": True,
+    "report_to": "none",
+    "save_strategy": "no",
+}
 
 
 def logs(trainer, name):
@@ -116,6 +133,42 @@ def an_engine_that_hangs(engine, folder, **changes):
     return codes
 
 
+def sft_with_validation(engine, folder, model, rows):
+    """Answers of vLLM and of transformers after each of two updates by SFT."""
+    from sft import validate
+    from sft.options import Options
+    from sft.train import make_trainer
+    from slmsql.cli.config import as_arguments, parse_with_trainer
+
+    prompts = [{"id": r["id"], "prompt": r["prompt"]} for r in read_jsonl(rows)]
+    data = folder / "sft.jsonl"
+    answer = [{"role": "assistant", "content": "SELECT name FROM item"}]
+    write_jsonl(data, [{**prompt, "completion": answer} for prompt in prompts])
+    settings = {**SFT, "data": str(data), "validation_file": str(rows), "output_dir": str(folder)}
+    options, (training, loading) = parse_with_trainer(
+        Options,
+        ["trl:SFTConfig", "trl:ModelConfig"],
+        about=None,
+        argv=as_arguments({**settings, "model_name_or_path": str(model)}),
+    )
+    answers, run = [], validate.VLLMAnswers.__call__
+
+    def both(self, questions):
+        found = run(self, questions)
+        prompts = [question["prompt"] for question in questions]
+        expected = validate.generate(trainer, prompts, options.validation_tokens)
+        answers.append(([row.greedy for row in found], expected))
+        return found
+
+    with (
+        patch("trl.generation.vllm_generation.LLM", engine),
+        patch.object(validate.VLLMAnswers, "__call__", both),
+    ):
+        trainer = make_trainer(options, training, loading)
+        trainer.train()
+    return answers, [log for log in trainer.state.log_history if "eval_ex_greedy" in log]
+
+
 def trainings(folder, model, rows):
     """All trainings, one after the other, with one engine."""
     engine = Engine()
@@ -128,6 +181,7 @@ def trainings(folder, model, rows):
         "ignores": an_engine_that_ignores_updates(engine, folder, **changes),
         "drops": an_engine_that_drops_the_adapter(engine, folder, **changes),
         "hangs": an_engine_that_hangs(engine, folder, **changes),
+        "sft": sft_with_validation(engine, folder, model, rows),
     }
 
 
@@ -196,13 +250,23 @@ def test_an_engine_whose_weights_stand_still_is_caught_after_the_first_update(ou
 def test_an_engine_with_other_weights_is_caught_before_the_first_update(outcomes):
     error, steps = outcomes["others"]
     assert "vLLM does not sample from the model in training: " in error
-    assert "--sync_tolerance 0.2" in error
+    assert "more than 0.2 (in GRPO --sync_tolerance)" in error
     assert steps == 0
 
 
 @pytest.mark.slow
 def test_an_engine_that_hangs_ends_the_process(outcomes):
     assert outcomes["hangs"] == [2]
+
+
+@pytest.mark.slow
+def test_sft_validates_with_vllm_as_with_transformers(outcomes):
+    answers, scores = outcomes["sft"]
+    for found, expected in answers:
+        assert found == expected
+    assert [len(found) for found, _ in answers] == [5, 5]
+    assert answers[0] != answers[1]  # the weights have moved between the two
+    assert [score["eval_questions"] for score in scores] == [5, 5]
 
 
 def verdicts(*values):
@@ -235,8 +299,8 @@ def test_values_that_are_not_numbers_part():
 
 def test_the_first_syncs_and_every_fourth_later_one_are_checked(monkeypatch):
     sent = []
-    monkeypatch.setattr("rl.weight_sync.send_weights", sent.append)
-    monkeypatch.setattr("rl.weight_sync.engine_logprobs", lambda *_: [-1.0])
+    monkeypatch.setattr("slmsql.training.weight_sync.send_weights", sent.append)
+    monkeypatch.setattr("slmsql.training.weight_sync.engine_logprobs", lambda *_: [-1.0])
     sync = WeightSync("engine", [1, 2], lambda _: [-1.0], tolerance=0.2, timeout=60)
     reports = [sync.run() for _ in range(20)]
     checked = [number for number, report in enumerate(reports, 1) if report.difference is not None]
@@ -247,7 +311,7 @@ def test_the_first_syncs_and_every_fourth_later_one_are_checked(monkeypatch):
 def test_a_block_that_hangs_ends_with_one_line():
     code = """
 import time
-from rl.deadline import deadline
+from slmsql.training.deadline import deadline
 with deadline(0.1, "too slow"):
     time.sleep(60)
 """

@@ -12,10 +12,13 @@ syncs, where faults show, and every fourth one later.
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
-from rl.deadline import deadline
 from slmsql.errors import InputError
+from slmsql.training.deadline import deadline
+
+if TYPE_CHECKING:
+    from transformers import Trainer
 
 TEXT = """<think>
 The question asks how many songs each singer over 30 has, so I join both tables and count.
@@ -26,6 +29,8 @@ GROUP BY singer.id
 </answer>"""
 MOVED = 0.005
 """From here on the trainer's values have moved by more than rounding in 16 bits explains."""
+TOLERANCE = 0.2
+TIMEOUT = 600.0  # seconds
 FIRST_CHECKS = 8
 CHECK_EVERY = 4
 STILL = 0.1
@@ -60,8 +65,8 @@ class WeightSync:
     generation: Any
     token_ids: Sequence[int]
     score: Callable[[Sequence[int]], list[float]]
-    tolerance: float
-    timeout: float
+    tolerance: float = TOLERANCE
+    timeout: float = TIMEOUT
     _syncs: int = field(default=0, init=False)
     _last_change: tuple[list[float], list[float]] | None = field(default=None, init=False)
     """Values of vLLM and of the trainer when vLLM's values last moved."""
@@ -102,15 +107,16 @@ class WeightSync:
             raise InputError(
                 "vLLM does not sample from the model in training: for a fixed text, its "
                 f"log-probabilities differ from the trainer's by {difference:.3g} on average, more "
-                f"than --sync_tolerance {self.tolerance:g}; see docs/rl.md, Check of the weights"
+                f"than {self.tolerance:g} (in GRPO --sync_tolerance); see docs/rl.md, Check of the "
+                "weights"
             )
         if not stands_still:
             self._last_change = found, expected
 
     def _hangs(self) -> str:
         return (
-            f"vLLM did not take the weights within {self.timeout:g} seconds (--sync_timeout); "
-            "see docs/rl.md, Check of the weights"
+            f"vLLM did not take the weights within {self.timeout:g} seconds (in GRPO "
+            "--sync_timeout); see docs/rl.md, Check of the weights"
         )
 
 
@@ -151,6 +157,21 @@ def engine_logprobs(generation: Any, token_ids: Sequence[int]) -> list[float]:
     )
     scored = zip(token_ids[1:], output.prompt_logprobs[1:], strict=True)
     return [float(logprobs[token].logprob) for token, logprobs in scored]
+
+
+def model_logprobs(trainer: "Trainer", token_ids: Sequence[int]) -> list[float]:
+    """The log-probability that the model in training gives each token but the first."""
+    import torch
+
+    model = cast(torch.nn.Module, trainer.model)
+    is_training = model.training
+    ids = torch.tensor([token_ids], device=trainer.accelerator.device)
+    model.eval()
+    with torch.no_grad(), trainer.accelerator.autocast():
+        logits = model(input_ids=ids).logits[0, :-1].float()
+    model.train(is_training)
+    values: list[float] = logits.log_softmax(-1).gather(1, ids[0, 1:, None])[:, 0].tolist()
+    return values
 
 
 def _server_logprobs(generation: Any, token_ids: Sequence[int]) -> list[float]:
