@@ -15,9 +15,16 @@ from typing import TYPE_CHECKING, Any, cast
 from rewards import Judge, make_rewards
 from rewards.watch import make_alarms
 from rl.options import Options, check, validation_rows
+from rl.plan import check_fits, count_processes, make_plan, plan_lines
 from rl.rollouts import RolloutLog, groups_by_step, rewind
 from rl.rows import pass_rates
-from rl.tokenizer import check_tokenizer, prompt_limit, read_completions_whole, rows_within
+from rl.tokenizer import (
+    check_tokenizer,
+    prompt_lengths,
+    prompt_limit,
+    read_completions_whole,
+    rows_within,
+)
 from rl.zero_variance import ZeroVarianceFilter, groups_per_update
 from slmsql.cli.config import parse_with_trainer
 from slmsql.errors import run_program
@@ -28,6 +35,7 @@ from slmsql.training.adapters import base_of, keep_precise, tokenizer_folder, wi
 from slmsql.training.checkpoints import output_folder, resume_from, step_of, train_from
 from slmsql.training.clock import follow_clock
 from slmsql.training.extension_locks import check_extension_locks
+from slmsql.training.model_check import load_configuration
 from slmsql.training.output_layer import score_labelled_positions_only
 from slmsql.training.publish import finish
 from slmsql.training.quick_start import start_rollouts_quickly
@@ -67,9 +75,40 @@ class GRPORun:
 
 def main() -> None:
     options, (training, model) = parse_with_trainer(
-        Options, ["trl:GRPOConfig", "trl:ModelConfig"], about=__doc__
+        Options,
+        ["trl:GRPOConfig", "trl:ModelConfig"],
+        about=__doc__,
+        implied=_implied,
     )
-    train(check_run(options, training, model))
+    if options.planning.plan:
+        show_plan(options, training, model)
+    else:
+        train(check_run(options, training, model))
+
+
+def _implied(options: Options) -> list[str]:
+    if options.planning.plan:
+        count_processes(options.planning.plan_gpus)
+    return options.planning.implied()
+
+
+def show_plan(options: Options, training: "GRPOConfig", model: "ModelConfig") -> None:
+    """Print what the run will take, and whether it fits the GPU. No query runs."""
+    tokenizer = _tokenizer(model)
+    rows = check(options, training, model)
+    if limit := prompt_limit(options.max_prompt_length, training):
+        rows = rows_within(limit, rows, tokenizer)
+    planning = options.planning
+    plan = make_plan(
+        prompt_lengths(rows, tokenizer),
+        config=load_configuration(model),
+        training=training,
+        model=model,
+        devices=planning.plan_gpus,
+        zero=planning.plan_zero,
+    )
+    for name, value in plan_lines(plan, planning):
+        print(f"{name:<30} {value}")
 
 
 def check_run(options: Options, training: "GRPOConfig", model: "ModelConfig") -> GRPORun:
@@ -127,14 +166,13 @@ def train(run: GRPORun, **trainer_arguments: Any) -> None:
         trainer_arguments: further arguments of TRL's trainer, such as `rollout_func`.
     """
     from accelerate import PartialState
-    from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(
-        tokenizer_folder(str(run.model.model_name_or_path)), revision=run.model.model_revision
-    )
+    tokenizer = _tokenizer(run.model)
     check_tokenizer(tokenizer, think="format" in run.options.rewards)
     read_completions_whole(tokenizer)
     run = _without_long_prompts(run, tokenizer)
+    if not run.options.planning.ignore_plan:
+        _check_fits(run, tokenizer)
     with PartialState().main_process_first():
         if PartialState().is_main_process:
             _open_folder(run)
@@ -143,6 +181,29 @@ def train(run: GRPORun, **trainer_arguments: Any) -> None:
     run.judge.close()
     _keep_rollouts(run, trainer)
     finish(trainer, run.record, method="grpo", rows=len(run.rows), is_published=run.is_published)
+
+
+def _tokenizer(model: "ModelConfig") -> "PreTrainedTokenizerBase":
+    from transformers import AutoTokenizer
+
+    folder = tokenizer_folder(str(model.model_name_or_path))
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+        folder, revision=model.model_revision
+    )
+    return tokenizer
+
+
+def _check_fits(run: GRPORun, tokenizer: "PreTrainedTokenizerBase") -> None:
+    deepspeed: Any = run.training.deepspeed_plugin
+    plan = make_plan(
+        prompt_lengths(run.rows, tokenizer),
+        config=load_configuration(run.model),
+        training=run.training,
+        model=run.model,
+        devices=run.training.world_size,
+        zero=deepspeed.zero_stage if deepspeed else 0,
+    )
+    check_fits(plan, run.training)
 
 
 def _suite_summary(suites: Suites, rows: list[Record]) -> str:

@@ -12,11 +12,12 @@ from rl.rows import check_layout
 from slmsql.errors import InputError
 from slmsql.files import Record
 from slmsql.match import Match
-from slmsql.training.adapters import base_of, check_peft_option
+from slmsql.training.adapters import check_peft_option
 from slmsql.training.attention import choose_attention
 from slmsql.training.clock import check_schedule
-from slmsql.training.model_check import check_model
+from slmsql.training.model_check import load_configuration
 from slmsql.training.model_options import check_precision
+from slmsql.training.plan_options import PlanOptions
 from slmsql.training.rows import read_grpo_rows
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ class Options:
     resume: bool = field(
         default=True, metadata={"help": "resume from the last complete checkpoint, if any"}
     )
+    planning: PlanOptions = field(default_factory=PlanOptions)
 
     def __post_init__(self) -> None:
         check_reward_names(self.rewards)
@@ -123,10 +125,11 @@ def check(options: Options, training: "GRPOConfig", model: "ModelConfig") -> lis
     Raises:
         InputError: with what is wrong.
     """
-    check_model(base_of(model.model_name_or_path or "") or model.model_name_or_path)
+    load_configuration(model)
     check_peft_option(model)
-    choose_attention(training, model)
-    check_precision(training, model)
+    if not options.planning.plan:  # which may be for another machine
+        choose_attention(training, model)
+        check_precision(training, model)
     check_schedule(options.seconds, training)
     _check_loss(training)
     _set_weights(options, training)

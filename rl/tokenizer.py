@@ -26,15 +26,12 @@ def prompt_limit(max_prompt_length: int, training: "GRPOConfig") -> int:
 def rows_within(
     limit: int, rows: Sequence[Record], tokenizer: "PreTrainedTokenizerBase"
 ) -> list[Record]:
-    """The rows whose prompt has at most `limit` tokens, the chat template's included.
+    """The rows whose prompt has at most `limit` tokens.
 
     Raises:
         InputError: every prompt is longer.
     """
-    prompts = [row["prompt"] for row in rows]
-    texts = tokenizer.apply_chat_template(prompts, tokenize=False, add_generation_prompt=True)
-    encoded = tokenizer(texts, add_special_tokens=False)
-    lengths = [len(ids) for ids in encoded["input_ids"]]
+    lengths = prompt_lengths(rows, tokenizer)
     short = [row for row, length in zip(rows, lengths, strict=True) if length <= limit]
     if not short:
         raise InputError(
@@ -42,6 +39,14 @@ def rows_within(
             f"vllm_max_model_length; the shortest has {min(lengths)}"
         )
     return short
+
+
+def prompt_lengths(rows: Sequence[Record], tokenizer: "PreTrainedTokenizerBase") -> list[int]:
+    """Tokens of each row's prompt, the chat template's included."""
+    prompts = [row["prompt"] for row in rows]
+    texts = tokenizer.apply_chat_template(prompts, tokenize=False, add_generation_prompt=True)
+    encoded = tokenizer(texts, add_special_tokens=False)
+    return [len(ids) for ids in encoded["input_ids"]]
 
 
 def read_completions_whole(tokenizer: "PreTrainedTokenizerBase") -> None:

@@ -2,13 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from sft.encoding import Encoder, end_token, read_turn
 from slmsql.errors import InputError
-from slmsql.training import model_check
 from slmsql.training.adapters import base_of, check_peft_option, tokenizer_folder, with_adapter
-from slmsql.training.attention import keeps_rows_apart
+from slmsql.training.attention import keeps_rows_apart, mixing_layers
 
 if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel
@@ -19,26 +18,6 @@ if TYPE_CHECKING:
         PreTrainedTokenizerBase,
     )
     from trl import ModelConfig, SFTConfig
-
-ATTENTION = {"full_attention", "sliding_attention", "chunked_attention"}
-
-
-def check_model(model: "ModelConfig") -> "PretrainedConfig":
-    """Check a model without loading its weights; returns its configuration.
-
-    Raises:
-        InputError: no model was named, it does not exist, or transformers cannot load its kind.
-    """
-    from transformers import AutoConfig
-
-    name = base_of(model.model_name_or_path or "") or model.model_name_or_path or ""
-    model_check.check_model(name, revision=model.model_revision)
-    try:
-        config = AutoConfig.from_pretrained(name, revision=model.model_revision)
-        return cast("PretrainedConfig", config)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"{name} has a configuration that cannot be read: {reason}") from error
 
 
 def check_packing(config: "PretrainedConfig") -> None:
@@ -52,15 +31,6 @@ def check_packing(config: "PretrainedConfig") -> None:
             f"--packing lets the rows of a pack see each other in this model's "
             f"{', '.join(others)} layers; leave it out"
         )
-
-
-def mixing_layers(config: "PretrainedConfig") -> list[str]:
-    """Kinds of layers in which rows that lie side by side see each other.
-
-    Positions keep attention within a row. A convolution (LFM2) or a recurrent layer runs on from
-    one row into the next, at least without special kernels.
-    """
-    return sorted(set(config.to_dict().get("layer_types") or []) - ATTENTION)
 
 
 def lay_rows_side_by_side(training: "SFTConfig", model: "PreTrainedModel | PeftModel") -> None:

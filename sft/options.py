@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from sft.plan import GPUS
 from slmsql.match import Match
+from slmsql.training.plan_options import PlanOptions
 
 
 @dataclass
@@ -43,22 +43,12 @@ class Options:
     bnb_4bit_compute_dtype: Literal["", "bfloat16", "float16", "float32"] = field(
         default="", metadata={"help": "arithmetic on 4-bit weights; default: that of --dtype"}
     )
-    plan: bool = field(
-        default=False, metadata={"help": "print what the run will take, without training"}
-    )
-    plan_gpu: str = field(default="H100", metadata={"help": f"GPU to plan for: {', '.join(GPUS)}"})
-    plan_gpus: int = field(default=1, metadata={"help": "number of GPUs to plan for"})
-    plan_zero: int = field(default=0, metadata={"help": "DeepSpeed's ZeRO stage to plan for"})
-    ignore_plan: bool = field(
-        default=False, metadata={"help": "train even if the plan says that memory is too small"}
-    )
+    planning: PlanOptions = field(default_factory=PlanOptions)
 
     def __post_init__(self) -> None:
         for path in (self.data, self.eval_data, self.validation_file):
             if path is not None and not path.is_file():
                 raise ValueError(f"no file {path}")
-        if self.plan_gpu not in GPUS:
-            raise ValueError(f"--plan_gpu {self.plan_gpu} is unknown; one of {', '.join(GPUS)}")
         if self.validation_rows < 0:
             raise ValueError(f"validation_rows must not be negative, got {self.validation_rows}")
         if not 0 <= self.validation_vllm < 1:

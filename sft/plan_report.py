@@ -5,24 +5,29 @@ from typing import TYPE_CHECKING, Any
 
 from sft.encoding import IGNORED
 from sft.examples import prepare_both
-from sft.models import check_model, load_encoder
+from sft.models import load_encoder
 from sft.options import Options
-from sft.plan import GB, GPUS, TrainingPlan, make_plan
-from sft.plan_time import attention_share, weight_share
+from sft.plan import TrainingPlan, make_plan
 from slmsql.errors import InputError
+from slmsql.training.memory import GB
+from slmsql.training.model_check import load_configuration
+from slmsql.training.plan_options import USABLE, gigabytes, memory_lines, memory_of_gpu
+from slmsql.training.plan_time import attention_share, weight_share
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from trl import ModelConfig, SFTConfig
-
-USABLE = 0.92  # of a GPU's memory; CUDA needs the rest
 
 
 def plan_of(options: Options, training: "SFTConfig", model: "ModelConfig") -> TrainingPlan:
     """Encode the data and plan the run; no weights are loaded."""
     examples, _ = prepare_both(options, load_encoder(model, training), training)
     return plan_examples(
-        examples, training, model, devices=options.plan_gpus, zero=options.plan_zero
+        examples,
+        training,
+        model,
+        devices=options.planning.plan_gpus,
+        zero=options.planning.plan_zero,
     )
 
 
@@ -34,7 +39,7 @@ def plan_examples(
     return make_plan(
         [len(row) for row in labels],
         sum(label != IGNORED for row in labels for label in row),
-        config=check_model(model),
+        config=load_configuration(model),
         training=training,
         model=model,
         devices=devices,
@@ -61,18 +66,10 @@ def check_fits(examples: "Dataset", training: "SFTConfig", model: "ModelConfig")
     rows = plan.rows_that_fit(USABLE * size)
     advice = f"give --per_device_train_batch_size {rows}" if rows else "not even one row fits"
     raise InputError(
-        f"a batch of {training.per_device_train_batch_size} takes about {_gb(plan.memory.total)} "
-        f"of the GPU's {_gb(size)}; {advice}, or --ignore_plan true to try"
+        f"a batch of {training.per_device_train_batch_size} takes about "
+        f"{gigabytes(plan.memory.total)} of the GPU's {gigabytes(size)}; {advice}, or "
+        "--ignore_plan true to try"
     )
-
-
-def memory_of_gpu() -> float | None:
-    """Bytes of this process's GPU; None without one."""
-    import torch
-
-    if not torch.cuda.is_available():
-        return None
-    return float(torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory)
 
 
 def show_plan(options: Options, training: "SFTConfig", model: "ModelConfig") -> None:
@@ -84,35 +81,30 @@ def show_plan(options: Options, training: "SFTConfig", model: "ModelConfig") -> 
 
 def plan_lines(plan: TrainingPlan, options: Options) -> list[tuple[str, str]]:
     """Names and values of the plan, one line each."""
-    peak, size = GPUS[options.plan_gpu]
+    planning = options.planning
+    gpu = planning.gpu
+    room = USABLE * gpu.memory * GB
     memory = plan.memory
-    seconds = plan.work.seconds(plan.parameters.total, plan.attention, peak * 1e12)
-    seconds /= options.plan_gpus
+    seconds = plan.work.seconds(plan.parameters.total, plan.attention, gpu.tflops * 1e12)
+    seconds /= planning.plan_gpus
     within = f"; about {options.seconds / seconds:.0%} of it in --seconds {options.seconds:g}"
-    fits = "fits" if memory.total < USABLE * size * GB else "does not fit"
+    fits = "fits" if memory.total < room else "does not fit"
     return [
         ("rows", f"{plan.rows:,}"),
         ("tokens in an epoch", f"{plan.tokens:,}, {plan.loss_tokens:,} of them with loss"),
         ("steps", f"{plan.steps:,}"),
         ("parameters", f"{plan.parameters.total:,}, {plan.parameters.trained:,} trained"),
         ("largest batch of a device", f"{plan.largest_batch:,} tokens"),
-        ("memory: weights", _gb(memory.weights)),
-        ("memory: gradients", _gb(memory.gradients)),
-        ("memory: optimizer", _gb(memory.optimizer)),
-        ("memory: activations", _gb(memory.activations)),
-        ("memory: attention's masks", f"{_gb(memory.masks)} ({plan.attention})"),
-        ("memory: logits", _gb(memory.logits)),
-        ("memory: 16-bit copies", _gb(memory.copies)),
-        ("memory in all", f"{_gb(memory.total)} ({fits} {options.plan_gpu}, {size} GB)"),
-        ("largest micro-batch that fits", f"{plan.rows_that_fit(USABLE * size * GB):,}"),
+        *memory_lines(memory, plan.attention),
+        (
+            "memory in all",
+            f"{gigabytes(memory.total)} ({fits} {planning.plan_gpu}, {gpu.memory} GB)",
+        ),
+        ("largest micro-batch that fits", f"{plan.rows_that_fit(room):,}"),
         (
             "time",
-            f"{seconds / 3600:.2g} h on {options.plan_gpus} x {options.plan_gpu}, of whose peak "
+            f"{seconds / 3600:.2g} h on {planning.plan_gpus} x {planning.plan_gpu}, of whose peak "
             f"weights reach {weight_share(plan.parameters.total):.0%} and attention "
             f"{attention_share(plan.attention):.0%}{within if options.seconds else ''}",
         ),
     ]
-
-
-def _gb(size: float) -> str:
-    return f"{size / GB:.2f} GB"

@@ -22,6 +22,7 @@ from slmsql.training.attention import choose_attention
 from slmsql.training.checkpoints import output_folder, resume_from, train_from
 from slmsql.training.clock import check_schedule, follow_clock
 from slmsql.training.extension_locks import check_extension_locks
+from slmsql.training.model_check import load_configuration
 from slmsql.training.model_options import check_precision
 from slmsql.training.output_layer import score_labelled_positions_only
 from slmsql.training.publish import finish
@@ -35,14 +36,12 @@ if TYPE_CHECKING:
 
 def main() -> None:
     options, (training, model) = parse_with_trainer(
-        Options, ["trl:SFTConfig", "trl:ModelConfig"], about=__doc__, implied=_implied
+        Options,
+        ["trl:SFTConfig", "trl:ModelConfig"],
+        about=__doc__,
+        implied=lambda options: options.planning.implied(),
     )
     train(options, training, model)
-
-
-def _implied(options: Options) -> list[str]:
-    """A plan needs no GPU, but the trainer's options refuse `bf16` without one."""
-    return ["--use_cpu=true"] if options.plan else []
 
 
 def train(options: Options, training: "SFTConfig", model: "ModelConfig") -> None:
@@ -52,7 +51,7 @@ def train(options: Options, training: "SFTConfig", model: "ModelConfig") -> None
     check(options, training, model)
     check_extension_locks()
     record = describe(options, training, model, data=options.data)
-    if options.plan:
+    if options.planning.plan:
         show_plan(options, training, model)
         return
     output = output_folder(training)
@@ -75,11 +74,11 @@ def check(options: Options, training: "SFTConfig", model: "ModelConfig") -> None
     Raises:
         InputError: with what is wrong.
     """
-    from sft.models import check_model, check_packing
+    from sft.models import check_packing
 
     if int(os.environ.get("WORLD_SIZE", "1")) != training.world_size:
         raise InputError("several processes were started, but on the CPU they need --use_cpu true")
-    if not options.plan:  # which may be for another machine
+    if not options.planning.plan:  # which may be for another machine
         choose_attention(training, model)
         check_precision(training, model)
     check_schedule(options.seconds, training)
@@ -91,7 +90,7 @@ def check(options: Options, training: "SFTConfig", model: "ModelConfig") -> None
         count_sft_rows(path)
     if options.validation_file:
         read_grpo_rows(options.validation_file)
-    config = check_model(model)
+    config = load_configuration(model)
     if training.packing or training.padding_free:
         check_packing(config)
 
@@ -110,7 +109,7 @@ def make_trainer(options: Options, training: "SFTConfig", model: "ModelConfig") 
     encoder = load_encoder(model, training)
     validation = make_validation(options, training)
     examples, held_out = prepare_both(options, encoder, training)
-    if not options.ignore_plan:
+    if not options.planning.ignore_plan:
         check_fits(examples, training, model)
     loaded, adapter = load_model(model, training, options.bnb_4bit_compute_dtype)
     lay_rows_side_by_side(training, loaded)

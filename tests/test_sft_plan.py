@@ -69,12 +69,12 @@ def peak_bytes(options, training, model):
     "lora", [[], ["--use_peft", "true", "--lora_target_modules", "all-linear"]]
 )
 def test_parameters_are_counted_as_the_model_has_them(words, lora):
-    from sft.models import check_model
-    from sft.plan import count_parameters
     from sft.train import make_trainer
+    from slmsql.training.memory import count_parameters
+    from slmsql.training.model_check import load_configuration
 
     options, training, model = parsed([*words, *lora, "--gradient_checkpointing", "false"])
-    counted = count_parameters(check_model(model), model)
+    counted = count_parameters(load_configuration(model), model)
     trainer = make_trainer(options, training, model)
     every = list(trainer.model.parameters())
     assert counted.total == sum(p.numel() for p in every)
@@ -180,12 +180,13 @@ def test_a_run_that_does_not_fit_is_refused_with_a_batch_that_does(words, monkey
     from sft import plan_report
     from sft.examples import prepare_both
     from sft.models import load_encoder
+    from slmsql.training.plan_options import USABLE
 
     options, training, model = parsed([*words, "--gradient_checkpointing", "false"])
     examples, _ = prepare_both(options, load_encoder(model, training), training)
     plan_report.check_fits(examples, training, model)  # on a CPU
     training.use_cpu = False
-    needed = plan_report.plan_of(options, training, model).memory.total / plan_report.USABLE
+    needed = plan_report.plan_of(options, training, model).memory.total / USABLE
     monkeypatch.setattr(plan_report, "memory_of_gpu", lambda: needed + 1)
     plan_report.check_fits(examples, training, model)
     monkeypatch.setattr(plan_report, "memory_of_gpu", lambda: 0.7 * needed)

@@ -249,12 +249,13 @@ def _beside_the_plan(speed: float, step: float, plan: "TrainingPlan") -> Record:
     """
     import torch
 
-    from sft.plan import GB, GPUS
+    from slmsql.training.memory import GB
+    from slmsql.training.plan_options import GPUS
 
     if not torch.cuda.is_available():
         return {}
     device = torch.cuda.get_device_name().replace(" ", "")
-    peak = next((peak * 1e12 for name, (peak, _) in GPUS.items() if name in device), None)
+    peak = next((gpu.tflops * 1e12 for name, gpu in GPUS.items() if name in device), None)
     if peak is None:
         return {"device": device}
     parameters = plan.parameters.total

@@ -1,4 +1,4 @@
-"""Measure the bytes that a layer keeps of the forward pass: the table in sft/plan.py.
+"""Measure the bytes that a layer keeps of the forward pass: the table in slmsql/training/memory.py.
 
     python scripts/bench/saved_activations.py
 
@@ -10,8 +10,8 @@ Prints one line for each precision, beside the numbers in the table.
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sft.plan import SAVED_BYTES, Precision, SavedBytes
 from slmsql.errors import run_program
+from slmsql.training.memory import SAVED_BYTES, Precision, SavedBytes
 
 TOKENS, MORE_TOKENS = 32, 64
 LAYERS, MORE_LAYERS = 2, 3
@@ -28,7 +28,7 @@ class Widths:
 
 
 def main() -> None:
-    print(f"{'adapters':<9}{'half':<6}{'weight':<8}{'measured':<18}in sft/plan.py")
+    print(f"{'adapters':<9}{'half':<6}{'weight':<8}{'measured':<18}in slmsql/training/memory.py")
     for precision, planned in SAVED_BYTES.items():
         measured = measure(precision)
         print(

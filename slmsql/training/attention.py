@@ -18,7 +18,7 @@ from slmsql.errors import InputError
 from slmsql.training.varlen import VARLEN, register_varlen
 
 if TYPE_CHECKING:
-    from transformers import TrainingArguments
+    from transformers import PretrainedConfig, TrainingArguments
     from trl import ModelConfig
 
 log = logging.getLogger(__name__)
@@ -31,6 +31,8 @@ PACKAGES = {
     "flash_attention_3": ("flash_attn_interface", "kernels"),
     "flash_attention_4": ("flash_attn",),
 }
+WITHIN_ROWS = {"full_attention", "sliding_attention", "chunked_attention"}
+"""Kinds of layers that keep to a row by its positions."""
 HOPPER = 9  # major version of its compute capability
 AMPERE = 8  # FlashAttention needs at least this one
 
@@ -71,6 +73,15 @@ def best_attention(training: "TrainingArguments", model: "ModelConfig") -> str:
 def keeps_rows_apart(name: str) -> bool:
     """Whether an attention computes rows side by side without a mask over all their tokens."""
     return name == VARLEN or name in PACKAGES or "/" in name
+
+
+def mixing_layers(config: "PretrainedConfig") -> list[str]:
+    """Kinds of layers in which rows that lie side by side see each other.
+
+    Positions keep attention within a row. A convolution (LFM2) or a recurrent layer runs on from
+    one row into the next, at least without special kernels.
+    """
+    return sorted(set(config.to_dict().get("layer_types") or []) - WITHIN_ROWS)
 
 
 def check_attention(name: str) -> None:

@@ -4,8 +4,14 @@ The loaders themselves ask an unreachable hub again and again, for minutes.
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from slmsql.errors import InputError
+from slmsql.training.adapters import base_of
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
+    from trl import ModelConfig
 
 HUB_TIMEOUT = 5.0  # seconds; the hub is asked once
 
@@ -33,6 +39,24 @@ def check_model(
         raise InputError(f"{name} is not a model folder: there is no such folder")
     else:
         _check_hub(name, file, revision)
+
+
+def load_configuration(model: "ModelConfig") -> "PretrainedConfig":
+    """The configuration of a model, or of an adapter's base model; no weights are loaded.
+
+    Raises:
+        InputError: no model was named, it does not exist, or transformers cannot load its kind.
+    """
+    from transformers import AutoConfig
+
+    name = base_of(model.model_name_or_path or "") or model.model_name_or_path or ""
+    check_model(name, revision=model.model_revision)
+    try:
+        config: PretrainedConfig = AutoConfig.from_pretrained(name, revision=model.model_revision)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"{name} has a configuration that cannot be read: {reason}") from error
+    return config
 
 
 def _check_hub(name: str, file: str, revision: str | None) -> None:
