@@ -12,10 +12,11 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128  # else many at once are refused by the system
 
-    def __init__(self, script=(), always=None):
+    def __init__(self, script=(), always=None, models=None):
         super().__init__(("127.0.0.1", 0), Handler)
         self.script = list(script)
         self.always = always
+        self.models = models  # those that /v1/models lists; None: it does not exist
         self.seen = []
         self.lock = threading.Lock()
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
@@ -30,6 +31,12 @@ class Server(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        if self.path != "/v1/models" or self.server.models is None:
+            self.answer(404, {"error": "no such page"})
+        else:
+            self.answer(200, {"data": [{"id": name} for name in self.server.models]})
+
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.seen.append((self.path, dict(self.headers), body))

@@ -19,7 +19,7 @@ import json
 import logging
 import sys
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from enum import Enum
 from pathlib import Path
@@ -36,7 +36,13 @@ T = TypeVar("T")
 TRAINER_DEFAULTS = {"ddp_timeout": 6 * 3600}  # seconds
 
 
-def parse(options: type[T], *, about: str | None, argv: Sequence[str] | None = None) -> T:
+def parse(
+    options: type[T],
+    *,
+    about: str | None,
+    argv: Sequence[str] | None = None,
+    essential: Sequence[str] = (),
+) -> T:
     """Fill a dataclass from `--config FILE.yaml` and from the options that override it.
 
     Args:
@@ -44,12 +50,16 @@ def parse(options: type[T], *, about: str | None, argv: Sequence[str] | None = N
             a field's type is a dataclass, the fields of that dataclass are options as well.
         about: text for --help, normally the program's `__doc__`.
         argv: the words of the command line; default: those of this process.
+        essential: the options that --help shows; --help_all shows all. Default: all of them.
 
     Raises:
         SystemExit: an option is unknown or a value is wrong; a one-line error has been printed.
     """
     parser = parser_of(options, about)
-    return _fill(options, parser.parse_args(_with_file(argv, parser)), parser)
+    words = _with_file(argv, parser)
+    if essential:
+        _answer_help(words, parser, options, about, essential)
+    return _fill(options, parser.parse_args(words), parser)
 
 
 def parse_with_trainer(
@@ -206,16 +216,52 @@ def _split_config(word: str) -> list[str]:
     return word.split("=", 1) if word.startswith("--config=") else [word]
 
 
+def _answer_help(
+    words: Sequence[str],
+    parser: _Parser,
+    options: type,
+    about: str | None,
+    essential: Sequence[str],
+) -> None:
+    """Print the essential options for --help, or all for --help_all, and exit."""
+    if "--help_all" in words:
+        parser.print_help()
+    elif {"-h", "--help"} & set(words):
+        more = len(options_of(options)) - len(essential)
+        short = _parser(about, f"--help_all shows {more} more options. ")
+        every = {field.name: (field, kind) for field, kind in _flat(options)}
+        for name in essential:
+            _add(short, *every[name])
+        short.print_help()
+    else:
+        return
+    parser.exit()
+
+
+def _flat(options: Any) -> Iterator[tuple[Field[Any], Any]]:
+    """The fields of a dataclass and of those nested in it, with their types."""
+    kinds = get_type_hints(options)
+    for field in fields(options):
+        if is_dataclass(kinds[field.name]):
+            yield from _flat(kinds[field.name])
+        else:
+            yield field, kinds[field.name]
+
+
 def parser_of(options: type, about: str | None, note: str = "") -> _Parser:
-    parser = _Parser(
+    parser = _parser(about, note)
+    _add_all(parser, options, parser)
+    return parser
+
+
+def _parser(about: str | None, note: str) -> _Parser:
+    return _Parser(
         usage="%(prog)s [--config FILE.yaml] [--OPTION VALUE ...]",
         description=about,
         epilog=f"{note}--config FILE.yaml can set any option; the command line overrides it.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    _add_all(parser, options, parser)
-    return parser
 
 
 def _add_all(

@@ -1,7 +1,8 @@
 """The programs of an installed package: `slmsql NAME`.
 
 Each module has `Options`, the options of a command; `main`, which runs it; and a docstring, which
-is its --help. May import every other room.
+is its --help. `ESSENTIAL` names the options that --help shows, if these are not all. May import
+every other room.
 """
 
 from importlib import import_module
@@ -24,4 +25,7 @@ def run_command(name: str) -> None:
     from slmsql.errors import run_program
 
     command = import_module(f"slmsql.commands.{name}")
-    run_program(lambda: command.main(parse(command.Options, about=command.__doc__)))
+    essential = getattr(command, "ESSENTIAL", ())
+    run_program(
+        lambda: command.main(parse(command.Options, about=command.__doc__, essential=essential))
+    )

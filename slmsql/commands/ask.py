@@ -1,22 +1,34 @@
-"""Ask questions about a database in the terminal.
+r"""Ask questions about a database in the terminal.
 
-    slmsql ask --model MODEL --database my.sqlite --question "How many orders in May?"
+    slmsql ask --database my.sqlite --endpoint http://localhost:11434 --question "How many orders?"
 
 A database is an SQLite or DuckDB file, a folder of CSV, Parquet and JSON files, or a URL such as
-postgresql://ann@host/sales (set PGPASSWORD). It is opened read-only. Without --question the program
-reads questions from standard input, one per line.
+postgresql://ann@host/sales (set PGPASSWORD). It is opened read-only.
+
+The model is behind an OpenAI-compatible server (--endpoint), a GGUF file, a folder, or a name on
+the hub (--model). One that was not trained with this repository needs --template schema.
+
+Without --question the program reads questions from standard input, one per line. \d lists the
+tables, \d TABLE describes one, \save FILE keeps the last SQL, \q ends.
 """
 
+import csv
+import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from slmsql.errors import InputError
-from slmsql.execution import check_usable
+from slmsql.execution import Execution, Row, check_usable
 from slmsql.execution.engines.address import name_of
-from slmsql.server.reply import decision_text, table_text
+from slmsql.files import json_line
+from slmsql.server.reply import decision_text, reply_record
 from slmsql.server.service import Reply, Service, ServiceOptions, make_question
+from slmsql.server.table import table_text
+from slmsql.server.terminal import Commands, typed_lines
+
+ESSENTIAL = ("database", "question", "endpoint", "model", "csv", "json")
 
 
 @dataclass(kw_only=True)
@@ -25,49 +37,95 @@ class Options:
 
     database: Path = field(metadata={"help": "file, folder of tables or URL"})
     question: str = field(default="", metadata={"help": "a single question to answer"})
+    csv: bool = field(
+        default=False, metadata={"help": "print all rows as CSV, and the SQL on standard error"}
+    )
+    json: bool = field(
+        default=False, metadata={"help": "print SQL, all rows and votes as a line of JSON"}
+    )
     evidence: str = field(default="", metadata={"help": "a hint, as in BIRD"})
     show_candidates: bool = field(
         default=False, metadata={"help": "show each group of candidates with its votes"}
     )
     service: ServiceOptions
 
+    def __post_init__(self) -> None:
+        if self.csv and self.json:
+            raise ValueError("give --csv or --json, not both")
+
 
 def main(options: Options) -> None:
-    """Answer the question of the options, or each line of standard input."""
+    """Answer the question of the options, or each line of standard input.
+
+    Raises:
+        InputError: there is no model, it gave no answer, or with --csv the SQL does not run.
+    """
     check_usable(options.database)  # report a wrong path before the model loads
     service = Service(options.service)
     try:
-        for text in [options.question] if options.question else _typed_questions():
-            _answer(text, service, options)
+        if options.question:
+            _answer(options.question, service, options)
+        else:
+            _converse(service, options)
     finally:
         service.close()
 
 
-def _answer(text: str, service: Service, options: Options) -> None:
+def _converse(service: Service, options: Options) -> None:
+    """Answer lines until standard input ends; at a terminal, an error does not end it."""
+    commands = Commands(options.database)
+    with typed_lines() as lines:
+        for line in lines:
+            try:
+                if line.startswith("\\"):
+                    print(commands.run(line), flush=True)
+                else:
+                    commands.last_sql = _answer(line, service, options)
+            except InputError as error:
+                if not sys.stdin.isatty():
+                    raise
+                print(f"error: {error}", file=sys.stderr)
+
+
+def _answer(text: str, service: Service, options: Options) -> str:
+    """Print the answer to a question; returns its SQL."""
     question = make_question(text, options.database, name_of(options.database), options.evidence)
     try:
-        reply = service.ask(question)
+        if options.csv or options.json:
+            reply = service.ask(question, options.service.limits.rows)
+        else:
+            reply = service.ask(question)
     except RuntimeError as error:
         raise InputError(str(error)) from error
-    print("\n".join(_lines(reply, options.show_candidates)), flush=True)
+    if options.json:
+        print(json_line(reply_record(reply)), end="", flush=True)
+    elif options.csv:
+        print(f"{reply.prediction.sql}\n{decision_text(reply)}", file=sys.stderr)
+        _write_csv(reply.execution)
+    else:
+        print("\n".join(_lines(reply, options.show_candidates)), flush=True)
+    return reply.prediction.sql
+
+
+def _write_csv(execution: Execution) -> None:
+    if not execution.ok:
+        raise InputError(f"{execution.status.value}: {execution.error}")
+    rows = csv.writer(sys.stdout, lineterminator="\n")
+    rows.writerow(execution.columns)
+    rows.writerows(map(_csv_values, execution.rows))
+    sys.stdout.flush()
+
+
+def _csv_values(row: Row) -> list[object]:
+    return [value.hex() if isinstance(value, bytes) else value for value in row]
 
 
 def _lines(reply: Reply, show_candidates: bool) -> Iterator[str]:
     yield reply.prediction.sql
     yield ""
-    yield table_text(reply.execution)
+    yield table_text(reply.execution, width=shutil.get_terminal_size(fallback=(0, 0)).columns)
     yield ""
     yield decision_text(reply)
     if show_candidates:
         for group in reply.groups:
             yield f"  {group.votes} votes, {group.members[0].row_count} rows: {group.sql}"
-
-
-def _typed_questions() -> Iterator[str]:
-    while True:
-        if sys.stdin.isatty():
-            print("question> ", end="", flush=True)
-        if not (line := sys.stdin.readline()):
-            return
-        if line.strip():
-            yield line.strip()

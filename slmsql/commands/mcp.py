@@ -19,26 +19,8 @@ from pathlib import Path
 
 from slmsql.errors import InputError
 from slmsql.execution import Executor
-from slmsql.sampling.options import SamplerOptions
 from slmsql.server.finding import find_databases
 from slmsql.server.service import Service, ServiceOptions
-
-
-@dataclass(kw_only=True)
-class OptionalModelOptions(SamplerOptions):
-    """Which model answers questions, if any."""
-
-    model: str = field(
-        default="",
-        metadata={"help": "model for the tool `ask`: a folder, hub name, or an endpoint's name"},
-    )
-
-
-@dataclass(kw_only=True)
-class OptionalServiceOptions(ServiceOptions):
-    """How questions are answered, revised and run."""
-
-    sampler: OptionalModelOptions
 
 
 @dataclass(kw_only=True)
@@ -46,7 +28,7 @@ class Options:
     """Options of the server."""
 
     databases: list[Path] = field(metadata={"help": "folders of databases, or databases, to offer"})
-    service: OptionalServiceOptions
+    service: ServiceOptions
 
 
 def main(options: Options) -> None:
@@ -61,7 +43,7 @@ def main(options: Options) -> None:
 
     databases = find_databases(options.databases)
     with contextlib.ExitStack() as stack:
-        if options.service.sampler.model:
+        if options.service.sampler.names_a_model:
             with _stdout_to_stderr():
                 service = Service(options.service)
             stack.callback(service.close)

@@ -1,6 +1,6 @@
 """Answer questions over HTTP, with a page at `/` to ask them on.
 
-    slmsql serve --model MODEL --databases DIR --port 8642
+    slmsql serve --endpoint http://localhost:11434 --databases DIR --port 8642
 
 DIR contains NAME.sqlite, NAME/NAME.sqlite, NAME.duckdb or folders NAME of CSV, Parquet and JSON
 files. Single databases may be named instead, and several at once; a database may also be a URL,
@@ -24,6 +24,7 @@ from slmsql.server.finding import find_databases
 from slmsql.server.service import Service, ServiceOptions
 
 BEARER_TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
+ESSENTIAL = ("databases", "endpoint", "model", "host", "port", "concurrent")
 
 
 @dataclass(kw_only=True)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from slmsql.consistency.candidates import is_mean_logprob
 from slmsql.sampling.sampler import Request, Sample, SamplingParams
@@ -18,6 +19,18 @@ class Answer:
     samples: tuple[Sample, ...]
     prompt_tokens: int
     seconds: float = 0.0
+
+
+def address(url: str, route: str = "/chat/completions") -> str:
+    """The full URL of a route for `http://host:8000`, `http://host:8000/v1` or a full URL itself.
+
+    A query such as `?api-version=1` stays at its end.
+    """
+    parts = urlsplit(url)
+    path = parts.path.rstrip("/").removesuffix("/chat/completions")
+    has_version = "/v1" in path or "/deployments/" in path  # the latter as Azure has it
+    path += route if has_version else "/v1" + route
+    return urlunsplit(parts._replace(path=path))
 
 
 def chat_request(request: Request, received: int, model: str) -> dict[str, Any]:

@@ -22,9 +22,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
-from slmsql.sampling.chat_completions import NEUTRAL, Answer, chat_request, read_answer
+from slmsql.sampling.chat_completions import (
+    NEUTRAL,
+    Answer,
+    address,
+    chat_request,
+    read_answer,
+)
 from slmsql.sampling.constraining import Unconstrained
 from slmsql.sampling.options import SamplerOptions
 from slmsql.sampling.sampler import Completed, Request, Sample, SamplingParams
@@ -101,7 +106,7 @@ class EndpointSampler:
 
         self._options = options
         self._unconstrained = Unconstrained()
-        self._urls = [_address(url) for url in options.endpoints]
+        self._urls = [address(url) for url in options.endpoints]
         key = os.environ.get(options.key_env, "")
         self._client = httpx.Client(
             timeout=httpx.Timeout(options.timeout, connect=min(options.timeout, 10.0)),
@@ -260,19 +265,6 @@ class EndpointSampler:
             text = f"{url}: unusable answer ({type(error).__name__} {error}): {response.text:.200}"
             raise _Temporary(text) from error
         return replace(answer, seconds=time.monotonic() - start)
-
-
-def _address(url: str) -> str:
-    """The full URL for `http://host:8000`, `http://host:8000/v1` or the full URL itself.
-
-    A query such as `?api-version=1` stays at its end.
-    """
-    parts = urlsplit(url)
-    path = parts.path.rstrip("/")
-    if not path.endswith("/chat/completions"):
-        has_version = "/v1" in path or "/deployments/" in path  # the latter as Azure has it
-        path += "/chat/completions" if has_version else "/v1/chat/completions"
-    return urlunsplit(parts._replace(path=path))
 
 
 def _status_error(url: str, status: int, text: str, headers: Mapping[str, str]) -> _CallError:

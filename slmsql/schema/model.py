@@ -9,8 +9,9 @@ CREATE TABLE singer (
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from slmsql.errors import InputError
 from slmsql.sql.dialect import Dialect
 from slmsql.sql.quoting import quote_if_needed
 
@@ -65,6 +66,18 @@ class Schema:
             values: values retrieved for the question.
         """
         return "\n\n".join(_table_text(table, values or {}, self.dialect) for table in self.tables)
+
+    def one_table(self, name: str) -> "Schema":
+        """This schema with a single table.
+
+        Raises:
+            InputError: there is no such table; the message names those that there are.
+        """
+        matching = tuple(table for table in self.tables if table.name.lower() == name.lower())
+        if not matching:
+            names = ", ".join(table.name for table in self.tables)
+            raise InputError(f"no table {name!r}; there are {names}")
+        return replace(self, tables=matching)
 
 
 def shown_values(schema: Schema, values: RetrievedValues) -> dict[tuple[str, str], tuple[str, ...]]:

@@ -24,9 +24,11 @@ from starlette.responses import Response
 from slmsql.files import Record
 from slmsql.server.answering import LONGEST_QUESTION, AskRequest, Failure, Site, failure_of
 from slmsql.server.answering import answer as answer_request
-from slmsql.server.reply import decision_text, table_text
+from slmsql.server.reply import decision_text
 from slmsql.server.service import Reply
+from slmsql.server.table import table_text
 
+LINE = 100  # characters of a table's line
 KEEP_ALIVE_SECONDS = 5.0  # proxies close a stream that is silent for long
 OWNER = "slmsql"
 
@@ -137,7 +139,7 @@ def chat_routes(site: Site) -> APIRouter:
 
 def reply_text(reply: Reply) -> str:
     """The answer as Markdown: SQL and table stand in fences that no value can close."""
-    table = table_text(reply.execution)
+    table = table_text(reply.execution, width=LINE)
     return f"{_fenced(reply.prediction.sql, 'sql')}\n\n{_fenced(table)}\n\n{decision_text(reply)}"
 
 

@@ -16,6 +16,7 @@ from slmsql.execution import Execution, Executor, Limits, Statement
 from slmsql.prompt.build import build_prompt
 from slmsql.questions.question import Question
 from slmsql.sampling.loading import check_sampler, open_sampler
+from slmsql.sampling.model import ModelOptions, with_model
 from slmsql.sampling.options import PlanOptions, SamplerOptions, sampling_params
 from slmsql.sampling.scheduler import SampledQuestion, SamplingPlan, Task
 from slmsql.server.dispatcher import Dispatcher
@@ -42,7 +43,7 @@ class ServiceOptions:
 
     prompt: PromptOptions
     plan: AdaptivePlanOptions
-    sampler: SamplerOptions
+    sampler: ModelOptions
     revision: RevisionOptions
     merge_model: str = field(default="", metadata={"help": "model that revises doubtful votes"})
     merge_adapter: str = field(default="", metadata={"help": "LoRA adapter of the merge model"})
@@ -87,6 +88,7 @@ class Service:
     """The models, loaded once, and the executor."""
 
     def __init__(self, options: ServiceOptions) -> None:
+        options = replace(options, sampler=with_model(options.sampler))
         self._options = options
         check_sampler(options.sampler)
         if options.merge_model:
@@ -102,8 +104,12 @@ class Service:
         """Whether the service can answer questions."""
         return self._generator.is_alive and (self._merger is None or self._merger.is_alive)
 
-    def ask(self, question: Question) -> Reply:
+    def ask(self, question: Question, rows: int = ROWS) -> Reply:
         """Generate, vote, revise if the vote is in doubt, and run the chosen SQL.
+
+        Args:
+            question: what to answer, and its database.
+            rows: number of rows of the result to return.
 
         Raises:
             RuntimeError: the sampler gave no answer.
@@ -123,7 +129,7 @@ class Service:
             settings = self._options.revision.revision_settings
             prediction = second_vote(question.id, groups, second.candidate_set.candidates, settings)
         statement = Statement(question.database, prediction.sql)
-        (execution,) = self.executor.run([statement], preview=ROWS)
+        (execution,) = self.executor.run([statement], preview=rows)
         return Reply(
             prediction=prediction,
             execution=execution,

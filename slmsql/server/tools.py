@@ -3,7 +3,6 @@
 import sqlite3
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -14,7 +13,8 @@ from slmsql.errors import InputError
 from slmsql.execution import Execution, Executor, Statement
 from slmsql.files import Record
 from slmsql.schema.reading import read_schema
-from slmsql.server.reply import cell, reply_record
+from slmsql.server.cells import cell
+from slmsql.server.reply import reply_record
 from slmsql.server.service import Service, make_question
 
 if TYPE_CHECKING:
@@ -58,12 +58,7 @@ class Databases:
     def table_text(self, name: str, table: str) -> str:
         """A table as a CREATE TABLE statement with sample values."""
         schema = read_schema(self.path(name))
-        tables = schema.tables
-        matching = tuple(each for each in tables if each.name.lower() == table.lower())
-        if not matching:
-            names = ", ".join(each.name for each in tables)
-            raise InputError(f"no table {table!r} in {name}; there are {names}")
-        return f"-- {schema.dialect.label}\n{replace(schema, tables=matching).text()}"
+        return f"-- {schema.dialect.label}\n{schema.one_table(table).text()}"
 
     def run(self, name: str, sql: str, rows: int) -> Record:
         """The result of a query."""
