@@ -142,7 +142,7 @@ def check_pip(words):
 
 def check_make(words):
     makefile = (ROOT / "Makefile").read_text()
-    names = re.findall(r"^([\w/-]+):|^(\w+ )\?=", makefile, re.MULTILINE)
+    names = re.findall(r"^([\w./-]+):|^(\w+ )\?=", makefile, re.MULTILINE)
     known = {target or f"{variable.strip()}=" for target, variable in names}
     assert {re.sub("=.*", "=", word) for word in words} <= known
 
