@@ -184,7 +184,7 @@ def test_wrong_options_are_refused(options, message):
 
 
 def test_a_model_that_is_none_is_refused_before_rows_are_read(tmp_path):
-    model = SimpleNamespace(model_name_or_path=str(tmp_path))
+    model = SimpleNamespace(model_name_or_path=str(tmp_path), model_revision="main")
     with pytest.raises(InputError, match="is not a model folder"):
         check(Options(train_file=Path("nowhere.jsonl")), None, model)
 
@@ -474,7 +474,7 @@ def test_validation_through_vllm_makes_one_greedy_call_and_one_that_samples(sing
 def checked_run(singers, tmp_path):
     """Checks a run as the program does before it loads a model; some arguments may be changed."""
     (tmp_path / "model").mkdir()
-    (tmp_path / "model" / "config.json").write_text("{}")
+    (tmp_path / "model" / "config.json").write_text('{"model_type": "qwen2"}')
     write_jsonl(tmp_path / "rows.jsonl", [row(singers, f"q{n}") for n in range(4)])
 
     def check_again(**changes):
