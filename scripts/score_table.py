@@ -15,24 +15,17 @@ from slmsql.errors import run_program
 from slmsql.evaluation import Evaluation, Extras, Metric, evaluate
 from slmsql.evaluation.provenance import databases_hash, questions_hash
 from slmsql.evaluation.report import metrics
+from slmsql.evaluation.scorers import SCORERS
 from slmsql.evaluation.spider import Catalogs, read_foreign_keys
 from slmsql.execution import Executor
 from slmsql.files import write_json, write_text
 from slmsql.match import Match
 from slmsql.questions.question import Question, with_databases
 
-NAMES = {
-    "ex_bird": "EX bird",
-    "ex_spider": "EX spider",
-    "ex_strict": "EX strict",
-    "exact_match": "exact match",
-    "exact_set_match": "exact-set",
-    "soft_f1": "Soft-F1",
-    "soft_f1_official": "Soft-F1 official",
-    "r_ves": "R-VES",
-    "ves": "VES",
-    "valid_sql": "valid",
-}
+COLUMNS = (
+    *("ex_bird", "ex_spider", "ex_strict", "exact_match", "exact_set_match"),
+    *("soft_f1", "soft_f1_official", "r_ves", "ves", "valid_sql"),
+)
 
 
 @dataclass(kw_only=True)
@@ -92,8 +85,8 @@ def _about(options: Options, available: Sequence[Question], missing: Sequence[Qu
 
 
 def _table(rows: dict[str, dict[str, Metric]], about: str) -> str:
-    columns = [name for name in NAMES if any(name in row for row in rows.values())]
-    header = "| predictions | " + " | ".join(NAMES[name] for name in columns) + " |"
+    columns = [name for name in COLUMNS if any(name in row for row in rows.values())]
+    header = "| predictions | " + " | ".join(SCORERS[name].name for name in columns) + " |"
     lines = [about, "", header, "|---|" + "---:|" * len(columns)]
     for name, row in rows.items():
         cells = [f"{row[c].value:.1f}" if c in row else "" for c in columns]

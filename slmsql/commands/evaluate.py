@@ -2,6 +2,7 @@
 
     slmsql evaluate --benchmark bird --root BIRD --split dev --predictions FILE \\
         --match bird --output DIR
+    slmsql evaluate --benchmark spider --root SPIDER --split dev --predictions FILE --every_scorer
     slmsql evaluate --questions FILE --databases DIR --predictions FILE --output DIR
 
 Predictions are JSON Lines with `id` and `sql`, BIRD's JSON or Spider's text file. DIR gets
@@ -31,12 +32,15 @@ from slmsql.evaluation.candidate_metrics import (
 from slmsql.evaluation.csv_tables import write_questions_csv, write_scores_csv
 from slmsql.evaluation.provenance import data_record
 from slmsql.evaluation.report import outcome_record
+from slmsql.evaluation.scorers import every_scorer
 from slmsql.evaluation.spider import Catalogs, read_foreign_keys, with_levels
 from slmsql.evaluation.submission import write_submission
 from slmsql.execution import Executor
 from slmsql.files import Record, write_json, write_jsonl
 from slmsql.match import Match
 from slmsql.questions.question import Question, count_reasons, database_faults
+
+EVERY_TIMINGS = 5  # of an answer for --every_scorer, unless --timings says otherwise
 
 
 @dataclass(kw_only=True)
@@ -64,6 +68,10 @@ class Options(SourceOptions):
     )
     timings: int = field(
         default=0, metadata={"help": "how often to time right answers for R-VES; 0: never"}
+    )
+    every_scorer: bool = field(
+        default=False,
+        metadata={"help": "print one table of every match mode and official rule at once"},
     )
     candidates: list[str] = field(
         default_factory=list,
@@ -118,12 +126,13 @@ def main(options: Options) -> None:
     _write(options, evaluation, record)
     if options.output:
         write_submission(questions, predictions, Path(options.output))
-    print(as_table(evaluation))
+    print(every_scorer(evaluation) if options.every_scorer else as_table(evaluation))
     if sampling := record.get("sampling"):
         print(_sampling_lines(sampling))
     for note in cut_notes(record.get("usage", {})):
         print(note)
-    print(f"data: {record['questions']} questions, {record['data']}")
+    if not options.every_scorer:
+        print(f"data: {record['questions']} questions, {record['data']}")
     if len(questions) < total:
         print(f"only the first {len(questions)} of {total} questions were scored (--limit)")
     if evaluation.accuracy is None:
@@ -150,7 +159,7 @@ def _extras(options: Options, questions: Sequence[Question]) -> Extras:
     return Extras(
         catalogs=Catalogs(keys) if is_spider else None,
         suites=Path(options.suites) if options.suites else None,
-        timings=options.timings,
+        timings=options.timings or (EVERY_TIMINGS if options.every_scorer else 0),
     )
 
 
