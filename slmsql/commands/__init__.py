@@ -9,6 +9,7 @@ from importlib import import_module
 
 COMMANDS = {
     "ask": "ask questions about a database in the terminal",
+    "sample": "write a sample database to ask about",
     "serve": "answer questions over HTTP, with a page to ask them on",
     "evaluate": "score predictions against gold queries",
     "vote": "choose one SQL per question from candidates of any system",

@@ -19,8 +19,7 @@ from pathlib import Path
 
 from slmsql.cli.options import SourceOptions
 from slmsql.consistency.candidates import read_candidates
-from slmsql.consistency.prediction import match_ids, read_predictions
-from slmsql.errors import InputError
+from slmsql.consistency.prediction import read_predictions
 from slmsql.evaluation import Evaluation, Extras, as_record, as_table, evaluate
 from slmsql.evaluation.candidate_metrics import (
     Price,
@@ -33,12 +32,13 @@ from slmsql.evaluation.csv_tables import write_questions_csv, write_scores_csv
 from slmsql.evaluation.provenance import data_record
 from slmsql.evaluation.report import outcome_record
 from slmsql.evaluation.scorers import every_scorer
+from slmsql.evaluation.scoring import check_ids
 from slmsql.evaluation.spider import Catalogs, read_foreign_keys, with_levels
 from slmsql.evaluation.submission import write_submission
 from slmsql.execution import Executor
 from slmsql.files import Record, write_json, write_jsonl
 from slmsql.match import Match
-from slmsql.questions.question import Question, count_reasons, database_faults
+from slmsql.questions.question import Question
 
 EVERY_TIMINGS = 5  # of an answer for --every_scorer, unless --timings says otherwise
 
@@ -105,7 +105,7 @@ def main(options: Options) -> None:
         left_out = {question.id for question in questions[options.limit :]}
         predictions = {name: sql for name, sql in predictions.items() if name not in left_out}
         questions = questions[: options.limit]
-    _check_ids(predictions, questions, file)
+    check_ids(predictions, questions, file)
     extras = _extras(options, questions)
     if extras.catalogs:
         questions = with_levels(questions, extras.catalogs)
@@ -137,17 +137,6 @@ def main(options: Options) -> None:
         print(f"only the first {len(questions)} of {total} questions were scored (--limit)")
     if evaluation.accuracy is None:
         print("no gold query runs, so the share of valid SQL is the only figure")
-
-
-def _check_ids(predictions: dict[str, str], questions: Sequence[Question], file: Path) -> None:
-    """Raise if ids do not match; a question without a usable database needs no prediction."""
-    faults = database_faults(questions)
-    if len(faults) == len(questions):
-        raise InputError(
-            f"none of the {len(questions)} questions has a database that can be used "
-            f"({count_reasons(faults)}); expected for instance {questions[0].database}"
-        )
-    match_ids(predictions, [q for q in questions if q not in faults or q.id in predictions], file)
 
 
 def _extras(options: Options, questions: Sequence[Question]) -> Extras:

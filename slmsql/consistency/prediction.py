@@ -1,7 +1,7 @@
 """Predictions: one SQL per question, in our JSON Lines or in the benchmarks' own formats."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -88,7 +88,9 @@ def read_samples(file: Path, questions: Sequence[Question]) -> dict[str, list[st
     return {name: [sql] for name, sql in _from_lines(file, questions).items()}
 
 
-def match_ids(predictions: dict[str, str], questions: Sequence[Question], file: Path) -> None:
+def match_ids(
+    predictions: Mapping[str, str], questions: Sequence[Question], file: Path | str
+) -> None:
     """Raise if a prediction has no question, or a question no prediction."""
     asked = {question.id for question in questions}
     if unknown := sorted(predictions.keys() - asked):

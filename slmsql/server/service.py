@@ -12,12 +12,13 @@ from slmsql.consistency.options import RevisionOptions
 from slmsql.consistency.prediction import Prediction
 from slmsql.consistency.revision import Revision, needs_revision, revision_prompts, second_vote
 from slmsql.consistency.voting import ResultGroup, group_by_result, vote
-from slmsql.execution import Execution, Executor, Limits, Statement
+from slmsql.execution import Execution, Executor, Limits, Row, Statement
 from slmsql.prompt.build import build_prompt
 from slmsql.questions.question import Question
 from slmsql.sampling.loading import check_sampler, open_sampler
 from slmsql.sampling.model import ModelOptions, with_model
 from slmsql.sampling.options import PlanOptions, SamplerOptions, sampling_params
+from slmsql.sampling.sampler import Sampler
 from slmsql.sampling.scheduler import SampledQuestion, SamplingPlan, Task
 from slmsql.server.dispatcher import Dispatcher
 
@@ -83,18 +84,37 @@ class Reply:
     tokens: int
     seconds: float
 
+    @property
+    def sql(self) -> str:
+        return self.prediction.sql
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return self.execution.columns
+
+    @property
+    def rows(self) -> Sequence[Row]:
+        """The first rows of the result; `execution.row_count` counts all."""
+        return self.execution.rows
+
 
 class Service:
-    """The models, loaded once, and the executor."""
+    """The models, loaded once, and the executor.
 
-    def __init__(self, options: ServiceOptions) -> None:
-        options = replace(options, sampler=with_model(options.sampler))
+    Args:
+        options: how questions are answered.
+        sampler: the generator; by default the options say which one is loaded.
+    """
+
+    def __init__(self, options: ServiceOptions, sampler: Sampler | None = None) -> None:
+        if sampler is None:
+            options = replace(options, sampler=with_model(options.sampler))
+            check_sampler(options.sampler)
         self._options = options
-        check_sampler(options.sampler)
         if options.merge_model:
             check_sampler(options.merge_sampler)  # before the generator loads for minutes
         self.executor = Executor(workers=options.workers or None, limits=options.limits)
-        self._generator = Dispatcher(open_sampler(options.sampler), self.executor)
+        self._generator = Dispatcher(sampler or open_sampler(options.sampler), self.executor)
         self._merger: Dispatcher | None = self._generator if options.revise else None
         if options.merge_model:
             self._merger = Dispatcher(open_sampler(options.merge_sampler), self.executor)

@@ -1,5 +1,5 @@
-"""Databases that a program makes: a small shop and a laboratory, and in `neighbours/` variants of
-a database that show which answers were right by coincidence.
+"""Databases that a program makes: a small shop, a laboratory and a sample (`chinook.py`), and in
+`neighbours/` variants of a database that show which answers were right by coincidence.
 
     make(SHOP, Path("suites/shop"), seed=42, executor=executor)
 
