@@ -26,7 +26,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
 TRAINERS = {"sft.train": "SFTConfig", "rl.grpo": "GRPOConfig", "scripts.bench.step": "GRPOConfig"}
 OUTPUTS = {"--output", "--rl_output", "--output_dir"}
-STARTS = ("python", "accelerate", "trl", "pip", "make", ".venv/bin/python")
+STARTS = ("python", "accelerate", "trl", "pip", "make", "slmsql", ".venv/bin/python")
 
 
 @dataclass(frozen=True)
@@ -140,6 +140,13 @@ def check_pip(words):
         assert option not in {"-c", "--constraint", "--override"} or (ROOT / file).is_file()
 
 
+def check_command(words):
+    name, *options = words
+    options = options[: options.index(">")] if ">" in options else options
+    module = importlib.import_module(f"slmsql.commands.{name}")
+    parser_of(module.Options, about=None).parse_args(options)
+
+
 def check_make(words):
     makefile = (ROOT / "Makefile").read_text()
     names = re.findall(r"^([\w./-]+):|^(\w+ )\?=", makefile, re.MULTILINE)
@@ -152,6 +159,7 @@ CHECKS = {
     "trl": check_server,
     "pip": check_pip,
     "make": check_make,
+    "slmsql": check_command,
 }
 
 
