@@ -16,6 +16,7 @@ FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--remote-debugging-port=0", "--remote-allow-origins=*",
+    "--blink-settings=primaryHoverType=2,availableHoverTypes=2",  # a mouse, as on a computer
 )  # fmt: skip
 
 
@@ -65,7 +66,7 @@ class Browser:
     def size(self, width, height):
         self.send(
             "Emulation.setDeviceMetricsOverride",
-            width=width, height=height, deviceScaleFactor=1, mobile=width < 600,
+            width=width, height=height, deviceScaleFactor=1, mobile=False,
         )  # fmt: skip
 
     def open(self, url):
@@ -93,6 +94,11 @@ class Browser:
         self.run(f"document.querySelector({selector!r}).focus()")
         self.run(f"document.querySelector({selector!r}).select?.()")
         self.send("Input.insertText", text=text)
+
+    def press(self, key, *, control=False):
+        """Press a key and release it, such as "Enter" or "ArrowUp"."""
+        for kind in ("rawKeyDown", "keyUp"):
+            self.send("Input.dispatchKeyEvent", type=kind, key=key, modifiers=2 * control)
 
     def click(self, selector):
         """Click in the middle of an element."""

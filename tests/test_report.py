@@ -1,8 +1,10 @@
 import json
+import os
 import re
 import subprocess
 import sys
 import zipfile
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,11 @@ from slmsql.errors import InputError
 from slmsql.page import page, render
 from slmsql.page.curves import read_curves
 from slmsql.page.figures import read_figure
+from tests.accessibility import NO_AXE, find_axe, harmful_findings
 from tests.in_process import run_here
+
+pytest.importorskip("websockets")
+from tests.browser import NO_BROWSER, Browser, find_browser
 
 ROOT = Path(__file__).parent.parent
 
@@ -72,6 +78,27 @@ def test_questions_cannot_bring_markup_into_the_page(run, tmp_path):
     html = output.read_text()
     assert "<b>names" not in html
     assert html.count("</script>") == 2
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_browser() is None, reason=NO_BROWSER)
+@pytest.mark.skipif(find_axe() is None, reason=NO_AXE)
+def test_a_report_has_no_serious_accessibility_finding(run, log, tmp_path):
+    runs = [f"old={run('a', 'SELECT 1')}", f"new={run('b', 'SELECT name FROM singer')}"]
+    output = tmp_path / "report.html"
+    program("report.py", "--runs", *runs, "--curves", f"SFT={log}", "--output", output)
+    browser = Browser(tmp_path / "profile")
+    for scheme, width, height in product(("light", "dark"), (1200, 360), (800,)):
+        preferred = {"name": "prefers-color-scheme", "value": scheme}
+        browser.send("Emulation.setEmulatedMedia", features=[preferred])
+        browser.size(width, height)
+        browser.open(output.as_uri())
+        browser.click("#list summary")
+        assert harmful_findings(browser) == []
+        assert browser.run("document.documentElement.scrollWidth <= window.innerWidth")
+        if folder := os.environ.get("SCREENSHOTS"):
+            browser.screenshot(Path(folder) / f"report_{scheme}_{width}.png")
+    browser.close()
 
 
 def test_two_runs_are_compared(run, tmp_path):

@@ -181,7 +181,14 @@ def test_a_hundred_at_once_are_answered(client, databases):
 def test_the_databases_are_listed_with_their_tables(client):
     databases = client.get("/api/databases").json()
     tables = {database["name"]: database["tables"] for database in databases}
-    assert tables["shop"][0] == {"name": "artist", "columns": ["id", "name"]}
+    key = {"columns": ["artist_id"], "parent": "artist", "references": ["id"]}
+    assert {
+        "name": "artist",
+        "columns": ["id", "name"],
+        "primary_key": ["id"],
+        "foreign_keys": [],
+    } in (tables["shop"])
+    assert [table["foreign_keys"] for table in tables["shop"]] == [[], [key]]
     assert list(tables) == ["other", "shop"]
 
 
@@ -207,8 +214,11 @@ def test_the_routes_are_described(client):
 def test_the_page_loads_nothing_from_elsewhere(client):
     response = client.get("/")
     assert response.headers["content-security-policy"].startswith("default-src 'self'")
-    for path in ("/", "/page.js", "/page.css"):
-        assert "http" not in client.get(path).text.replace("http-equiv", "")
+    scripts = {f"/{file.name}" for file in (ROOT / "slmsql" / "server" / "page").glob("*.js")}
+    for path in ("/", "/page.css", *scripts):
+        addresses = re.findall(r"(?:https?:|src=\")[^\"']*", client.get(path).text)
+        assert set(addresses) <= {"http://www.w3.org/2000/svg", 'src="/page.js'}, path
+        assert set(re.findall(r"from \"\.(.*)\"", client.get(path).text)) <= scripts
 
 
 def test_the_key_is_required_if_one_is_set(model, databases):

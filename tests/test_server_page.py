@@ -1,12 +1,17 @@
-"""The server's page in a real browser: ask, see rows and groups, see why a question fails."""
+"""The server's page in a real browser: ask, see rows, chart and groups, take them elsewhere."""
 
+import csv
+import json
 import os
+import re
 import tarfile
+from itertools import combinations
 from pathlib import Path
 
 import pytest
 
-from tests.running_server import ROOT, start, stop
+from tests.accessibility import NO_AXE, find_axe, harmful_findings
+from tests.running_server import ROOT, start, stop, wait_until
 from tests.stand_in import Server, choice
 
 pytest.importorskip("websockets")
@@ -23,7 +28,16 @@ ANSWERS = {
     "albums": [ALBUMS.format(10), ALBUMS.format(10), ALBUMS.format(5), "SELECT Nme FROM Artist"],
     "broken": ["SELECT Nme FROM Artist"],
     "many": ["SELECT * FROM Track"],
-    "hostile": ["SELECT '<img src=x onerror=document.title=1>' AS \"<b>x</b>\""],
+    "hostile": [
+        "SELECT '<img src=x onerror=document.title=1>' AS \"<b>x</b>\", 1 AS n"
+        " UNION SELECT '<script>document.title=2</script>', 2"
+    ],
+    "formula": ["SELECT '=1+1' AS \"a,b\", 'say \"hi\"' AS c, NULL AS d, -1.5 AS e"],
+    "months": [
+        "SELECT strftime('%Y-%m', InvoiceDate) AS month, ROUND(SUM(Total), 2) AS revenue"
+        " FROM Invoice GROUP BY month"
+    ],
+    "longest": ["SELECT hex(zeroblob(2000)) || TrackId AS x, TrackId * 1e300 AS y FROM Track"],
 }
 
 
@@ -57,14 +71,23 @@ def address(chinook):
     model.shutdown()
 
 
-@pytest.fixture
-def browser(tmp_path, address):
-    browser = Browser(tmp_path / "profile")
-    browser.size(1200, 900)
-    browser.open(address)
-    browser.wait("document.querySelectorAll('#database option').length > 0")
+@pytest.fixture(scope="module")
+def window(tmp_path_factory):
+    browser = Browser(tmp_path_factory.mktemp("profile"))
     yield browser
     browser.close()
+
+
+@pytest.fixture
+def browser(window, address):
+    """The page as a person sees it at first."""
+    window.open(address)
+    window.run("localStorage.clear()")
+    window.send("Emulation.setEmulatedMedia", features=[])
+    window.size(1200, 900)
+    window.open(address)
+    window.wait("document.querySelectorAll('#database option').length > 0")
+    return window
 
 
 @pytest.fixture
@@ -78,7 +101,18 @@ def pictures(tmp_path):
 def ask(browser, question):
     browser.type("#question", question)
     browser.click("#ask")
+    answered(browser)
+
+
+def answered(browser):
     browser.wait("!document.querySelector('#ask').disabled")
+
+
+def choose(browser, database):
+    browser.run(
+        f"document.querySelector('#database').value = '{database}';"
+        "document.querySelector('#database').dispatchEvent(new Event('change'))"
+    )
 
 
 def test_a_person_asks_on_chinook_and_sees_rows_and_groups(browser, pictures):
@@ -118,19 +152,155 @@ def test_a_narrow_window_shows_all_of_it(browser, pictures):
 def test_what_stands_in_a_database_is_text(browser):
     ask(browser, "a hostile one")
     assert browser.text("#rows").splitlines()[1].startswith("<img src=x")
+    assert "<script>" in browser.run("document.querySelector('#chart').textContent")
+    assert browser.run("document.querySelectorAll('#answer img, #answer script').length") == 0
+    browser.click("#history summary")
+    browser.run("localStorage.history = JSON.stringify([{database: 'x', question: '<img src=x>'}])")
+    browser.open(browser.run("location.href"))
+    browser.wait("document.querySelectorAll('#database option').length > 0")
+    assert browser.run("document.querySelector('#earlier button').textContent") == "<img src=x>"
     assert browser.run("document.title") == "Ask a database"
 
 
-def test_another_database_is_picked_and_its_tables_shown(browser):
-    browser.run(
-        "document.querySelector('#database').value = 'northwind';"
-        "document.querySelector('#database').dispatchEvent(new Event('change'))"
-    )
+def test_huge_values_and_many_rows_are_cut(browser):
+    ask(browser, "the longest")
+    assert browser.text("#count") == "first 100 of 3503"
+    assert browser.run("document.querySelector('#rows').textContent.length") < 150_000
+    assert browser.run("document.querySelector('#chart').hidden")  # it would show a part as a whole
+    assert browser.run("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_another_database_is_picked_and_its_tables_drawn(browser, pictures):
+    choose(browser, "northwind")
     browser.click("#schema summary")
+    label = browser.run("document.querySelector('#picture svg').getAttribute('aria-label')")
+    assert re.fullmatch(r"\d+ tables of northwind, \d+ foreign keys between them", label)
+    tables, keys = (int(number) for number in re.findall(r"\d+", label))
+    assert browser.run("document.querySelectorAll('#picture rect').length") == tables
+    assert browser.run("document.querySelectorAll('#picture path').length") == keys
+    boxes = browser.run(
+        "[...document.querySelectorAll('#picture rect')].map((box) => "
+        "[box.x, box.y, box.width, box.height].map((length) => length.baseVal.value))"
+    )
+    assert not any(overlap(one, other) for one, other in combinations(boxes, 2))
+    browser.click("#schema details summary")
     assert "Order Details (OrderID, ProductID" in browser.text("#tables")
+    assert "OrderID refers to Orders" in browser.text("#tables")
+    browser.screenshot(pictures / "tables.png")
+
+
+def overlap(one, other):
+    (x, y, width, height), (a, b, far, low) = one, other
+    return x < a + far and a < x + width and y < b + low and b < y + height
 
 
 def test_a_link_carries_a_question(browser, address):
     browser.open(f"{address}/?database=northwind&question=Who%3F")
     browser.wait("document.querySelector('#question').value === 'Who?'")
     assert browser.run("document.querySelector('#database').value") == "northwind"
+
+
+def test_labels_and_numbers_are_drawn_as_bars_and_a_rising_time_as_a_line(browser, pictures):
+    ask(browser, "Who has most albums?")
+    words = "document.querySelector('#chart svg').getAttribute('aria-label')"
+    said = browser.run(words)
+    assert said.startswith("albums by Name, from 4 (")
+    assert said.endswith("to 21 (Iron Maiden)")
+    assert browser.run("document.querySelectorAll('#chart rect').length") == 10
+    ask(browser, "the months")
+    assert browser.run(words).startswith("revenue by month, from 23.76 (")
+    assert browser.run("document.querySelectorAll('#chart circle').length") == 60
+    browser.screenshot(pictures / "line.png")
+
+
+@pytest.mark.parametrize(
+    ("columns", "rows"),
+    [
+        (["n"], [[1], [2]]),
+        (["name", "n"], [["a", 1]]),
+        (["name", "n"], [["a", 1], ["a", 2]]),
+        (["name", "n"], [[None, 1], ["a", 2]]),
+        (["name", "city"], [["a", "b"], ["c", "d"]]),
+        (["name", "n"], [["a", 1], ["b", None]]),
+        (["name", "ArtistId"], [["a", 1], ["b", 2]]),
+        (["name", "n"], [[f"name {n}", n] for n in range(31)]),
+    ],
+)
+def test_what_is_no_series_has_no_chart(browser, columns, rows):
+    found = "import('/chart.js').then((chart) => chart.seriesOf(%s, %s))"
+    assert browser.run(found % (json.dumps(columns), json.dumps(rows))) is None
+
+
+def test_the_disagreement_is_told_in_words(browser):
+    ask(browser, "Who has most albums?")
+    assert browser.text("#agreement") == (
+        "The 6 candidates that ran have 2 different results. 2 did not run."
+    )
+    assert "sorts or cuts the rows in another way; 5 rows instead of 10" in browser.text("#groups")
+
+
+def test_the_keyboard_asks_and_brings_back_the_last_question(browser):
+    browser.type("#question", "Who has most albums?")
+    browser.press("Enter", control=True)
+    answered(browser)
+    assert browser.text("#state") == "Answered, 10 rows."
+    browser.type("#question", " ")
+    browser.run("document.querySelector('#question').value = ''")
+    browser.press("ArrowUp")
+    assert browser.run("document.querySelector('#question').value") == "Who has most albums?"
+
+
+def test_earlier_questions_come_back_and_can_be_forgotten(browser):
+    for question in ("Who has most albums?", "many tracks", "Who has most albums?"):
+        ask(browser, question)
+    choose(browser, "northwind")
+    browser.open(browser.run("location.href"))
+    browser.wait("document.querySelectorAll('#earlier button').length === 2")
+    browser.click("#history summary")
+    browser.click("#earlier li:nth-child(2) button")
+    assert browser.run("document.querySelector('#question').value") == "many tracks"
+    assert browser.run("document.querySelector('#database').value") == "chinook"
+    browser.click("#forget")
+    assert browser.run("document.querySelector('#history').hidden && localStorage.length === 0")
+
+
+def test_sql_and_rows_are_copied(browser, address):
+    permissions = ["clipboardReadWrite", "clipboardSanitizedWrite"]
+    browser.send("Browser.grantPermissions", origin=address, permissions=permissions)
+    ask(browser, "a formula")
+    for button, copied in (
+        ("#copy-sql", "SELECT '=1+1' AS \"a,b\", 'say \"hi\"' AS c, NULL AS d, -1.5 AS e"),
+        ("#copy-rows", 'a,b\tc\td\te\n\'=1+1\tsay "hi"\t\t-1.5'),
+    ):
+        browser.click(button)
+        browser.wait("document.querySelector('#state').textContent.endsWith('copied.')")
+        assert browser.run("navigator.clipboard.readText()") == copied
+
+
+def test_rows_are_saved_as_csv_that_no_spreadsheet_runs(browser, tmp_path):
+    browser.send("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
+    ask(browser, "a formula")
+    browser.click("#download")
+    file = tmp_path / "chinook.csv"
+    wait_until(file.exists)
+    with file.open(encoding="utf-8-sig", newline="") as lines:
+        assert list(csv.reader(lines)) == [
+            ["a,b", "c", "d", "e"],
+            ["'=1+1", 'say "hi"', "", "-1.5"],
+        ]
+
+
+@pytest.mark.skipif(find_axe() is None, reason=NO_AXE)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_has_no_serious_accessibility_finding(browser, pictures, scheme):
+    scheme_of_the_system = {"name": "prefers-color-scheme", "value": scheme}
+    browser.send("Emulation.setEmulatedMedia", features=[scheme_of_the_system])
+    ask(browser, "Who has most albums?")
+    for summary in ("#schema", "#schema details", "#history", "#failed"):
+        browser.click(f"{summary} summary")
+    assert harmful_findings(browser) == []
+    browser.screenshot(pictures / f"all_open_{scheme}.png")
+    browser.size(360, 740)
+    ask(browser, "a broken one")
+    assert harmful_findings(browser) == []
+    browser.screenshot(pictures / f"narrow_{scheme}.png")

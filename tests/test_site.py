@@ -2,11 +2,16 @@
 
 import os
 import subprocess
+from itertools import product
 from pathlib import Path
 
 import pytest
 
 from scripts.site_pages import as_markdown, programs_page
+from tests.accessibility import NO_AXE, find_axe, harmful_findings
+
+pytest.importorskip("websockets")
+from tests.browser import NO_BROWSER, Browser, find_browser
 
 ROOT = Path(__file__).parent.parent
 
@@ -44,6 +49,24 @@ def test_the_api_is_documented_from_the_docstrings(site):
     text = (site / "reference" / "python" / "index.html").read_text()
     assert "Instructions of SQLite" in text
     assert "slmsql.execution.Executor" in text
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_browser() is None, reason=NO_BROWSER)
+@pytest.mark.skipif(find_axe() is None, reason=NO_AXE)
+def test_pages_have_no_serious_accessibility_finding(site, tmp_path):
+    browser = Browser(tmp_path / "profile")
+    pages = ("index", "ask/index", "reference/files/index", "concepts/groups/index")
+    for page, (scheme, width) in product(pages, (("light", 1200), ("dark", 360))):
+        preferred = {"name": "prefers-color-scheme", "value": scheme}
+        browser.send("Emulation.setEmulatedMedia", features=[preferred])
+        browser.size(width, 900)
+        browser.open((site / f"{page}.html").as_uri())
+        assert harmful_findings(browser) == [], (page, scheme)
+        if folder := os.environ.get("SCREENSHOTS"):
+            name = page.removesuffix("/index").replace("/", "_")
+            browser.screenshot(Path(folder) / f"site_{name}_{scheme}.png")
+    browser.close()
 
 
 def test_each_program_and_option_has_its_line():

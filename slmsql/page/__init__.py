@@ -2,11 +2,12 @@
 
 In: folders of evaluate.py, lists of figures, log histories of trainers. Out: the text of a page.
 `figures`, `curves`, `questions` and `runs` prepare the data; `templates/` holds the HTML and every
-sentence of the page. Imports evaluation and the rooms above it.
+sentence of the page. The server's page shares the stylesheet. Imports evaluation and the rooms
+above it.
 
     page("Evaluation", run_sections([read_run("runs/a")]))
 """
 
-from slmsql.page.rendering import page, render
+from slmsql.page.rendering import STYLESHEET, page, render
 
-__all__ = ["page", "render"]
+__all__ = ["STYLESHEET", "page", "render"]

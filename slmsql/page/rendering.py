@@ -1,11 +1,15 @@
 """Fills the templates. Values are escaped unless they are `Markup`."""
 
 from collections.abc import Iterable
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+
+FOLDER = Path(__file__).parent / "templates"
+STYLESHEET = FOLDER / "page.css"
+"""The one stylesheet; the server's page has it too."""
 
 
 def page(title: str, sections: Iterable[Markup], about: str = "") -> str:
@@ -21,8 +25,8 @@ def page(title: str, sections: Iterable[Markup], about: str = "") -> str:
         title=title,
         lead=[line for line in about.splitlines() if line.strip()],
         sections=sections,
-        style=_source("page.css"),
-        script=_source("page.js"),
+        style=_source(STYLESHEET),
+        script=_source(FOLDER / "page.js"),
     )
 
 
@@ -35,8 +39,7 @@ def render(template: str, **data: Any) -> Markup:
     return Markup(_ENVIRONMENT.get_template(template).render(data))
 
 
-def _source(name: str) -> Markup:
-    file = files("slmsql.page") / "templates" / name
+def _source(file: Path) -> Markup:
     return Markup(file.read_text(encoding="utf-8"))
 
 

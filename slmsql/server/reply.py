@@ -6,6 +6,7 @@ from slmsql.consistency.candidates import Candidate
 from slmsql.consistency.prediction import DecidedBy
 from slmsql.files import Record
 from slmsql.server.cells import cell
+from slmsql.server.disagreement import agreement, difference
 from slmsql.server.service import Reply
 
 EXPLAINED = {
@@ -30,8 +31,14 @@ def reply_record(reply: Reply) -> Record:
         "row_count": execution.row_count,
         "decided_by": prediction.decided_by.value,
         "explanation": EXPLAINED[prediction.decided_by],
+        "agreement": agreement(reply.groups, len(reply.candidates)),
         "groups": [
-            {"sql": group.sql, "votes": group.votes, "row_count": group.members[0].row_count}
+            {
+                "sql": group.sql,
+                "votes": group.votes,
+                "row_count": group.members[0].row_count,
+                "difference": difference(group, prediction.sql, execution.row_count),
+            }
             for group in reply.groups
         ],
         "candidates": _candidates(reply.candidates),

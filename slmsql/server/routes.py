@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from dataclasses import asdict
 from hmac import compare_digest
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
 from pydantic import BaseModel
 
 from slmsql.files import Record
+from slmsql.page import STYLESHEET
 from slmsql.schema.reading import read_schema
 from slmsql.server.answering import (
     DATABASE_ERRORS,
@@ -130,8 +132,10 @@ def _problem(
 
 
 def _add_pages(app: FastAPI) -> None:
-    for route, name in (("/", "index.html"), ("/page.js", "page.js"), ("/page.css", "page.css")):
-        app.get(route, include_in_schema=False)(_file(PAGE / name))
+    pages = {"/": PAGE / "index.html", "/page.css": STYLESHEET}
+    pages |= {f"/{script.name}": script for script in PAGE.glob("*.js")}
+    for route, path in pages.items():
+        app.get(route, include_in_schema=False)(_file(path))
 
 
 def _file(path: Path) -> Callable[[], FileResponse]:
@@ -183,7 +187,12 @@ def _description(name: str, path: Path) -> dict[str, Any]:
     return {
         "name": name,
         "tables": [
-            {"name": table.name, "columns": [column.name for column in table.columns]}
+            {
+                "name": table.name,
+                "columns": [column.name for column in table.columns],
+                "primary_key": table.primary_key,
+                "foreign_keys": [asdict(key) for key in table.foreign_keys],
+            }
             for table in tables
         ],
     }

@@ -31,7 +31,9 @@
       make("tr", row.map((value) => make("td", value === null ? "NULL" : String(value)))));
     const cut = result.row_count > result.rows.length;
     const note = plural(result.row_count, "row") + (cut ? `, the first ${result.rows.length} shown` : "");
-    return make("div", [make("table", [head, ...body]), make("small", note)], "scroll");
+    const table = make("div", [make("table", [head, ...body]), make("small", note)], "scroll");
+    table.tabIndex = 0; // so that the keyboard can scroll it
+    return table;
   };
   const query = (title, sql, result) =>
     make("div", [make("h3", title), make("pre", sql || "(no SQL)"), resultTable(result)]);

@@ -1,14 +1,12 @@
-"use strict";
-// Everything the server sends is set as text, never as HTML: it may come from anybody's database.
-const at = (id) => document.getElementById(id);
-let databases = [];
+// The page: asks the server, and shows the answer with everything that led to it.
+import { chartOf, seriesOf } from "./chart.js";
+import { at, make, plural } from "./elements.js";
+import { earlier, forget, remember } from "./history.js";
+import { schemaPicture } from "./schema.js";
+import { copy, csvOf, download, tabbed } from "./taking.js";
 
-function make(name, text, style) {
-  const element = document.createElement(name);
-  element.textContent = text;
-  if (style) element.className = style;
-  return element;
-}
+let databases = [];
+let answer = null; // the one on the page
 
 // GET, or POST with a body; returns the JSON of the response. Throws an Error that a person can read.
 async function call(path, body) {
@@ -34,10 +32,14 @@ function showError(message) {
 
 function showTables() {
   const database = databases.find((candidate) => candidate.name === at("database").value);
+  const tables = database ? database.tables : [];
+  at("picture").replaceChildren(...(tables.length ? [schemaPicture(database.name, tables)] : []));
   at("tables").replaceChildren(
-    ...(database ? database.tables : []).map((table) => {
+    ...tables.map((table) => {
       const item = make("li", "");
       item.append(make("strong", table.name), " (" + table.columns.join(", ") + ")");
+      const keys = table.foreign_keys.map((key) => `${key.columns.join(", ")} refers to ${key.parent}`);
+      if (keys.length) item.append("; " + keys.join("; "));
       return item;
     })
   );
@@ -47,20 +49,35 @@ async function loadDatabases() {
   try {
     databases = await call("/api/databases");
     at("database").replaceChildren(...databases.map((database) => make("option", database.name)));
-    prefill(new URLSearchParams(location.search));
-    showTables();
+    prefill(Object.fromEntries(new URLSearchParams(location.search)));
     showError("");
   } catch (error) {
     showError(error.message);
   }
 }
 
-// A link may name a database and a question (/?database=chinook&question=...). It only fills the form:
-// the person presses Ask.
-function prefill(query) {
-  const name = query.get("database");
-  if (databases.some((database) => database.name === name)) at("database").value = name;
-  if (query.get("question")) at("question").value = query.get("question");
+// Fills the form from a link (/?database=chinook&question=...) or an earlier question. The person presses Ask.
+function prefill({ database, question, evidence }) {
+  if (databases.some((candidate) => candidate.name === database)) at("database").value = database;
+  if (question) at("question").value = question;
+  at("evidence").value = evidence || "";
+  showTables();
+}
+
+function showHistory() {
+  const items = earlier().map((asked) => {
+    const button = make("button", asked.question);
+    button.type = "button";
+    button.addEventListener("click", () => {
+      prefill(asked);
+      at("question").focus();
+    });
+    const item = make("li", "");
+    item.append(button, make("small", ` on ${asked.database}`));
+    return item;
+  });
+  at("earlier").replaceChildren(...items);
+  at("history").hidden = !items.length;
 }
 
 function cell(value) {
@@ -74,21 +91,35 @@ function row(cells) {
   return element;
 }
 
-function showRows(answer) {
+function heading(name) {
+  const element = make("th", name);
+  element.scope = "col";
+  return element;
+}
+
+function showRows() {
   const isCut = answer.row_count > answer.rows.length;
-  at("count").textContent =
-    isCut ? `first ${answer.rows.length} of ${answer.row_count}` : String(answer.row_count);
-  const head = row(answer.columns.map((name) => make("th", name)));
+  at("count").textContent = isCut ? `first ${answer.rows.length} of ${answer.row_count}` : String(answer.row_count);
+  const head = row(answer.columns.map(heading));
   at("rows").replaceChildren(head, ...answer.rows.map((values) => row(values.map(cell))));
 }
 
-function showGroups(answer) {
+function showChart() {
+  const isWhole = answer.row_count === answer.rows.length;
+  const series = isWhole ? seriesOf(answer.columns, answer.rows) : null;
+  at("chart").hidden = !series;
+  at("chart").replaceChildren(...(series ? [chartOf(series, at("chart").clientWidth)] : []));
+}
+
+function showGroups() {
   const total = answer.candidates.length;
+  at("agreement").textContent = answer.agreement;
+  const groups = answer.groups.length > 1 ? answer.groups : []; // a single one has the SQL that is shown already
   at("groups").replaceChildren(
-    ...answer.groups.map((group) => {
-      const rows = group.row_count === 1 ? "1 row" : `${group.row_count} rows`;
-      const item = make("li", `${group.votes} of ${total} candidates, ${rows}`);
-      const bar = make("span", "", "bar");
+    ...groups.map((group) => {
+      const item = make("li", `${group.votes} of ${plural(total, "candidate")}, ${plural(group.row_count, "row")}`);
+      if (group.difference) item.append(`: ${group.difference}`);
+      const bar = make("span", "", "share");
       bar.style.width = Math.max(2, (100 * group.votes) / total) + "%";
       item.append(bar, make("code", group.sql));
       return item;
@@ -96,30 +127,58 @@ function showGroups(answer) {
   );
 }
 
-function showFailures(answer) {
+function showFailures() {
   const failed = answer.candidates.filter((candidate) => candidate.status !== "ok");
   at("failed").hidden = !failed.length;
   at("failed").querySelector("summary").textContent = `${failed.length} did not run`;
   at("failed").querySelector("ul").replaceChildren(
     ...failed.map((candidate) => {
       const item = make("li", "");
-      const code = make("code", candidate.sql || "(no SQL)");
-      item.append(code, " — " + (candidate.error || candidate.status));
+      item.append(make("code", candidate.sql || "(no SQL)"), " — " + (candidate.error || candidate.status));
       return item;
     })
   );
 }
 
-function showAnswer(answer) {
+function showAnswer() {
   at("answer").hidden = false;
   at("sql").textContent = answer.sql || "(no SQL)";
-  at("how").textContent =
-    `How it was chosen: ${answer.explanation}. It took ${answer.seconds.toFixed(1)} s.`;
+  at("how").textContent = `How it was chosen: ${answer.explanation}. It took ${answer.seconds.toFixed(1)} s.`;
   if (answer.status !== "ok") showError("This question has no answer: " + (answer.error || answer.status));
   at("result").hidden = answer.status !== "ok";
-  showRows(answer);
-  showGroups(answer);
-  showFailures(answer);
+  showRows();
+  showChart();
+  showGroups();
+  showFailures();
+}
+
+async function ask() {
+  const asked = { database: at("database").value, question: at("question").value, evidence: at("evidence").value };
+  showError("");
+  at("answer").hidden = true;
+  at("ask").disabled = true;
+  at("state").textContent = "Working…";
+  try {
+    answer = { ...(await call("/api/ask", asked)), database: asked.database };
+    remember(asked);
+    showHistory();
+    showAnswer();
+    at("state").textContent = answer.status === "ok" ? `Answered, ${plural(answer.row_count, "row")}.` : "";
+  } catch (error) {
+    showError(error.message);
+    at("state").textContent = "";
+  } finally {
+    at("ask").disabled = false;
+    if (document.activeElement === document.body) at("ask").focus(); // a disabled button loses the focus
+  }
+}
+
+// Does something with the answer and says so, also to a screen reader.
+function does(id, action, said) {
+  at(id).addEventListener("click", async () => {
+    await action();
+    at("state").textContent = said;
+  });
 }
 
 at("form").addEventListener("submit", async (event) => {
@@ -128,20 +187,23 @@ at("form").addEventListener("submit", async (event) => {
     sessionStorage.setItem("key", at("key").value);
     if (!databases.length) await loadDatabases();
   }
-  showError("");
-  at("answer").hidden = true;
-  at("ask").disabled = true;
-  at("state").textContent = "Working…";
-  try {
-    const [database, question] = [at("database").value, at("question").value];
-    showAnswer(await call("/api/ask", { database, question, evidence: at("evidence").value }));
-  } catch (error) {
-    showError(error.message);
-  } finally {
-    at("ask").disabled = false;
-    at("state").textContent = "";
+  await ask();
+});
+at("question").addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+    event.preventDefault();
+    at("form").requestSubmit(at("ask"));
+  }
+  if (event.key === "ArrowUp" && !at("question").value && earlier().length) {
+    event.preventDefault();
+    prefill(earlier()[0]);
   }
 });
 at("database").addEventListener("change", showTables);
-at("copy").addEventListener("click", () => navigator.clipboard.writeText(at("sql").textContent));
+does("copy-sql", () => copy(at("sql").textContent), "The SQL is copied.");
+does("copy-rows", () => copy(tabbed(answer.columns, answer.rows)), "The rows are copied.");
+does("download", () => download(`${answer.database}.csv`, csvOf(answer.columns, answer.rows)), "The rows are saved.");
+does("forget", () => { forget(); showHistory(); }, "The earlier questions are forgotten.");
+window.addEventListener("resize", () => at("answer").hidden || showChart()); // it is as wide as the page
+showHistory();
 loadDatabases();
