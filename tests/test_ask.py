@@ -152,6 +152,14 @@ def test_saving_never_replaces_a_file(model, singers):
     assert singers.read_bytes() == before
 
 
+@pytest.mark.parametrize("program", ["ask", "serve"])
+def test_help_shows_six_options_and_the_rest_on_demand(program):
+    short = run_here(f"inference/{program}.py", "--help").stdout
+    assert short.count("\n  --") == 6
+    assert "--help_all shows" in short
+    assert run_here(f"inference/{program}.py", "--help_all").stdout.count("\n  --") > 40
+
+
 @pytest.mark.parametrize("name", ["nowhere.sqlite", "README.md"])
 def test_a_wrong_file_is_one_line_before_any_model_is_loaded(model, name):
     done = ask(model, ROOT / name, "--question", "x")

@@ -1,9 +1,6 @@
 import json
 import os
 import re
-import subprocess
-import sys
-import zipfile
 from itertools import product
 from pathlib import Path
 
@@ -159,14 +156,3 @@ def test_text_is_escaped_and_data_cannot_end_its_element():
 def test_data_that_a_template_lacks_is_an_error():
     with pytest.raises(UndefinedError, match="'notes' is undefined"):
         render("notes.html")
-
-
-def test_the_wheel_carries_what_the_page_is_made_of(tmp_path):
-    pytest.importorskip("hatchling")
-    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel"]
-    subprocess.run([*build, "--directory", tmp_path], cwd=ROOT, check=True, capture_output=True)
-    (wheel,) = tmp_path.glob("*.whl")
-    packed = set(zipfile.ZipFile(wheel).namelist())
-    room = ROOT / "slmsql" / "page"
-    files = [*room.glob("templates/*"), room / "published.yaml"]
-    assert {str(file.relative_to(ROOT)) for file in files} <= packed

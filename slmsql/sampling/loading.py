@@ -47,6 +47,11 @@ def check_sampler(options: SamplerOptions) -> None:
             raise InputError("llama.cpp takes no --adapter; scripts/export_gguf.py folds it in")
         check_gguf(options.model)
         return
+    if name == "transformers" and not _is_installed("transformers"):
+        raise InputError(
+            f"{options.model} needs vLLM or transformers; pip install 'slmsql[vllm]' or "
+            "'slmsql[train]', or ask a server with --endpoints URL"
+        )
     check_model(options.model)
     if options.adapter:
         check_model(options.adapter, file="adapter_config.json")

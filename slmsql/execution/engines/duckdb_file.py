@@ -43,8 +43,7 @@ def check(file: Path) -> Identity:
     Raises:
         InputError: the package `duckdb` is missing, or the file has changes that are not in it yet.
     """
-    if importlib.util.find_spec("duckdb") is None:
-        raise InputError(f"{file} needs DuckDB; pip install 'slmsql[duckdb]'")
+    _check_driver(file)
     log = Path(f"{file}.wal")
     if log.exists() and log.stat().st_size > 0:
         raise UnusableDatabase(
@@ -54,6 +53,11 @@ def check(file: Path) -> Identity:
         )
     stat = os.stat(file)
     return (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
+
+
+def _check_driver(place: Path) -> None:
+    if importlib.util.find_spec("duckdb") is None:
+        raise InputError(f"{place} needs DuckDB; pip install 'slmsql[duckdb]'")
 
 
 def connect(file: str, memory: int | None = None) -> "DuckDBPyConnection":
@@ -134,6 +138,7 @@ def import_folder(folder: Path) -> Path:
     name = hashlib.sha256(repr(state).encode()).hexdigest()[:32]
     target = cache_folder("folders") / f"{name}.duckdb"
     if not target.exists():
+        _check_driver(folder)
         _import(files, target)
     return target
 
