@@ -6,8 +6,11 @@ import json
 import os
 import pty
 import re
+import select
+import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -187,28 +190,48 @@ def test_at_a_terminal_an_error_goes_on_and_the_arrow_key_brings_lines_back(
         command, cwd=ROOT, env=environment, stdin=terminal, stdout=terminal, stderr=terminal
     )
     os.close(terminal)
-    shown = type_at(main, b"\\nonsense\n", b"no command")
-    shown += type_at(main, b"an odd one\n", b"agree,")
-    shown += type_at(main, b"\x1b[A\n", b"agree,")  # arrow up
-    shown += type_at(main, b"\x04", b"")
+    screen = Screen(main)
+    for keys, expected in (
+        (b"\\nonsense\n", b"no command"),
+        (b"an odd one\n", b"agree,"),
+        (b"\x1b[A\n", b"agree,"),  # arrow up
+        (b"\x04", b""),  # Ctrl-D
+    ):
+        screen.wait_for(b"question> ")
+        os.write(main, keys)
+        screen.wait_for(expected)
     assert process.wait(timeout=20) == 0
-    assert re.findall(r"\d of 5 columns shown", shown.decode())  # 30 columns are narrow
+    assert re.findall(r"\d of 5 columns shown", screen.shown.decode())  # 30 columns are narrow
     assert (tmp_path / "ask" / "history").read_text().splitlines() == ["\\nonsense", "an odd one"]
 
 
-def type_at(terminal, keys, expected):
-    """Wait for the prompt, type, and read until something is shown."""
-    shown = read_until(terminal, b"question> ")
-    os.write(terminal, keys)
-    return shown + (read_until(terminal, expected) if expected else b"")
+@pytest.mark.slow
+def test_an_interrupt_ends_a_question_at_once_whatever_the_server_does(singers):
+    asked = threading.Event()
+    server = Server(always=lambda body: asked.set() or time.sleep(60), models=["small"])
+    words = ("--endpoint", server.url, "--database", singers, "--question", "x")
+    process = subprocess.Popen([sys.executable, "inference/ask.py", *words], cwd=ROOT)
+    assert asked.wait(20)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=10) == 130
+    server.shutdown()
 
 
-def read_until(terminal, expected):
-    shown, end = b"", time.monotonic() + 20
-    while expected not in shown:
-        assert time.monotonic() < end, shown
-        shown += os.read(terminal, 4096)
-    return shown
+class Screen:
+    """What a terminal shows."""
+
+    def __init__(self, terminal):
+        self.terminal = terminal
+        self.shown = b""
+        self.seen = 0
+
+    def wait_for(self, text):
+        """Read until this text appears behind all that was waited for before."""
+        while (place := self.shown.find(text, self.seen)) < 0:
+            ready, _, _ = select.select([self.terminal], [], [], 20)
+            assert ready, self.shown
+            self.shown += os.read(self.terminal, 4096)
+        self.seen = place + len(text)
 
 
 def test_a_table_has_no_control_characters(singers):

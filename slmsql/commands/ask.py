@@ -13,6 +13,7 @@ tables, \d TABLE describes one, \save FILE keeps the last SQL, \q ends.
 """
 
 import csv
+import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ from slmsql.server.table import table_text
 from slmsql.server.terminal import Commands, typed_lines
 
 ESSENTIAL = ("database", "question", "endpoint", "model", "csv", "json")
+INTERRUPTED = 130  # the exit status that shells give to Ctrl-C
 
 
 @dataclass(kw_only=True)
@@ -67,6 +69,10 @@ def main(options: Options) -> None:
             _answer(options.question, service, options)
         else:
             _converse(service, options)
+    except KeyboardInterrupt:
+        if options.service.sampler.is_remote:
+            os._exit(INTERRUPTED)  # a thread that waits for a server would keep us for minutes
+        raise
     finally:
         service.close()
 
@@ -85,6 +91,10 @@ def _converse(service: Service, options: Options) -> None:
                 if not sys.stdin.isatty():
                     raise
                 print(f"error: {error}", file=sys.stderr)
+            except KeyboardInterrupt:
+                if not sys.stdin.isatty():
+                    raise
+                print("interrupted", file=sys.stderr)
 
 
 def _answer(text: str, service: Service, options: Options) -> str:

@@ -1,7 +1,7 @@
 """Databases as tools of an assistant, over the Model Context Protocol.
 
     slmsql mcp --databases DIR
-    slmsql mcp --databases DIR --model MODEL --endpoints http://127.0.0.1:8000
+    slmsql mcp --databases DIR --endpoint http://127.0.0.1:8000
 
 An assistant starts the program itself and talks to it over standard input and output; its settings
 name the command, as docs/inference.md shows. The tools are `list_databases`, `list_tables`,

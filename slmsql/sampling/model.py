@@ -42,9 +42,14 @@ class ModelOptions(SamplerOptions):
     )
 
     @property
+    def is_remote(self) -> bool:
+        """Whether a server has the model."""
+        return bool(self.endpoint or self.endpoints)
+
+    @property
     def names_a_model(self) -> bool:
         """Whether a model or a server is given."""
-        return bool(self.model or self.endpoint or self.endpoints)
+        return bool(self.model) or self.is_remote
 
 
 def with_model(options: ModelOptions) -> ModelOptions:
