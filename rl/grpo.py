@@ -41,7 +41,7 @@ from slmsql.training.publish import finish
 from slmsql.training.quick_start import start_rollouts_quickly
 from slmsql.training.rows import runnable_rows
 from slmsql.training.run_record import check_same_run, describe, write_record
-from slmsql.training.tracking import keep_rollouts, start_wandb
+from slmsql.training.tracking import start_wandb, track
 from slmsql.training.validation import Validation
 
 if TYPE_CHECKING:
@@ -177,9 +177,9 @@ def train(run: GRPORun, **trainer_arguments: Any) -> None:
         if PartialState().is_main_process:
             _open_folder(run)
     trainer = _make_trainer(run, tokenizer, **trainer_arguments)
+    track(trainer, run.record, run.options.train_file, run.folder / "rollouts")
     train_from(run.checkpoint, trainer)
     run.judge.close()
-    _keep_rollouts(run, trainer)
     finish(trainer, run.record, method="grpo", rows=len(run.rows), is_published=run.is_published)
 
 
@@ -259,13 +259,6 @@ def _open_folder(run: GRPORun) -> None:
     if run.checkpoint or moved:
         start = run.checkpoint or "the start"
         print(f"resuming from {start}; {moved} later rollouts moved to rollouts/abandoned")
-
-
-def _keep_rollouts(run: GRPORun, trainer: "ExecutionGRPOTrainer") -> None:
-    """Attach the rollouts to the run of Weights & Biases, if there is one."""
-    trainer.accelerator.wait_for_everyone()  # each process has written its own
-    if trainer.is_world_process_zero() and "wandb" in (run.training.report_to or ()):
-        keep_rollouts(run.folder / "rollouts")
 
 
 def _make_trainer(

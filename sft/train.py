@@ -28,7 +28,7 @@ from slmsql.training.output_layer import score_labelled_positions_only
 from slmsql.training.publish import finish
 from slmsql.training.rows import count_sft_rows, read_grpo_rows
 from slmsql.training.run_record import check_same_run, describe, write_record
-from slmsql.training.tracking import start_wandb
+from slmsql.training.tracking import start_wandb, track
 
 if TYPE_CHECKING:
     from trl import ModelConfig, SFTConfig, SFTTrainer
@@ -63,6 +63,7 @@ def train(options: Options, training: "SFTConfig", model: "ModelConfig") -> None
     if trainer.is_world_process_zero():
         start_wandb(record, training, resumes=checkpoint is not None)
         write_record(record, output)
+    track(trainer, record, options.data)
     train_from(checkpoint, trainer)
     rows = len(cast(Sized, trainer.train_dataset))
     finish(trainer, record, method="sft", rows=rows, is_published=is_published)

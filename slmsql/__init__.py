@@ -19,10 +19,10 @@ grammar                which tokens can continue a SELECT statement over a datab
 cli                    options of programs: config file, then command line
 consistency            candidates, voting, revision: inference after sampling, without a model
 rows                   training rows in files
-training               what SFT and GRPO share
-sampling               samplers (vLLM, endpoints, transformers, llama.cpp), scheduler, journal
 suites                 databases that a program makes: for evaluation, and neighbours against luck
 evaluation             scores, intervals, comparisons; Spider's exact-set match and difficulty
+training               what SFT and GRPO share
+sampling               samplers (vLLM, endpoints, transformers, llama.cpp), scheduler, journal
 page                   the HTML report
 server                 one question at a time: in a terminal, over HTTP, as a tool of an assistant
 commands               the programs of the installed package: `slmsql ask`, `slmsql evaluate` ...

@@ -258,6 +258,7 @@ def test_hostile_rollouts_cost_their_own_reward_and_nothing_else(model, shop, tm
     """The last query is right by coincidence; a suite refuses it, here with weight 0."""
     gold = "SELECT id FROM item WHERE id < 2"
     rows = write_rows(tmp_path / "rows.jsonl", shop, 1, gold=gold)
+    write_json(tmp_path / "rows.jsonl.card.json", {"notes": "of a test"})
     make_suite(Task(shop, gold, tmp_path / "suites", seed=0))
     write_json(tmp_path / "suites" / "card.json", {})
     write_json(tmp_path / "completions.json", {"q0": [think(sql) for sql in HOSTILE]})
@@ -302,15 +303,19 @@ def assert_tracked(folder):
     tables = folder.glob("wandb/offline-run-*/files/media/table/completions_*.table.json")
     expected = {"prompt", "completion", "execution_reward", "status", "sql", "id"}
     assert expected <= set(json.loads(next(tables).read_text())["columns"])
-    assert expected <= set(trackio_table(folder)[0])
-
-
-def trackio_table(folder):
-    """The first table of samples in trackio's file."""
-    (file,) = folder.glob("*.db")
+    for name in (b"data_card", b"of a test", b"data_hash"):  # in the run's configuration
+        assert name in log.read_bytes()
+    (file,) = folder.glob("*.db")  # of trackio
     with closing(sqlite3.connect(file)) as connection:
         logs = [json.loads(text) for (text,) in connection.execute("SELECT metrics FROM metrics")]
-    return next(log["completions"]["_value"] for log in logs if "completions" in log)
+        (config,) = connection.execute("SELECT config FROM configs").fetchone()
+        artifacts = [name for (name,) in connection.execute("SELECT name FROM artifacts")]
+    assert expected <= set(
+        next(log["completions"]["_value"] for log in logs if "completions" in log)[0]
+    )
+    assert json.loads(config)["data_card"] == {"notes": "of a test"}
+    assert json.loads(config)["run"]["arguments"]["max_steps"] == 2
+    assert [name.startswith("rollouts-") for name in artifacts] == [True]
 
 
 def test_the_program_of_trl_takes_our_rewards(model, shop, tmp_path):

@@ -21,8 +21,8 @@ MAY_IMPORT: dict[str, set[str]] = {
 # A room of the library may import those before it, never one behind it.
 ROOMS = [
     *("errors", "files", "sql", "match", "execution", "questions", "schema", "values", "prompt"),
-    *("grammar", "cli", "consistency", "rows", "training", "sampling", "suites", "evaluation"),
-    *("page", "server", "commands"),
+    *("grammar", "cli", "consistency", "rows", "suites", "evaluation"),
+    *("training", "sampling", "page", "server", "commands"),
 ]
 HEAVY = {"torch", "transformers", "trl", "datasets", "vllm", "deepspeed", "peft", "accelerate"}
 # The trainer's class has a base class of TRL's, the processors' of vLLM's, and others compute with

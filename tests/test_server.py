@@ -15,6 +15,7 @@ from contextlib import closing
 from itertools import count
 
 import pytest
+from httpx import ReadTimeout, Timeout, post
 
 from slmsql.execution import create_database
 from tests.running_server import ROOT, SHOP, answer, start, stop, wait_until
@@ -168,12 +169,17 @@ def test_large_bodies_are_refused_before_they_are_read(client):
     assert client.post("/api/ask", content=b"{not json").status_code == 422
 
 
-def test_a_hundred_at_once_are_answered(client, databases):
+def test_a_hundred_at_once_are_answered_though_some_leave_in_the_middle(client, databases):
+    leaving = Timeout(30, read=0.05)  # and hangs up
+    address, body = f"{client.base_url}/api/ask", {"question": "slow", "database": "shop"}
     before = hashlib.sha256((databases / "shop.sqlite").read_bytes()).digest()
     with ThreadPoolExecutor(100) as threads:
         questions = [f"albums {n}" if n % 3 else f"delete {n}" for n in range(100)]
+        gone = [threads.submit(post, address, json=body, timeout=leaving) for _ in range(10)]
         statuses = list(threads.map(lambda text: ask(client, text).status_code, questions))
     assert statuses == [200] * 100
+    assert all(isinstance(request.exception(), ReadTimeout) for request in gone)
+    wait_until(lambda: "questions_under_way 0" in client.get("/metrics").text)  # places are free
     assert hashlib.sha256((databases / "shop.sqlite").read_bytes()).digest() == before
     assert client.get("/health").json() == {"status": "ok"}
 

@@ -4,9 +4,11 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
@@ -223,6 +225,7 @@ def shown_in_tensorboard(output):
 def test_the_checkpoint_of_the_best_execution_accuracy_is_kept(config, run, tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_DIR", str(tmp_path))
+    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))
     database = tmp_path / "db" / "db.sqlite"
     create_database(database, "CREATE TABLE singer (age INTEGER); INSERT INTO singer VALUES (9);")
     gold = [{**row(i), "gold_sql": SQL.format(i), "database": str(database)} for i in range(5, 13)]
@@ -240,11 +243,15 @@ def test_the_checkpoint_of_the_best_execution_accuracy_is_kept(config, run, tmp_
         per_device_train_batch_size=8,
         metric_for_best_model="eval_ex_greedy",
         load_best_model_at_end=True,
-        report_to="tensorboard,wandb",
+        report_to="tensorboard,wandb,trackio",
     )
     output = run(scored)
     entries = [e for e in history(output, 80) if "eval_ex_greedy" in e]
     accuracies = {entry["step"]: entry["eval_ex_greedy"] for entry in entries}
+    for entry in entries:
+        assert (
+            entry["eval_ex_greedy_low"] <= entry["eval_ex_greedy"] <= entry["eval_ex_greedy_high"]
+        )
     assert list(accuracies) == [20, 40, 60, 80]
     assert max(accuracies.values()) > 0.4
     best = json.loads((output / "checkpoint-80" / "trainer_state.json").read_text())
@@ -257,6 +264,10 @@ def test_the_checkpoint_of_the_best_execution_accuracy_is_kept(config, run, tmp_
     assert [text.count("| SELECT") > 0 for text in shown_in_tensorboard(output)] == [True] * 4
     tables = [json.loads(path.read_text()) for path in tmp_path.rglob("samples_*.table.json")]
     assert [len(table["data"]) for table in tables] == [len(gold)] * 4
+    (file,) = tmp_path.glob("trackio/*.db")
+    with closing(sqlite3.connect(file)) as connection:
+        logs = [json.loads(text) for (text,) in connection.execute("SELECT metrics FROM metrics")]
+    assert [len(log["samples"]["_value"]) for log in logs if "samples" in log] == [len(gold)] * 4
 
 
 @pytest.mark.slow

@@ -1,7 +1,7 @@
 """What SFT and GRPO share.
 
 In: files of rows, TRL's arguments, a trainer. Out: checks before a model is loaded, validation
-while it trains, checkpoints, `run.json`, the model card and the upload. Imports consistency, prompt
+while it trains, checkpoints, `run.json`, the model card and the upload. Imports evaluation, prompt
 and the rooms above them; torch, transformers and TRL only inside functions.
 
     rows          reads and checks the rows of both programs
@@ -11,7 +11,7 @@ and the rooms above them; torch, transformers and TRL only inside functions.
     adapters      the base of a LoRA adapter, training one further
     checkpoints   when one is complete, which one a run resumes from, which ones are kept
     validation    execution accuracy on held-out questions; samples shows its answers in trackers
-    tracking      one run of Weights & Biases for a training that resumes, and its rollouts
+    tracking      what trackers get besides metrics; a resumed training stays one run in wandb
     publish       saves, writes the model card (model_card) and uploads
     shutdown      ends several processes together
 """

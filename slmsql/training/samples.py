@@ -14,18 +14,23 @@ COLUMNS = ("id", "question", "sql", "correct", "status", "error")
 def show_samples(
     callbacks: "Iterable[TrainerCallback]", samples: Sequence[Record], step: int
 ) -> None:
-    """Send the samples to TensorBoard as text, to Weights & Biases as a table."""
-    from transformers.integrations import TensorBoardCallback, WandbCallback
+    """Send the samples to TensorBoard as text, to Weights & Biases and trackio as a table."""
+    from transformers.integrations import TensorBoardCallback, TrackioCallback, WandbCallback
 
+    rows = [[_cell(sample[column]) for column in COLUMNS] for sample in samples]
     for callback in callbacks:
         if isinstance(callback, TensorBoardCallback) and callback.tb_writer:
             callback.tb_writer.add_text("samples", as_markdown(samples), step)
         elif isinstance(callback, WandbCallback):
             import wandb
 
-            rows = [[_cell(sample[column]) for column in COLUMNS] for sample in samples]
-            table = wandb.Table(columns=list(COLUMNS), data=rows)
-            wandb.log({"samples": table, "train/global_step": step})
+            shown = wandb.Table(columns=list(COLUMNS), data=rows)
+            wandb.log({"samples": shown, "train/global_step": step})
+        elif isinstance(callback, TrackioCallback):
+            import trackio
+
+            table = trackio.Table(columns=list(COLUMNS), data=rows)
+            trackio.log({"samples": table, "train/global_step": step})
 
 
 def as_markdown(samples: Sequence[Record]) -> str:

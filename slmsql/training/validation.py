@@ -15,6 +15,7 @@ from slmsql.consistency.candidates import Candidate, CandidateSet, with_executio
 from slmsql.consistency.judging import JudgedSet
 from slmsql.consistency.voting import vote
 from slmsql.errors import InputError
+from slmsql.evaluation.statistics import share_interval
 from slmsql.execution import Pair, Verdict
 from slmsql.files import Record, json_line
 from slmsql.match import Match
@@ -59,13 +60,19 @@ class Counts:
     """Questions with a correct sample."""
 
     def metrics(self, samples: int) -> dict[str, float]:
-        """Shares of the questions, by the names that trackers show."""
+        """Shares of the questions, by the names that trackers show.
+
+        `ex_greedy_low` and `ex_greedy_high` are the ends of the 95 % interval of `ex_greedy`.
+        """
         sums = {"ex_greedy": float(self.greedy), "valid_sql": float(self.valid)}
         if samples:
             sums[f"ex_vote{samples}"] = float(self.voted)
             sums["pass@1"] = self.sampled
             sums[f"pass@{samples}"] = float(self.passed)
-        return {name: value / max(1, self.questions) for name, value in sums.items()}
+        shares = {name: value / self.questions for name, value in sums.items()}
+        interval = share_interval(self.greedy, self.questions)
+        ends = {"ex_greedy_low": interval.low / 100, "ex_greedy_high": interval.high / 100}
+        return {**shares, **ends}
 
 
 @dataclass(frozen=True)
