@@ -84,11 +84,11 @@ def _describe(config: Record, trackers: Sequence[str]) -> None:
     if "wandb" in trackers:
         import wandb
 
-        wandb.config.update(config, allow_val_change=True)
+        wandb.config.update(config, allow_val_change=True)  # type: ignore[no-untyped-call]
     if "trackio" in trackers:
         import trackio
 
-        trackio.config.update(config)  # type: ignore[no-untyped-call]
+        trackio.config.update(config)
 
 
 def _keep(rollouts: Path, trackers: Sequence[str]) -> None:
