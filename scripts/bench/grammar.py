@@ -116,7 +116,7 @@ def acceptance(statements: Sequence[tuple[Path, str]], reader: Reader, shown: in
                 compiled += 1
                 fault = refused_at(sql)
                 if fault:
-                    refused.append(f"  ...{fault[-60:]}   in: {' '.join(sql.split()):.200}")
+                    refused.append(f"  ...{fault[-60:]}   in: {' '.join(sql.split()):.2000}")
     share = 1 - len(refused) / max(compiled, 1)
     lines = [f"{compiled - len(refused)} of {compiled} accepted ({share:.2%})", *refused[:shown]]
     return "\n".join(lines)

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from slmsql.grammar.lexemes import DOT, END, OPEN, Lexeme
-from slmsql.grammar.names import COMPUTED, NEVER_NAMES, Names
+from slmsql.grammar.names import COMPUTED, NEVER_NAMES, SUBQUERIES, THREE_LETTERS, Names, aliases_of_cte
 from slmsql.grammar.scopes import (
     STAR,
     Parens,
@@ -38,6 +38,7 @@ from slmsql.grammar.words import (
     FRAME_STEPS,
     FUNCTIONS,
     IN_FROM,
+    MANY,
     ONLY_OPENERS,
     OPERANDS,
     RANKINGS,
@@ -53,7 +54,7 @@ OPERAND_ENDS = frozenset({"operand", "called"})
 # What an item, a clause or a statement may end with.
 COMPLETE = OPERAND_ENDS | {
     *("star", "table", "alias", "direction", "nulls direction", "condition"),
-    *("limited", "limit over"),
+    *("limited", "limit over", "row condition"),
 }
 # What may stand before the closing parenthesis besides operands.
 CLOSING_STATES = {
@@ -75,7 +76,11 @@ AFTER_PARENS = {
     "ranking": "ranked",
 }
 # Frames that a parenthesis cannot close.
-UNCLOSED = frozenset({"case", "when", "then", "else", "between", "derived", "exists", "cte"})
+UNCLOSED = frozenset(
+    ["case", "when", "then", "else", "between", "derived", "exists", "cte", "row", "rows"]
+)
+# What a row value, such as (a, b), may follow: a condition must begin there.
+BEFORE_ROWS = frozenset({"where", "and", "or", "on", "having", "when"})
 FROM_CLAUSES = frozenset({"from", "join", "natural", "on", "using"})
 # What an operand may follow.
 BEFORE_OPERANDS = frozenset(
@@ -83,8 +88,9 @@ BEFORE_OPERANDS = frozenset(
     start select distinct all where on having by and or not is like glob between case when then else
     operator sign , (
     """.split()  # noqa: SIM905
-)
+) | {"between and"}
 NAME_ENDS = Lexeme("", "")  # stands for whatever follows a name, other than a dot or parenthesis
+UNKNOWN = ""  # stands for a column that no table has
 STATE_SIZE = 4_000  # bytes that a state takes, with what may follow it
 
 
@@ -93,7 +99,7 @@ class Binding:
 
     def __init__(self, names: Names) -> None:
         self.tables = tuple(Source(name, columns) for name, columns in names.tables.items())
-        self.aliases = names.aliases()
+        self._aliases = names.aliases()
         self._columns = names.columns
         self._computed = (COMPUTED | names.computed_names()) - names.columns
         self._states: dict[State, State] = {}
@@ -166,8 +172,16 @@ class Binding:
         is_waited_for = any(qualifier == state.word for qualifier, _ in query.pending)
         tables = {table.name: table.columns for table in self.visible_tables(state)}
         is_table = bool(tables.get(state.word))
-        is_alias = state.word not in tables and state.word in self.aliases
+        is_alias = state.word not in tables and any(state.word in s for s in self.aliases(state))
         return is_waited_for or is_table or is_alias
+
+    def aliases(self, state: State) -> Iterator[frozenset[str]]:
+        """What may be written before FROM in the place of a table, by its kind."""
+        yield self._aliases
+        ctes = [cte.name for query in state.queries() for cte in query.ctes]
+        if ctes:
+            yield THREE_LETTERS
+        yield from map(aliases_of_cte, ctes)
 
     # Words
 
@@ -198,6 +212,8 @@ class Binding:
             return state.after("as")
         if previous == "nulls":
             return state.after("nulls direction")
+        if previous in ("row", "not after row"):
+            return state.after("in rows" if word == "in" else "not after row")
         if previous == "not after operand":
             return state.after("operand") if word == "null" else self._binary(state, word)
         if word == "select":
@@ -235,7 +251,7 @@ class Binding:
         """SELECT or WITH, of a subquery if parentheses have just been opened."""
         if state.parens:
             cte = state.query.cte if state.parens == "cte" else None
-            width = len(cte.columns) if cte and cte.columns else None
+            width = len(cte.columns) if cte and cte.columns else state.row_width
             subquery = Query(state.parens, width=width)
             state = replace(state.in_item(), frames=(*state.frames, subquery))
         return state.after(word, replace(state.query, clause=word))
@@ -257,7 +273,7 @@ class Binding:
         if word in ("rows", "range", "offset"):
             return state.after(word)
         if word == "and" and state.parens == "between":
-            return state.closed("and")
+            return state.closed("between and")
         if word in BINARY:
             return self._binary(state.in_item(), word)
         return state.renamed("over order", word) if state.parens else self._clause(state, word)
@@ -331,6 +347,8 @@ class Binding:
         return None
 
     def _operator(self, state: State, kind: str) -> State | None:
+        if state.previous == "row":
+            return state.after("row comparison") if kind == "comparison" else None
         if expects_operand(state):
             is_sign = kind in ("sign", "unary") and not must_open(state)
             return state.in_item().after("sign") if is_sign else None
@@ -369,11 +387,16 @@ class Binding:
         if previous == "(":
             may_be_empty = kind in ("in", "over") or (kind in CALL_KINDS and parens.fewest == 0)
             return state.closed(AFTER_PARENS.get(kind, "operand")) if may_be_empty else None
+        if parens.commas and kind == "group":
+            row = Parens("row", most=parens.commas + 1)
+            return replace(state.closed("row"), frames=(*state.frames[:-1], row))
         ends = CLOSING_STATES.get(kind, frozenset())
-        if previous not in (ends if kind == "cast" else OPERAND_ENDS | ends):
+        if previous not in (ends if kind == "cast" else OPERAND_ENDS | ends | {"row condition"}):
             return None
-        if kind in CALL_KINDS and parens.commas + 1 < parens.fewest:
+        if parens.commas + 1 < parens.fewest:
             return None
+        if kind == "row value":
+            return state.closed("row").closed("row condition")
         return state.closed(AFTER_PARENS.get(kind, "operand"))
 
     def _close_query(self, state: State) -> State | None:
@@ -385,7 +408,9 @@ class Binding:
             return None
         kind = left.query.kind
         columns = left.query.named_columns()
-        outer = replace(left, frames=left.frames[:-2], previous="operand")
+        depth = 3 if kind in ("rows", "row value") else 2  # the query, and what it belongs to
+        previous = "operand" if depth == 2 else "row condition"
+        outer = replace(left, frames=left.frames[:-depth], previous=previous)
         query = outer.query
         if kind == "derived":
             return outer.after("table", replace(query, source=Source("", columns)))
@@ -403,7 +428,8 @@ class Binding:
         if isinstance(parens, Parens):
             if parens.kind in ("in", "over", "over order", "columns", "using"):
                 return state.after(",")
-            if parens.kind not in CALL_KINDS | {"size"} or parens.commas + 1 >= parens.most:
+            has_places = parens.kind in CALL_KINDS | {"size", "group", "row value"}
+            if not has_places or parens.commas + 1 >= parens.most:
                 return None
             more = replace(parens, commas=parens.commas + 1)
             previous = "(" if parens.kind == "size" else ","
@@ -523,7 +549,7 @@ class Binding:
     def fits(self, state: State, table: Source) -> bool:
         """Whether each column that waits without a qualifier can still have exactly one source."""
         query = state.query
-        waiting = without_qualifier(query.pending) - self._computed
+        waiting = self._not_computed(state, without_qualifier(query.pending))
         found = frozenset(column for source in query.sources for column in source.columns)
         taken = waiting & (found | set(table.columns))
         if waiting & found & set(table.columns):
@@ -598,30 +624,49 @@ class Binding:
         """Whether a column that no table has can be a computed one of a subquery in FROM."""
         if qualifier or any(column in table.columns for table in self.visible_tables(state)):
             return True
-        return column in self._computed_at(state)
+        return any(column in names for names in self._computed_at(state))
 
-    def _computed_at(self, state: State) -> frozenset[str]:
-        return self._computed if state.is_within("aggregate") else COMPUTED
+    def _computed_at(self, state: State) -> Iterator[frozenset[str]]:
+        yield self._computed if state.is_within("aggregate") else COMPUTED
+        yield self._outputs(state)
+
+    def _outputs(self, state: State) -> frozenset[str]:
+        """Names that the statement has given to outputs: subqueries often give them again."""
+        return frozenset().union(*(query.aliases for query in state.queries())) - self._columns
+
+    def _not_computed(self, state: State, columns: frozenset[str]) -> frozenset[str]:
+        """Those of the columns that no subquery in FROM is thought to define."""
+        return columns - self._computed - self._outputs(state)
+
+    def may_have_any_column(self, state: State) -> bool:
+        """Whether the qualifier that was read stands for a subquery that FROM will bring."""
+        name = state.qualifier
+        return name.startswith(SUBQUERIES) and self.refer(state, name, UNKNOWN) is not None
 
     def computed(self, state: State) -> Iterator[frozenset[str]]:
         """The names that a subquery in FROM may still define, if any may come."""
-        names = self._computed_at(state)
-        if state.query.clause == "select" and self.refer(state, "", min(names)) is not None:
-            yield names
+        if state.query.clause != "select":
+            return
+        known = {column for table in self.visible_tables(state) for column in table.columns}
+        for names in self._computed_at(state):
+            unknown = names if names.isdisjoint(known) else names - known
+            if unknown and self.refer(state, "", min(unknown)) is not None:
+                yield unknown
 
     def _can_wait(self, state: State, query: Query) -> bool:
         """Whether tables and subqueries in FROM can resolve all that waits for it."""
         references, tables = query.pending, list(self.visible_tables(state))
         for name in {qualifier for qualifier, _ in references if qualifier}:
             columns = {column for qualifier, column in references if qualifier == name} - {STAR}
-            columns -= self._computed
+            columns = self._not_computed(state, columns)
             named = [table for table in tables if table.name == name] or tables
             if not any(columns <= set(table.columns) for table in named):
-                return name.startswith("derived_table")
+                return name.startswith(SUBQUERIES)
         waiting = without_qualifier(references)
         found = [waiting & set(table.columns) for table in tables]
         computed = waiting - frozenset().union(*found)
-        return computed <= self._computed and is_covered(waiting - computed, found)
+        is_known = not self._not_computed(state, computed)
+        return is_known and is_covered(waiting - computed, found)
 
 
 def wanted_of(query: Query, alias: str) -> frozenset[str]:
@@ -654,6 +699,8 @@ def words_after(state: State) -> frozenset[str]:
     words: frozenset[str] = frozenset()
     if previous in OPERAND_ENDS and not query.orders_outputs:
         words |= BINARY if parens != "between" else {"and", "collate"}
+    if previous == "row condition":  # not what binds more tightly than the comparison
+        words |= {"and", "or"}
     if previous == "called":
         may_be_window = query.clause in ("select", "order")
         may_be_window &= not state.is_within("over", "ranking", *AGGREGATING)
@@ -701,11 +748,17 @@ def _open(state: State) -> State | None:
         return replace(size, frames=(*state.frames, Parens("size", most=2)))
     if expects_table(state):
         return state.opened("derived")
+    if previous in ("in rows", "row comparison"):
+        width = state.row_width or 0
+        value = Parens("rows" if previous == "in rows" else "row value", fewest=width, most=width)
+        return replace(state.after("("), frames=(*state.frames, value))
     if previous in ("in", "exists", "over", "filter", "cast", "using"):
         return state.in_item().opened(previous)
     if not expects_operand(state) or must_open(state) or state.query.orders_outputs:
         return None
-    return state.in_item().opened("group")
+    group = Parens("group", most=MANY if previous in BEFORE_ROWS else 0)
+    opened = state.in_item().opened("group")
+    return replace(opened, frames=(*opened.frames[:-1], group))
 
 
 def _with_source(query: Query, *, before_using: bool = False) -> Query | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from slmsql.grammar.binding import (
     Binding,
@@ -27,6 +28,7 @@ from slmsql.grammar.words import (
     openers,
 )
 
+MANY_SETS = 1_000  # of names, that are kept without those that need quotes
 FROM = frozenset({"from"})
 
 
@@ -39,13 +41,14 @@ class Choices:
     """Names of columns, tables and aliases; some of them need quotes."""
     any_name: bool = False
     """Whether a new name may come."""
+    taken: frozenset[str] = frozenset()
+    """What this name may not be."""
     words: tuple[frozenset[str], ...] = ()
     """All of them that may stand without quotes."""
 
     @classmethod
     def of(cls, *names: frozenset[str], keywords: Iterable[frozenset[str]] = ()) -> "Choices":
-        plain = (frozenset(filter(is_plain, some)) for some in names)
-        return cls(tuple(keywords), names, words=(*keywords, *plain))
+        return cls(tuple(keywords), names, words=(*keywords, *map(_plain, names)))
 
 
 class Chooser:
@@ -73,6 +76,8 @@ class Chooser:
         if expects_new_name(resolved):
             return Choices(any_name=True)
         if previous == ".":
+            if self._binding.may_have_any_column(resolved):
+                return Choices(any_name=True)
             return Choices.of(self._columns_behind(resolved))
         if expects_table(resolved):
             return Choices.of(self._fitting_tables(resolved))
@@ -97,24 +102,18 @@ class Chooser:
         return words
 
     def _after_source(self, state: State) -> Choices:
-        """A keyword, or an alias that does not wait for another source."""
+        """A keyword, or an alias; other sources have the names that are taken, or will."""
         keywords, query = self._keywords(state), state.query
         if state.previous != "table":
             return Choices.of(keywords=(keywords,))
         columns = set(query.source.columns if query.source else ())
-        others = tuple(
-            alias
-            for alias, _ in query.pending
-            if query.columns_of(alias) is None and not wanted_of(query, alias) <= columns
+        waiting = {alias for alias, _ in query.pending if alias}
+        fit = {alias for alias in waiting if wanted_of(query, alias) <= columns}
+        taken = (waiting - fit).union(source.name for source in query.sources)
+        taken -= {name for name in taken if any(alias.startswith(name) for alias in fit)}
+        return replace(
+            Choices.of(keywords=(keywords,)), any_name=True, taken=frozenset(taken)
         )
-        if not any(others):
-            return replace(Choices.of(keywords=(keywords,)), any_name=True)
-        usual = frozenset(
-            alias
-            for alias in self._binding.aliases
-            if not alias.startswith(tuple(filter(None, others)))
-        )
-        return Choices.of(usual - {source.name for source in query.sources}, keywords=(keywords,))
 
     def _fitting_tables(self, state: State) -> frozenset[str]:
         tables = self._binding.visible_tables(state)
@@ -157,7 +156,8 @@ class Chooser:
                 tables = list(self._binding.visible_tables(state))
                 sources |= {table.name for table in tables if table.columns}
                 unusable = {table.name for table in tables if not table.columns}
-                yield self._binding.aliases - unusable if unusable else self._binding.aliases
+                for aliases in self._binding.aliases(state):
+                    yield aliases if aliases.isdisjoint(unusable) else aliases - unusable
         yield frozenset(sources)
 
     def _calls(self, state: State) -> Iterator[frozenset[str]]:
@@ -165,3 +165,8 @@ class Chooser:
         for functions in (AGGREGATES, RANKINGS, FUNCTIONS):
             if self._binding.open_call(replace(state, word=min(functions))) is not None:
                 yield frozenset(functions)
+
+
+@lru_cache(MANY_SETS)
+def _plain(names: frozenset[str]) -> frozenset[str]:
+    return frozenset(filter(is_plain, names))

@@ -51,6 +51,12 @@ class Lexeme:
 
 OPEN, DOT = Lexeme("mark", "("), Lexeme("mark", ".")
 OPERATOR, SIGN = Lexeme("operator", "binary"), Lexeme("operator", "sign")
+COMPARISON = Lexeme("operator", "comparison")
+OPERATORS = {
+    **dict.fromkeys(("-", "+"), SIGN),
+    **dict.fromkeys(("<", ">", "=", "==", "<=", ">=", "<>", "!="), COMPARISON),
+    "~": Lexeme("operator", "unary"),
+}
 CLOSING_TAG = "</answer>"
 END = Lexeme("mark", "end")
 """The end of the statement: of the completion, or `</answer>`."""
@@ -98,5 +104,5 @@ def lexeme_of(kind: str, piece: str) -> Lexeme:
     if kind == "end":
         return END
     if kind == "operator":
-        return SIGN if piece in ("-", "+") else Lexeme(kind, "unary") if piece == "~" else OPERATOR
+        return OPERATORS.get(piece, OPERATOR)
     return Lexeme(kind, piece)

@@ -179,7 +179,7 @@ class Masks:
         choices = self._choices_at(state)
         if choices.any_name:
             every = tokens.every | (_union(tokens.numbers.values()) if beginning else 0)
-            return every & ~self._keywords(state, beginning, tokens)
+            return every & ~self._unfit_words(state, beginning, tokens)
         mask = _union(self._nearer(tokens, words, beginning) for words in choices.words)
         if not beginning:
             mask |= self._number_mask(state, tokens)
@@ -196,16 +196,17 @@ class Masks:
             if takes_all or self._accepts(state, number)
         )
 
-    def _keywords(self, state: State, beginning: str, tokens: Beginnings) -> int:
-        """Tokens that complete a keyword where an alias without AS may come, but not this keyword.
+    def _unfit_words(self, state: State, beginning: str, tokens: Beginnings) -> int:
+        """Tokens that complete a word that no alias without AS may be, nor a keyword that may come.
 
         More letters could still make another word of it, but hardly one that was meant.
         """
         resolved = self.binding.resolved(state)
         if resolved is None or resolved.previous != "table":
             return 0
-        allowed = self._choices_at(state).keywords
-        words = NEVER_NAMES.difference(*map(self._prefixes, allowed))  # OR begins ORDER
+        choices = self._choices_at(state)
+        words = NEVER_NAMES | choices.taken
+        words = words.difference(*map(self._prefixes, choices.keywords))  # OR begins ORDER
         rests = (word[len(beginning) :] for word in words if word.startswith(beginning))
         return bits(index for rest in rests for index in tokens.tokens.get(rest, ()))
 

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from string import ascii_letters, ascii_lowercase
+from functools import cache, lru_cache
+from itertools import combinations, product
+from string import ascii_letters, ascii_lowercase, digits
 
 from slmsql.schema.model import Schema
 
@@ -105,6 +106,9 @@ COMPUTED = frozenset(
 BEGINNINGS = ("max", "min", "avg", "average", "sum", "total", "count", "num")
 ENDINGS = ("count", "rank", "total", "avg", "sum", "num")
 MANY_NAMES = 1_000  # tables times columns; above it, fewer names of computed columns are thought of
+SUBQUERIES = ("derived_table", "subquery")  # usual names of subqueries in FROM
+MANY_CTES = 1_000  # whose aliases are kept
+THREE_LETTERS = frozenset(map("".join, product(ascii_lowercase, repeat=3))) - NEVER_NAMES
 _LOWER = str.maketrans(ascii_letters, ascii_lowercase * 2)
 
 
@@ -146,25 +150,16 @@ class Names:
         return frozenset(column for columns in self.tables.values() for column in columns)
 
     def alias_stems(self) -> frozenset[str]:
-        """What aliases of the tables may be before their digit, besides single letters.
-
-        Any word would do for SQLite. But a column that a model invents looks like an alias until
-        the dot is missing, so we allow the usual kinds before FROM says what they stand for:
-        s, t1, st, sing2, hp, shop_1, shopAlias0.
-        """
-        stems: set[str] = set()
-        for table in (*self.tables, "derived_table"):
-            parts = [part for part in re.split(r"[^a-z0-9]+", table) if part]
-            stems |= {part[:length] for part in parts for length in (2, 3, 4, 5, len(part))}
-            stems |= {"".join(part[0] for part in parts), table, f"{table}_", f"{table}alias"}
-        return frozenset(stem for stem in stems if is_plain(stem))
+        """What aliases of the tables may be before their digit, besides single letters."""
+        return frozenset().union(*map(stems_of, (*self.tables, *SUBQUERIES)))
 
     def aliases(self) -> frozenset[str]:
         """The aliases that may be written before FROM says what they stand for."""
         pairs = {first + second for first in ascii_lowercase for second in ascii_lowercase}
         stems = self.alias_stems().union(ascii_lowercase)
         numbered = {f"{stem}{digit}" for stem in stems for digit in range(10)}
-        return frozenset(word for word in pairs | stems | numbered if is_plain(word))
+        short = frozenset().union(*(shortened(table, 3) for table in self.tables))
+        return frozenset(word for word in pairs | stems | numbered | short if is_plain(word))
 
     def computed_names(self) -> frozenset[str]:
         """Usual names of computed columns, such as `avg_age` and `song_count`, that no table has.
@@ -183,6 +178,40 @@ class Names:
         names = {f"{first}_{word}" for first in BEGINNINGS for word in words}
         names |= {f"{word}_{last}" for last in ENDINGS for word in words}
         return frozenset(names) - self.columns
+
+
+def stems_of(table: str) -> frozenset[str]:
+    """What aliases of a table may be before their digit, besides single letters.
+
+    Any word would do for SQLite. But a column that a model invents looks like an alias until the
+    dot is missing, so we allow the usual kinds before FROM says what they stand for: s, t1, st,
+    sing2, hp, shop_1, shopAlias0.
+    """
+    parts = [part for part in re.split(r"[^a-z0-9]+", table) if part]
+    stems = {part[:length] for part in parts for length in (2, 3, 4, 5, len(part))}
+    stems |= {"".join(part[0] for part in parts), table, f"{table}_", f"{table}alias"}
+    stems |= {table.removesuffix("s"), re.sub("ies$", "y", table)}
+    return frozenset(stem for stem in stems if is_plain(stem))
+
+
+def shortened(name: str, length: int) -> frozenset[str]:
+    """The first letter of a name and others in their order, as in `scp` for StudentCoursePlan."""
+    letters = [letter for letter in name if letter.isalnum()]
+    rest = combinations(letters[1:], length - 1)
+    return frozenset(word for some in rest if is_plain(word := letters[0] + "".join(some)))
+
+
+@lru_cache(MANY_CTES)
+def aliases_of_cte(name: str) -> frozenset[str]:
+    """The aliases of a CTE that may be written before FROM names it, besides `THREE_LETTERS`.
+
+    Names of CTEs are often long words in CamelCase, whose case has been folded.
+    """
+    base = name.rstrip(digits)
+    stems = stems_of(name) | shortened(base, 2) | shortened(base, 3)
+    numbered = {f"{stem}{digit}" for stem in stems for digit in (*range(10), name[len(base) :])}
+    pairs = {f"{name[:3]}_{name[place : place + 3]}" for place in range(3, len(name) - 2)}
+    return stems.union(numbered, shortened(base, 4), filter(is_plain, pairs))
 
 
 def _bytes(name: str) -> str:

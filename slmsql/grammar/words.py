@@ -67,6 +67,8 @@ FOLLOWERS = {
         "not after operand": "like glob between in null",
         "nulls": "first last",
         "collate": "nocase binary rtrim",
+        "row": "in not",
+        "not after row": "in",
         "cte": "select",
         "cte name": "as",
         "columns": "as",
@@ -227,8 +229,9 @@ def openers(previous: str, parens: str) -> frozenset[str]:
 
 
 _QUERY = frozenset({"select", "with"})
+_BEFORE_QUERIES = ("group", "in", "exists", "derived", "cte", "rows", "row value", "after start")
 OPENERS = {
-    **dict.fromkeys(("group", "in", "exists", "derived", "cte", "after start"), _QUERY),
+    **dict.fromkeys(_BEFORE_QUERIES, _QUERY),
     "aggregate": frozenset({"distinct"}),
     "over": frozenset({"partition", "order", "rows", "range"}),
     "filter": frozenset({"where"}),
@@ -236,7 +239,7 @@ OPENERS = {
     "after case": frozenset({"when"}),
 }
 # Parentheses in which a keyword must come first.
-ONLY_OPENERS = frozenset({"derived", "exists", "cte", "over", "filter"})
+ONLY_OPENERS = frozenset({"derived", "exists", "cte", "over", "filter", "rows"})
 
 KEYWORDS = frozenset().union(
     OPERANDS,
