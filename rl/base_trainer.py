@@ -5,7 +5,8 @@ overrides private methods of TRL 1.16; each override's docstring says what TRL c
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, cast
 
@@ -14,9 +15,11 @@ from transformers import TrainerCallback
 from trl import GRPOTrainer
 
 from rl.batches import Batch, by_length, cut, logprobs_by_length
+from rl.constraint import RolloutConstraint
 from rl.correction import METRICS, Correction
 from rl.step_clock import StepClock
 from slmsql.files import Record
+from slmsql.grammar.constraint import Constraints
 from slmsql.training.merging import keep_frozen_weights
 from slmsql.training.weight_sync import TEXT, WeightSync, model_logprobs
 
@@ -33,13 +36,21 @@ class CheckedGRPOTrainer(GRPOTrainer):
         sync_tolerance: largest mean difference of vLLM's log-probabilities of a fixed text from the
             trainer's.
         sync_timeout: seconds that vLLM may take to load the weights.
+        constrained_rows: those whose completions are constrained to names of their databases: all
+            that are trained on or validated, or none.
         trainer_arguments: those of TRL's trainer.
     """
 
     def __init__(
-        self, *, sync_tolerance: float, sync_timeout: float, **trainer_arguments: Any
+        self,
+        *,
+        sync_tolerance: float,
+        sync_timeout: float,
+        constrained_rows: Sequence[Record] = (),
+        **trainer_arguments: Any,
     ) -> None:
         super().__init__(**trainer_arguments)
+        self._constraint = self._make_constraint(constrained_rows) if constrained_rows else None
         self._skips_next_pass = False
         self._clock = StepClock()
         self.add_callback(_ClockCallback(self))
@@ -61,6 +72,12 @@ class CheckedGRPOTrainer(GRPOTrainer):
             timeout=sync_timeout,
         )
         generation.sync_weights = self._sync_weights  # an engine that sleeps calls it, too
+
+    def _make_constraint(self, rows: Sequence[Record]) -> RolloutConstraint:
+        model: Any = self.model
+        width = model.config.get_text_config().vocab_size
+        constraints = Constraints(self.processing_class, width, self.eos_token_ids)
+        return RolloutConstraint(constraints, rows)
 
     def training_step(self, *arguments: Any, **named: Any) -> torch.Tensor:
         """Trainer: one forward and backward pass, with a generation before it when one is due."""
@@ -92,6 +109,29 @@ class CheckedGRPOTrainer(GRPOTrainer):
             for name in METRICS:
                 self._metrics["train"][name].pop()
         return output
+
+    def _tokenize_prompts(self, prompts: list[Any]) -> tuple[Any, ...]:
+        """TRL: the prompts as tokens, also for the validation."""
+        tokenized: tuple[Any, ...] = super()._tokenize_prompts(prompts)
+        if self._constraint is not None:
+            self._constraint.note(prompts, tokenized[0])
+        return tokenized
+
+    def _generate_single_turn(
+        self, prompt_ids: list[list[int]], *arguments: Any, **named: Any
+    ) -> tuple[Any, ...]:
+        """TRL: the completions of prompts, also for the validation."""
+        generate: Any = super()._generate_single_turn
+        if self._constraint is None:
+            generating: Any = nullcontext()
+        elif self.use_vllm:
+            generating = self._constraint.generating_in_vllm(self.vllm_generation.llm)
+        else:
+            model = self.accelerator.unwrap_model(self.model_wrapped)
+            generating = self._constraint.generating(model, prompt_ids)
+        with generating:
+            completions: tuple[Any, ...] = generate(prompt_ids, *arguments, **named)
+        return completions
 
     @property
     def _corrects_in_the_update(self) -> bool:
@@ -156,7 +196,7 @@ class CheckedGRPOTrainer(GRPOTrainer):
         **named: Any,
     ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
         """TRL: log-probabilities, of completions before the update or in the update itself."""
-        score: LogprobFunction = super()._get_per_token_logps_and_entropies
+        score: LogprobFunction = self._score_tokens
         if torch.is_grad_enabled() or not batch_size:
             found = score(model, input_ids, attention_mask, logits_to_keep, batch_size, **named)
             if self._corrects_in_the_update:
@@ -175,6 +215,21 @@ class CheckedGRPOTrainer(GRPOTrainer):
                 logprobs, input_ids, attention_mask, logits_to_keep, batch_size
             )
         return values, None, None
+
+    def _score_tokens(
+        self,
+        model: Any,
+        ids: torch.Tensor,
+        mask: torch.Tensor,
+        kept: int,
+        batch_size: int | None = None,
+        **named: Any,
+    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
+        """TRL's log-probabilities, under the constraint if there is one."""
+        score: LogprobFunction = super()._get_per_token_logps_and_entropies
+        scoring = self._constraint.scoring(ids, mask, kept) if self._constraint else nullcontext()
+        with scoring:
+            return score(model, ids, mask, kept, batch_size, **named)
 
     def _sync_weights(self) -> None:
         """TRL: send the weights to vLLM. Raises InputError if vLLM does not have them then."""

@@ -267,12 +267,15 @@ def _make_trainer(
     from accelerate import PartialState
     from datasets import Dataset
 
+    from rl.constraint import constrain_vllm
     from rl.trainer import ExecutionGRPOTrainer
 
     options, training = run.options, run.training
     score_labelled_positions_only()
     if options.vllm_eager and training.vllm_mode == "colocate":
         start_rollouts_quickly()
+    if options.constrain != "off" and training.use_vllm:
+        constrain_vllm()
     trainer = ExecutionGRPOTrainer(
         judge=run.judge,
         match=options.match,
@@ -290,6 +293,7 @@ def _make_trainer(
         ),
         sync_tolerance=options.sync_tolerance,
         sync_timeout=options.sync_timeout,
+        constrained_rows=[*run.rows, *run.validation_rows] if options.constrain != "off" else [],
         **_model_arguments(training, run.model),
         processing_class=tokenizer,
         reward_funcs=make_rewards(

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from rewards import REWARDS
 from rewards.select import check_reward_names
 from rewards.watch import make_alarms
-from rl.rows import check_layout
+from rl.rows import check_dialect, check_layout
 from slmsql.errors import InputError
 from slmsql.files import Record
 from slmsql.match import Match
@@ -77,6 +77,13 @@ class Options:
             "whose `pass_rate` is 0 or 1"
         },
     )
+    constrain: Literal["off", "schema"] = field(
+        default="off",
+        metadata={
+            "help": "schema: completions, also of the validation, can only name tables and columns "
+            "of their database; SQLite's, with transformers or with vLLM beside the trainer"
+        },
+    )
     alarms: list[str] = field(
         default_factory=list, metadata={"help": "other thresholds, as in watch/empty=0.5"}
     )
@@ -134,6 +141,8 @@ def check(options: Options, training: "GRPOConfig", model: "ModelConfig") -> lis
     _check_loss(training)
     _set_weights(options, training)
     _check_validation(options, training)
+    if options.constrain != "off":
+        _check_constraint(training)
     return rows_of(options.train_file, options)
 
 
@@ -158,6 +167,8 @@ def rows_of(file: Path, options: Options) -> list[Record]:
     rows = read_grpo_rows(file)
     if "format" in options.rewards:
         check_layout(rows, file)
+    if options.constrain != "off":
+        check_dialect(rows, file)
     return rows
 
 
@@ -169,6 +180,23 @@ def _check_loss(training: "GRPOConfig") -> None:
         raise InputError(
             f"with loss_type cispo, epsilon_high is the largest ratio, not its distance from 1: "
             f"{ceiling:g} would clip every token; give a value from 1, such as 5"
+        )
+
+
+def _check_constraint(training: "GRPOConfig") -> None:
+    if training.use_transformers_continuous_batching:
+        raise InputError(
+            "--constrain schema cannot use_transformers_continuous_batching; leave it out"
+        )
+    if training.use_vllm and training.vllm_mode != "colocate":
+        raise InputError(
+            f"--constrain schema cannot reach vLLM with vllm_mode {training.vllm_mode}: TRL gives "
+            "a server one constraint for all prompts; take --vllm_mode colocate"
+        )
+    if training.use_vllm and training.vllm_tensor_parallel_size > 1:
+        raise InputError(
+            f"--constrain schema needs --vllm_tensor_parallel_size 1, got "
+            f"{training.vllm_tensor_parallel_size}"
         )
 
 

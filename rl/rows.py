@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from slmsql.errors import InputError
+from slmsql.execution.engines.address import dialect_of
 from slmsql.files import Record
 from slmsql.prompt.answer import TAGS
 from slmsql.prompt.build import Layout
+from slmsql.sql.dialect import Dialect
 
 
 def check_layout(rows: Sequence[Record], path: Path) -> None:
@@ -18,16 +20,34 @@ def check_layout(rows: Sequence[Record], path: Path) -> None:
         InputError: a prompt asks for another layout.
     """
     for row in rows:
-        text = "\n".join(message["content"] for message in row["prompt"])
-        layout = row.get("layout") or (
-            Layout.THINK if all(tag in text for tag in TAGS) else "other"
-        )
+        layout = layout_of(row)
         if layout != Layout.THINK:
             raise InputError(
                 f"{path}, {row['id']}: its prompt asks for the layout '{layout}', with which the "
                 "format reward can never be earned; prepare the rows with a template of the "
                 f"'{Layout.THINK}' layout, or leave `format` out of --rewards"
             )
+
+
+def check_dialect(rows: Sequence[Record], path: Path) -> None:
+    """Check that every database is one whose names completions can be constrained to.
+
+    Raises:
+        InputError: a database is not SQLite.
+    """
+    for row in rows:
+        if dialect_of(Path(row["database"])) is not Dialect.SQLITE:
+            raise InputError(
+                f"{path}, {row['id']}: --constrain schema needs SQLite databases, and "
+                f"{row['database']} is not one; leave out the row, or --constrain"
+            )
+
+
+def layout_of(row: Record) -> str:
+    """The layout that a row names, or else the one that its prompt asks for by naming the tags."""
+    text = "\n".join(message["content"] for message in row["prompt"])
+    asked = Layout.THINK if all(tag in text for tag in TAGS) else Layout.SQL
+    return str(row.get("layout") or asked)
 
 
 def pass_rates(rows: Sequence[Record]) -> dict[str, float]:

@@ -16,6 +16,7 @@ from rewards import Judge
 from rewards.completion import Completion, answer_of, pairs_of, text_of
 from rewards.watch import Alarm, JudgedCompletion, raised_alarms, watch_metrics
 from rl.base_trainer import CheckedGRPOTrainer
+from rl.constraint import messages_key
 from rl.rollouts import RolloutLog
 from rl.validate import answer_rows
 from rl.zero_variance import ZeroVarianceFilter, has_variance
@@ -62,7 +63,7 @@ class ExecutionGRPOTrainer(CheckedGRPOTrainer):
         self._judge = judge
         self._match = match
         self._rows_by_id = {row["id"]: row for row in rows}
-        self._rows_by_prompt = {_prompt_key(row["prompt"]): row for row in rows}
+        self._rows_by_prompt = {messages_key(row["prompt"]): row for row in rows}
         self._reward_names = reward_names
         self._rollouts = rollouts
         self._alarms = alarms
@@ -123,7 +124,7 @@ class ExecutionGRPOTrainer(CheckedGRPOTrainer):
         """TRL: prompts -> completions. Judging starts here, beside the log-probabilities."""
         output = super()._generate(prompts)
         _prompt_ids, _completion_ids, _tool_mask, completions, *_ = output
-        rows = [self._rows_by_prompt.get(_prompt_key(prompt)) for prompt in prompts]
+        rows = [self._rows_by_prompt.get(messages_key(prompt)) for prompt in prompts]
         if all(rows):
             # Rows with the same prompt and different gold SQL are judged again for their rewards.
             pairs = _pairs(completions, [row for row in rows if row])
@@ -242,10 +243,6 @@ class ExecutionGRPOTrainer(CheckedGRPOTrainer):
     def _group_of(self, index: int, inputs: list[Record]) -> int:
         """To which group of all processes this process's completion at `index` belongs."""
         return int((self.accelerator.process_index * len(inputs) + index) // self._group_size)
-
-
-def _prompt_key(prompt: Prompt) -> tuple[tuple[str, str], ...]:
-    return tuple((message["role"], message["content"]) for message in prompt)
 
 
 def _pairs(completions: Sequence[Completion], rows: Sequence[Record]) -> list[Pair]:

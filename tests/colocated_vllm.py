@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from unittest.mock import patch
 
+PROCESSOR = "slmsql.sampling.vllm_constraint:SchemaProcessor"  # for trainings that constrain
 ENVIRONMENT = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
     "VLLM_CPU_KVCACHE_SPACE": "1",
@@ -52,7 +53,7 @@ class Engine:
 
     def __call__(self, **arguments):
         if self.llm is None:
-            self.llm = self._start(**arguments)
+            self.llm = self._start(**{"logits_processors": [PROCESSOR], **arguments})
         return self.llm
 
     @property

@@ -163,7 +163,7 @@ def test_masks_allow_a_statement_character_by_character(masks, vocabulary):
 
 @pytest.mark.parametrize(
     "text",
-    ["SELECT namex", "SELECT name FROM singers", "SELECT T1.x", "SELEC ", "SELECT [qqq", "x"],
+    ['"', "SELECT namex", "SELECT name FROM singers", "SELECT T1.x", "SELEC ", "SELECT [qqq", "x"],
 )
 def test_masks_block_the_character_at_which_a_name_goes_wrong(masks, vocabulary, text):
     assert written(masks, vocabulary, text[:-1], to_the_end=False)

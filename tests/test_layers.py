@@ -28,7 +28,7 @@ HEAVY = {"torch", "transformers", "trl", "datasets", "vllm", "deepspeed", "peft"
 # The trainer's class has a base class of TRL's, the processors' of vLLM's, and others compute with
 # tensors. They are imported only inside functions, or by each other.
 LATE = {
-    *("rl.trainer", "rl.base_trainer", "rl.batches", "rl.correction"),
+    *("rl.trainer", "rl.base_trainer", "rl.batches", "rl.constraint", "rl.correction"),
     *("slmsql.sampling.vllm_constraint", "slmsql.sampling.vllm_seeds"),
 }
 PROGRAMS = ["sft", "rl", "inference", "scripts", "scripts/bench", "scripts/demo"]

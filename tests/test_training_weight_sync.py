@@ -177,6 +177,7 @@ def trainings(folder, model, rows):
         "healthy": healthy(engine, folder, **changes),
         "own_pass": with_a_pass_before_the_update(engine, folder, **changes),
         "healthy_adapter": healthy(engine, folder, **LORA, **changes),
+        "constrained": healthy(engine, folder, constrain="schema", **changes),
         "others": an_engine_with_other_weights(engine, folder, **changes),
         "ignores": an_engine_that_ignores_updates(engine, folder, **changes),
         "drops": an_engine_that_drops_the_adapter(engine, folder, **changes),
@@ -211,6 +212,14 @@ def outcomes(tmp_path_factory):
 def test_vllm_and_trainer_agree_after_every_update(outcomes, run):
     assert len(outcomes[run]["differences"]) == 2
     assert max(outcomes[run]["differences"]) < 0.05
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("run", ["healthy", "constrained"])
+def test_the_importance_ratio_is_one_at_the_first_step(outcomes, run):
+    for name in ("min", "mean", "max"):
+        first = outcomes[run]["figures"][f"sampling/importance_sampling_ratio/{name}"][0]
+        assert first == pytest.approx(1.0, abs=1e-3)
 
 
 @pytest.mark.slow

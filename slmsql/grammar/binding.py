@@ -17,7 +17,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from slmsql.grammar.lexemes import DOT, END, OPEN, Lexeme
-from slmsql.grammar.names import COMPUTED, NEVER_NAMES, SUBQUERIES, THREE_LETTERS, Names, aliases_of_cte
+from slmsql.grammar.names import (
+    COMPUTED,
+    NEVER_NAMES,
+    SUBQUERIES,
+    THREE_LETTERS,
+    Names,
+    aliases_of_cte,
+)
 from slmsql.grammar.scopes import (
     STAR,
     Parens,
@@ -50,7 +57,7 @@ CALLS = {**FUNCTIONS, **AGGREGATES, **RANKINGS}
 CALL_KINDS = frozenset({"call", "aggregate", "distinct", "ranking"})
 AGGREGATING = ("aggregate", "distinct", "filter")
 # What an expression may end with.
-OPERAND_ENDS = frozenset({"operand", "called"})
+OPERAND_ENDS = frozenset({"operand", "called", "filtered"})
 # What an item, a clause or a statement may end with.
 COMPLETE = OPERAND_ENDS | {
     *("star", "table", "alias", "direction", "nulls direction", "condition"),
@@ -72,7 +79,7 @@ AFTER_PARENS = {
     "size": "type",
     "aggregate": "called",
     "distinct": "called",
-    "filter": "called",
+    "filter": "filtered",
     "ranking": "ranked",
 }
 # Frames that a parenthesis cannot close.
@@ -584,7 +591,8 @@ class Binding:
         if referred is not None:
             return self._as_item(state, referred, column)
         is_text = not any(query.count(column) for query in state.queries())
-        is_text &= state.query.clause != "on" or column not in self._columns  # of a later table
+        may_be_later = state.query.clause in ("select", "on")  # the column of a table to come
+        is_text &= not may_be_later or column not in self._columns
         if state.may_be_text and is_text and not state.query.orders_outputs:
             return unnamed.in_item().after("operand")
         return None
@@ -643,22 +651,23 @@ class Binding:
         name = state.qualifier
         return name.startswith(SUBQUERIES) and self.refer(state, name, UNKNOWN) is not None
 
-    def computed(self, state: State) -> Iterator[frozenset[str]]:
+    def computed(self, state: State, qualifier: str = "") -> Iterator[frozenset[str]]:
         """The names that a subquery in FROM may still define, if any may come."""
         if state.query.clause != "select":
             return
-        known = {column for table in self.visible_tables(state) for column in table.columns}
-        for names in self._computed_at(state):
+        known = frozenset(c for table in self.visible_tables(state) for c in table.columns)
+        computed = (self._computed, self._outputs(state)) if qualifier else self._computed_at(state)
+        for names in computed:
             unknown = names if names.isdisjoint(known) else names - known
-            if unknown and self.refer(state, "", min(unknown)) is not None:
+            if unknown and self.refer(state, qualifier, min(unknown)) is not None:
                 yield unknown
 
     def _can_wait(self, state: State, query: Query) -> bool:
         """Whether tables and subqueries in FROM can resolve all that waits for it."""
         references, tables = query.pending, list(self.visible_tables(state))
         for name in {qualifier for qualifier, _ in references if qualifier}:
-            columns = {column for qualifier, column in references if qualifier == name} - {STAR}
-            columns = self._not_computed(state, columns)
+            wanted = {column for qualifier, column in references if qualifier == name} - {STAR}
+            columns = self._not_computed(state, frozenset(wanted))
             named = [table for table in tables if table.name == name] or tables
             if not any(columns <= set(table.columns) for table in named):
                 return name.startswith(SUBQUERIES)
@@ -701,10 +710,11 @@ def words_after(state: State) -> frozenset[str]:
         words |= BINARY if parens != "between" else {"and", "collate"}
     if previous == "row condition":  # not what binds more tightly than the comparison
         words |= {"and", "or"}
-    if previous == "called":
+    if previous in ("called", "filtered"):
         may_be_window = query.clause in ("select", "order")
         may_be_window &= not state.is_within("over", "ranking", *AGGREGATING)
-        words |= {"filter", "over"} if may_be_window else {"filter"}
+        words |= {"filter"} if previous == "called" else set()
+        words |= {"over"} if may_be_window else set()
     if parens:
         return words | (AFTER_OPERANDS.get(parens, frozenset()) if previous != "framed" else set())
     if query.clause == "order" and previous in OPERAND_ENDS | {"direction"}:

@@ -78,7 +78,8 @@ class Chooser:
         if previous == ".":
             if self._binding.may_have_any_column(resolved):
                 return Choices(any_name=True)
-            return Choices.of(self._columns_behind(resolved))
+            computed = self._binding.computed(resolved, resolved.qualifier)
+            return Choices.of(self._columns_behind(resolved), *computed)
         if expects_table(resolved):
             return Choices.of(self._fitting_tables(resolved))
         if resolved.parens == "using":
@@ -107,13 +108,10 @@ class Chooser:
         if state.previous != "table":
             return Choices.of(keywords=(keywords,))
         columns = set(query.source.columns if query.source else ())
-        waiting = {alias for alias, _ in query.pending if alias}
-        fit = {alias for alias in waiting if wanted_of(query, alias) <= columns}
-        taken = (waiting - fit).union(source.name for source in query.sources)
-        taken -= {name for name in taken if any(alias.startswith(name) for alias in fit)}
-        return replace(
-            Choices.of(keywords=(keywords,)), any_name=True, taken=frozenset(taken)
-        )
+        taken = {alias for alias, _ in query.pending if not wanted_of(query, alias) <= columns}
+        taken.update(source.name for source in query.sources)
+        whole = frozenset(name for name in taken if name[-1:].isdigit())  # not what sg begins with
+        return replace(Choices.of(keywords=(keywords,)), any_name=True, taken=whole)
 
     def _fitting_tables(self, state: State) -> frozenset[str]:
         tables = self._binding.visible_tables(state)

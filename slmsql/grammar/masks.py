@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from functools import reduce
 from operator import or_
 
-from slmsql.grammar.binding import Binding, expects_new_name, expects_operand
+from slmsql.grammar.binding import Binding, expects_new_name, expects_operand, must_open
 from slmsql.grammar.choices import Choices, Chooser
 from slmsql.grammar.lexemes import (
     CLOSING,
@@ -205,7 +205,7 @@ class Masks:
         if resolved is None or resolved.previous != "table":
             return 0
         choices = self._choices_at(state)
-        words = NEVER_NAMES | choices.taken
+        words = choices.taken.union(word for word in NEVER_NAMES if len(word) > 2)
         words = words.difference(*map(self._prefixes, choices.keywords))  # OR begins ORDER
         rests = (word[len(beginning) :] for word in words if word.startswith(beginning))
         return bits(index for rest in rests for index in tokens.tokens.get(rest, ()))
@@ -261,8 +261,8 @@ class Masks:
         """Whether any text may stand in these quotes or this comment."""
         if rest[0] == "'" or rest.startswith(COMMENTS) or expects_new_name(state):
             return True
-        is_text = rest[0] == '"' and expects_operand(state) and not state.query.orders_outputs
-        return is_text
+        may_be_text = expects_operand(state) and not must_open(state)
+        return rest[0] == '"' and may_be_text and not state.query.orders_outputs
 
     def _check(self, state: State, rest: str, tokens: int) -> int:
         """Those of the tokens that may come after a rest, each tried.

@@ -181,8 +181,9 @@ class State:
     def row_width(self) -> int | None:
         """The number of columns of the row value to which one is compared, if that is so."""
         top = self.frames[-1]
-        is_of_row = isinstance(top, Parens) and top.kind in ("row", "rows", "row value")
-        return top.most if is_of_row else None
+        if isinstance(top, Parens) and top.kind in ("row", "rows", "row value"):
+            return top.most
+        return None
 
     def is_within(self, *kinds: str) -> bool:
         """Whether the innermost query is within parentheses of such a kind that belong to it."""

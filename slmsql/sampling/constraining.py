@@ -2,12 +2,13 @@
 
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from slmsql.errors import InputError
 from slmsql.execution.engines.address import dialect_of
-from slmsql.grammar.constraint import ConstrainedText, Constraints
+from slmsql.grammar.constraint import ConstrainedText
 from slmsql.grammar.ebnf import select_grammar
 from slmsql.prompt.build import Layout
 from slmsql.sampling.sampler import Request
@@ -63,21 +64,20 @@ def _grammar(schema: Schema, layout: Layout) -> str:
 
 
 class ConstrainedRows:
-    """A processor of logits in transformers: each row is a completion of one request."""
+    """A processor of logits in transformers; its first call finds the prompts alone.
 
-    def __init__(self, constraints: Constraints, request: Request, prompt_length: int) -> None:
-        assert request.database is not None
-        assert request.sampling.constrain is not None
-        self._length = prompt_length
-        self._texts = [
-            constraints.begin(request.database, request.sampling.constrain)
-            for _ in range(request.n)
-        ]
+    Args:
+        texts: the completion of each row.
+    """
+
+    def __init__(self, texts: Sequence[ConstrainedText]) -> None:
+        self._texts = texts
+        self._length: int | None = None
 
     def __call__(self, input_ids: "torch.Tensor", scores: "torch.Tensor") -> "torch.Tensor":
         import torch
 
-        new = input_ids[:, self._length :].tolist()
+        new = input_ids[:, self._length :].tolist() if self._length else [()] * len(self._texts)
         self._length = input_ids.shape[1]
         blocked = []
         for text, tokens in zip(self._texts, new, strict=True):

@@ -5,7 +5,7 @@ from collections import deque
 from typing import Any
 
 from slmsql.errors import InputError
-from slmsql.grammar.constraint import Constraints
+from slmsql.grammar.constraint import ConstrainedText, Constraints
 from slmsql.prompt.generation import plain_config
 from slmsql.sampling.constraining import ConstrainedRows, Unconstrained
 from slmsql.sampling.options import SamplerOptions
@@ -85,10 +85,17 @@ class TransformersSampler:
             if self._constraints is None:
                 width = self._model.get_output_embeddings().weight.shape[0]
                 self._constraints = Constraints(self._tokenizer, width, sorted(self._ends))
-            processors.append(ConstrainedRows(self._constraints, request, prompt_length))
+            processors.append(ConstrainedRows(self._texts(self._constraints, request)))
         if request.sampling.temperature > 0:
             processors += _drawing(request)
         return processors
+
+    def _texts(self, constraints: Constraints, request: Request) -> list[ConstrainedText]:
+        """The completions of a request."""
+        assert request.database is not None
+        assert request.sampling.constrain is not None
+        database, layout = request.database, request.sampling.constrain
+        return [constraints.begin(database, layout) for _ in range(request.n)]
 
     def _sample(self, ids: list[int], sampling: SamplingParams, logprobs: Any) -> Sample:
         length = next((i for i, token in enumerate(ids, start=1) if token in self._ends), 0)

@@ -37,7 +37,7 @@ DECISIVE = (
     "num_generations", "num_iterations", "steps_per_generation",
     "generation_batch_size", "temperature", "top_p", "top_k", "min_p", "repetition_penalty",
     "max_prompt_length", "max_completion_length", "mask_truncated_completions",
-    "skip_zero_variance",
+    "skip_zero_variance", "constrain",
 )  # fmt: skip
 
 
