@@ -31,11 +31,12 @@ from slmsql.cli.options import SourceOptions
 from slmsql.consistency.prediction import read_predictions
 from slmsql.errors import run_program
 from slmsql.execution import reading
-from slmsql.grammar.binding import FROM_CLAUSES, Binding, wanted_of
+from slmsql.grammar.binding import Binding
 from slmsql.grammar.constraint import Constraints
 from slmsql.grammar.lexemes import END, last, split
 from slmsql.grammar.masks import Masks
 from slmsql.grammar.names import Names, is_plain
+from slmsql.grammar.references import FROM_CLAUSES, wanted_of
 from slmsql.grammar.scopes import State
 from slmsql.grammar.vocabulary import Vocabulary, indices
 from slmsql.grammar.words import AGGREGATES, BINARY, COMPOUNDS, KEYWORDS
@@ -247,7 +248,7 @@ def awaited(masks: Masks, state: State) -> frozenset[str]:
         return frozenset(alias for alias in aliases if wanted_of(query, alias) <= columns)
     waiting = {column for alias, column in query.pending if alias in aliases}
     waiting -= {column for source in query.sources for column in source.columns}
-    tables = masks.binding.visible_tables(state)
+    tables = masks.binding.references.visible_tables(state)
     return frozenset(table.name for table in tables if waiting & set(table.columns))
 
 

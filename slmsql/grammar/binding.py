@@ -13,30 +13,33 @@ later tables.
 States are immutable and shared, so that the equal prefixes of many samples are read once.
 """
 
-from collections.abc import Iterator
 from dataclasses import replace
 
+from slmsql.grammar.expectations import (
+    AGGREGATING,
+    CALL_KINDS,
+    COMPLETE,
+    OPERAND_ENDS,
+    expects_new_name,
+    expects_operand,
+    expects_table,
+    must_open,
+    words_after,
+)
 from slmsql.grammar.lexemes import DOT, END, OPEN, Lexeme
 from slmsql.grammar.names import (
-    COMPUTED,
     NEVER_NAMES,
-    SUBQUERIES,
-    THREE_LETTERS,
     Names,
-    aliases_of_cte,
 )
+from slmsql.grammar.references import FROM_CLAUSES, References, wanted_of
 from slmsql.grammar.scopes import (
     STAR,
     Parens,
     Query,
     Source,
     State,
-    is_covered,
-    without_qualifier,
 )
 from slmsql.grammar.words import (
-    AFTER_CLAUSES,
-    AFTER_OPERANDS,
     AGGREGATES,
     BINARY,
     COMPOUNDS,
@@ -54,15 +57,6 @@ from slmsql.grammar.words import (
 )
 
 CALLS = {**FUNCTIONS, **AGGREGATES, **RANKINGS}
-CALL_KINDS = frozenset({"call", "aggregate", "distinct", "ranking"})
-AGGREGATING = ("aggregate", "distinct", "filter")
-# What an expression may end with.
-OPERAND_ENDS = frozenset({"operand", "called", "filtered"})
-# What an item, a clause or a statement may end with.
-COMPLETE = OPERAND_ENDS | {
-    *("star", "table", "alias", "direction", "nulls direction", "condition"),
-    *("limited", "limit over", "row condition"),
-}
 # What may stand before the closing parenthesis besides operands.
 CLOSING_STATES = {
     "aggregate": frozenset({"counted"}),
@@ -88,16 +82,7 @@ UNCLOSED = frozenset(
 )
 # What a row value, such as (a, b), may follow: a condition must begin there.
 BEFORE_ROWS = frozenset({"where", "and", "or", "on", "having", "when"})
-FROM_CLAUSES = frozenset({"from", "join", "natural", "on", "using"})
-# What an operand may follow.
-BEFORE_OPERANDS = frozenset(
-    """
-    start select distinct all where on having by and or not is like glob between case when then else
-    operator sign , (
-    """.split()  # noqa: SIM905
-) | {"between and"}
 NAME_ENDS = Lexeme("", "")  # stands for whatever follows a name, other than a dot or parenthesis
-UNKNOWN = ""  # stands for a column that no table has
 STATE_SIZE = 4_000  # bytes that a state takes, with what may follow it
 
 
@@ -105,10 +90,7 @@ class Binding:
     """Reads statements over one database."""
 
     def __init__(self, names: Names) -> None:
-        self.tables = tuple(Source(name, columns) for name, columns in names.tables.items())
-        self._aliases = names.aliases()
-        self._columns = names.columns
-        self._computed = (COMPUTED | names.computed_names()) - names.columns
+        self.references = References(names)
         self._states: dict[State, State] = {}
         self._next: dict[tuple[int, Lexeme], State | None] = {}
 
@@ -168,27 +150,13 @@ class Binding:
         for query in visible:
             assert isinstance(query, Query)
             known = bool(query.columns_of(state.word))
-            if known or (query.clause == "select" and self._may_become_source(state, query)):
+            if known or (
+                query.clause == "select" and self.references.may_become_source(state, query)
+            ):
                 return replace(
                     state, previous=".", word="", may_be_text=False, qualifier=state.word
                 )
         return None
-
-    def _may_become_source(self, state: State, query: Query) -> bool:
-        """Whether FROM may still bring a source with the name that was read."""
-        is_waited_for = any(qualifier == state.word for qualifier, _ in query.pending)
-        tables = {table.name: table.columns for table in self.visible_tables(state)}
-        is_table = bool(tables.get(state.word))
-        is_alias = state.word not in tables and any(state.word in s for s in self.aliases(state))
-        return is_waited_for or is_table or is_alias
-
-    def aliases(self, state: State) -> Iterator[frozenset[str]]:
-        """What may be written before FROM in the place of a table, by its kind."""
-        yield self._aliases
-        ctes = [cte.name for query in state.queries() for cte in query.ctes]
-        if ctes:
-            yield THREE_LETTERS
-        yield from map(aliases_of_cte, ctes)
 
     # Words
 
@@ -335,7 +303,7 @@ class Binding:
             state.previous, replace(complete, clause="left", pending=frozenset())
         )
         for qualifier, column in sorted(complete.pending):
-            left = left and self.refer(left, qualifier, column)
+            left = left and self.references.refer(left, qualifier, column)
         return left
 
     # Marks, numbers, quotes
@@ -465,7 +433,7 @@ class Binding:
         if query.clause != "select" or query.is_operand or query.width is not None:
             return None
         if state.previous == ".":
-            referred = self.refer(state, state.qualifier, STAR)
+            referred = self.references.refer(state, state.qualifier, STAR)
             if referred is None or query.item is not None:
                 return None
             item = f"{state.qualifier}.{STAR}"
@@ -532,8 +500,8 @@ class Binding:
         if state.previous == ".":
             return self.refer_behind(state, name)
         if expects_table(state):
-            found = next((t for t in self.visible_tables(state) if t.name == name), None)
-            if found is None or not self.fits(state, found):
+            found = next((t for t in self.references.visible_tables(state) if t.name == name), None)
+            if found is None or not self.references.fits(state, found):
                 return None
             return state.after("table", replace(query, source=found))
         if state.parens == "using":
@@ -553,28 +521,6 @@ class Binding:
             return None
         return state.after("alias", replace(query, source=replace(query.source, name=name)))
 
-    def fits(self, state: State, table: Source) -> bool:
-        """Whether each column that waits without a qualifier can still have exactly one source."""
-        query = state.query
-        waiting = self._not_computed(state, without_qualifier(query.pending))
-        found = frozenset(column for source in query.sources for column in source.columns)
-        taken = waiting & (found | set(table.columns))
-        if waiting & found & set(table.columns):
-            return False
-        tables = [waiting & set(other.columns) for other in self.visible_tables(state)]
-        return is_covered(waiting - taken, [other for other in tables if not other & taken])
-
-    def visible_tables(self, state: State) -> Iterator[Source]:
-        """The tables that FROM may name; a CTE hides a table with its name."""
-        queries = list(state.queries())
-        if len(queries) > 1 and queries[0].may_recurse and (cte := queries[1].cte):
-            yield Source(cte.name, cte.columns or queries[0].named_columns(), is_recursive=True)
-        seen = {query.cte.name for query in queries if query.cte}
-        for table in (*(cte for query in queries for cte in query.ctes), *self.tables):
-            if table.name not in seen:
-                seen.add(table.name)
-                yield table
-
     def resolved(self, state: State) -> State | None:
         """The state when the name that was read last is a column, or a text in double quotes."""
         if not state.word:
@@ -587,19 +533,19 @@ class Binding:
 
     def _resolved(self, state: State) -> State | None:
         column, unnamed = state.word, replace(state, word="", may_be_text=False)
-        referred = self.refer(unnamed, "", column)
+        referred = self.references.refer(unnamed, "", column)
         if referred is not None:
             return self._as_item(state, referred, column)
         is_text = not any(query.count(column) for query in state.queries())
         may_be_later = state.query.clause in ("select", "on")  # the column of a table to come
-        is_text &= not may_be_later or column not in self._columns
+        is_text &= not may_be_later or column not in self.references.columns
         if state.may_be_text and is_text and not state.query.orders_outputs:
             return unnamed.in_item().after("operand")
         return None
 
     def refer_behind(self, state: State, column: str) -> State | None:
         """The state after a column behind the qualifier that was read."""
-        referred = self.refer(state, state.qualifier, column)
+        referred = self.references.refer(state, state.qualifier, column)
         return referred and self._as_item(state, referred, column)
 
     def _as_item(self, before: State, after: State, column: str) -> State:
@@ -608,142 +554,6 @@ class Binding:
         if not before.parens and before.query.clause == "select" and before.query.item is None:
             return after.after("operand", replace(after.query, item=column))
         return after.in_item()
-
-    def refer(self, state: State, qualifier: str, column: str) -> State | None:
-        """The state after a reference to a column; before FROM, the reference waits for it."""
-        if state.query.orders_outputs and not state.parens:
-            names = state.query.first_outputs or ()
-            return state if not qualifier and column in names else None
-        for index in state.visible_queries():
-            query = state.frames[index]
-            assert isinstance(query, Query)
-            if query.clause == "select":
-                waiting = query.waiting_for(qualifier, column)
-                if self._may_come(state, qualifier, column) and self._can_wait(state, waiting):
-                    return state.with_query(index, waiting)
-            elif (found := _has(query, qualifier, column, state)) is not None:
-                if not found or qualifier or query.clause != "on":
-                    return state if found else None
-                # SQLite looks for it in all tables of FROM, so that no later one may have it.
-                return state.with_query(index, query.waiting_for(qualifier, column))
-        return None
-
-    def _may_come(self, state: State, qualifier: str, column: str) -> bool:
-        """Whether a column that no table has can be a computed one of a subquery in FROM."""
-        if qualifier or any(column in table.columns for table in self.visible_tables(state)):
-            return True
-        return any(column in names for names in self._computed_at(state))
-
-    def _computed_at(self, state: State) -> Iterator[frozenset[str]]:
-        yield self._computed if state.is_within("aggregate") else COMPUTED
-        yield self._outputs(state)
-
-    def _outputs(self, state: State) -> frozenset[str]:
-        """Names that the statement has given to outputs: subqueries often give them again."""
-        return frozenset().union(*(query.aliases for query in state.queries())) - self._columns
-
-    def _not_computed(self, state: State, columns: frozenset[str]) -> frozenset[str]:
-        """Those of the columns that no subquery in FROM is thought to define."""
-        return columns - self._computed - self._outputs(state)
-
-    def may_have_any_column(self, state: State) -> bool:
-        """Whether the qualifier that was read stands for a subquery that FROM will bring."""
-        name = state.qualifier
-        return name.startswith(SUBQUERIES) and self.refer(state, name, UNKNOWN) is not None
-
-    def computed(self, state: State, qualifier: str = "") -> Iterator[frozenset[str]]:
-        """The names that a subquery in FROM may still define, if any may come."""
-        if state.query.clause != "select":
-            return
-        known = frozenset(c for table in self.visible_tables(state) for c in table.columns)
-        computed = (self._computed, self._outputs(state)) if qualifier else self._computed_at(state)
-        for names in computed:
-            unknown = names if names.isdisjoint(known) else names - known
-            if unknown and self.refer(state, qualifier, min(unknown)) is not None:
-                yield unknown
-
-    def _can_wait(self, state: State, query: Query) -> bool:
-        """Whether tables and subqueries in FROM can resolve all that waits for it."""
-        references, tables = query.pending, list(self.visible_tables(state))
-        for name in {qualifier for qualifier, _ in references if qualifier}:
-            wanted = {column for qualifier, column in references if qualifier == name} - {STAR}
-            columns = self._not_computed(state, frozenset(wanted))
-            named = [table for table in tables if table.name == name] or tables
-            if not any(columns <= set(table.columns) for table in named):
-                return name.startswith(SUBQUERIES)
-        waiting = without_qualifier(references)
-        found = [waiting & set(table.columns) for table in tables]
-        computed = waiting - frozenset().union(*found)
-        is_known = not self._not_computed(state, computed)
-        return is_known and is_covered(waiting - computed, found)
-
-
-def wanted_of(query: Query, alias: str) -> frozenset[str]:
-    """The columns that wait for a source with this name."""
-    return frozenset(column for name, column in query.pending if name == alias) - {STAR}
-
-
-def expects_operand(state: State) -> bool:
-    """Whether an operand must come, or a keyword before one."""
-    if state.parens in ("columns", "using", "size"):
-        return False
-    top = state.frames[-1]
-    if isinstance(top, Parens) and top.kind in CALL_KINDS and top.most == 0:
-        return False
-    return state.previous in BEFORE_OPERANDS
-
-
-def must_open(state: State) -> bool:
-    """Whether a keyword must come first, such as SELECT."""
-    return state.previous == "start" or (state.previous == "(" and state.parens in ONLY_OPENERS)
-
-
-def words_after(state: State) -> frozenset[str]:
-    """Keywords that may come after an operand, a source or a clause."""
-    previous, parens, query = state.previous, state.parens, state.query
-    if previous == "ranked":
-        return frozenset({"over"})
-    if previous not in COMPLETE | {"framed", "counted"}:
-        return frozenset({"recursive"}) if previous == "with" else frozenset()
-    words: frozenset[str] = frozenset()
-    if previous in OPERAND_ENDS and not query.orders_outputs:
-        words |= BINARY if parens != "between" else {"and", "collate"}
-    if previous == "row condition":  # not what binds more tightly than the comparison
-        words |= {"and", "or"}
-    if previous in ("called", "filtered"):
-        may_be_window = query.clause in ("select", "order")
-        may_be_window &= not state.is_within("over", "ranking", *AGGREGATING)
-        words |= {"filter"} if previous == "called" else set()
-        words |= {"over"} if may_be_window else set()
-    if parens:
-        return words | (AFTER_OPERANDS.get(parens, frozenset()) if previous != "framed" else set())
-    if query.clause == "order" and previous in OPERAND_ENDS | {"direction"}:
-        words |= {"nulls"} if previous == "direction" else {"asc", "desc", "nulls"}
-    if query.clause == "limit":
-        return words | ({"offset"} if previous == "limited" else set())
-    words |= AFTER_CLAUSES.get(query.clause, frozenset())
-    if query.clause == "select" and previous in OPERAND_ENDS:
-        words |= {"as"}
-    if previous == "table":
-        words |= {"as"}
-    if query.clause == "join" and query.source:
-        joined = replace(query, sources=(*query.sources, query.source))
-        words |= {"on", "using"} if joined.common_columns() else {"on"}
-    return words
-
-
-def expects_table(state: State) -> bool:
-    """Whether a table or a subquery must come."""
-    return not state.parens and state.previous in ("from", "join")
-
-
-def expects_new_name(state: State) -> bool:
-    """Whether a name must come that the statement defines."""
-    if state.parens:
-        return state.parens == "columns" and state.previous in ("(", ",")
-    if state.query.clause == "with":
-        return state.previous in ("with", "recursive")
-    return state.previous == "as"
 
 
 def _open(state: State) -> State | None:
@@ -806,16 +616,3 @@ def _with_output_name(state: State, name: str) -> State:
     return state.after(
         "alias", replace(query, item=name, aliases=aliases, aggregated=frozenset(aggregated))
     )
-
-
-def _has(query: Query, qualifier: str, column: str, state: State) -> bool | None:
-    """Whether a query that is past SELECT has a column; None if others may have it."""
-    if qualifier:
-        columns = query.columns_of(qualifier)
-        return None if columns is None else column == STAR or column in columns
-    is_output = query.clause in ("where", "group", "having", "order") and column in query.aliases
-    takes_aggregates = query.clause in ("having", "order") and not state.is_within("aggregate")
-    if is_output and (takes_aggregates or column not in query.aggregated):
-        return True
-    number = query.count(column)
-    return None if number == 0 else number == 1

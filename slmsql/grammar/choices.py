@@ -4,17 +4,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from slmsql.grammar.binding import (
-    Binding,
+from slmsql.grammar.binding import Binding
+from slmsql.grammar.expectations import (
     expects_new_name,
     expects_operand,
     expects_table,
     must_open,
-    wanted_of,
     words_after,
 )
 from slmsql.grammar.lexemes import Lexeme
 from slmsql.grammar.names import Names, is_plain
+from slmsql.grammar.references import wanted_of
 from slmsql.grammar.scopes import Query, State
 from slmsql.grammar.words import (
     AFTER_FROM,
@@ -56,6 +56,7 @@ class Chooser:
 
     def __init__(self, binding: Binding, names: Names) -> None:
         self._binding = binding
+        self._references = binding.references
         self._columns = names.columns
         self._sets: dict[frozenset[str], frozenset[str]] = {}
 
@@ -76,9 +77,9 @@ class Chooser:
         if expects_new_name(resolved):
             return Choices(any_name=True)
         if previous == ".":
-            if self._binding.may_have_any_column(resolved):
+            if self._references.may_have_any_column(resolved):
                 return Choices(any_name=True)
-            computed = self._binding.computed(resolved, resolved.qualifier)
+            computed = self._references.computed(resolved, resolved.qualifier)
             return Choices.of(self._columns_behind(resolved), *computed)
         if expects_table(resolved):
             return Choices.of(self._fitting_tables(resolved))
@@ -114,18 +115,18 @@ class Chooser:
         return replace(Choices.of(keywords=(keywords,)), any_name=True, taken=whole)
 
     def _fitting_tables(self, state: State) -> frozenset[str]:
-        tables = self._binding.visible_tables(state)
-        return frozenset(table.name for table in tables if self._binding.fits(state, table))
+        tables = self._references.visible_tables(state)
+        return frozenset(table.name for table in tables if self._references.fits(state, table))
 
     def _columns_behind(self, state: State) -> frozenset[str]:
-        refer = self._binding.refer
+        refer = self._references.refer
         columns = self._candidates(state)
         return frozenset(c for c in columns if refer(state, state.qualifier, c) is not None)
 
     def _candidates(self, state: State) -> frozenset[str]:
         """All columns that any table or source in sight has."""
         in_sight = [source for query in state.queries() for source in query.sources]
-        in_sight += self._binding.visible_tables(state)
+        in_sight += self._references.visible_tables(state)
         return self._columns.union(*(source.columns for source in in_sight))
 
     def _operand(self, state: State) -> Choices:
@@ -133,14 +134,14 @@ class Chooser:
         words = openers(state.previous, state.parens)
         if must_open(state):
             return Choices.of(keywords=(words,))
-        refer, query = self._binding.refer, state.query
+        refer, query = self._references.refer, state.query
         outputs = query.aliases.union(query.first_outputs or ())
         candidates = self._candidates(state) | outputs
         names = frozenset(name for name in candidates if refer(state, "", name) is not None)
         if query.orders_outputs:
             return Choices.of(names)
         keywords = (words | OPERANDS, *self._calls(state))
-        computed = self._binding.computed(state)
+        computed = self._references.computed(state)
         return Choices.of(names, *computed, *self._qualifiers(state), keywords=keywords)
 
     def _qualifiers(self, state: State) -> Iterator[frozenset[str]]:
@@ -151,10 +152,10 @@ class Chooser:
             sources |= {source.name for source in query.sources if source.columns}
             if query.clause == "select":
                 sources |= {qualifier for qualifier, _ in query.pending}
-                tables = list(self._binding.visible_tables(state))
+                tables = list(self._references.visible_tables(state))
                 sources |= {table.name for table in tables if table.columns}
                 unusable = {table.name for table in tables if not table.columns}
-                for aliases in self._binding.aliases(state):
+                for aliases in self._references.aliases(state):
                     yield aliases if aliases.isdisjoint(unusable) else aliases - unusable
         yield frozenset(sources)
 

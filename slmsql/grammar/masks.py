@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 from functools import reduce
 from operator import or_
 
-from slmsql.grammar.binding import Binding, expects_new_name, expects_operand, must_open
+from slmsql.grammar.binding import Binding
 from slmsql.grammar.choices import Choices, Chooser
+from slmsql.grammar.expectations import expects_new_name, expects_operand, must_open
 from slmsql.grammar.lexemes import (
     CLOSING,
     CLOSING_TAG,

@@ -1,0 +1,146 @@
+"""Which sources and columns a name can stand for, also before FROM has named the sources.
+
+Before FROM, a reference waits: `SELECT T2.age` is possible if some table in sight has `age`.
+"""
+
+from collections.abc import Iterator
+
+from slmsql.grammar.names import COMPUTED, SUBQUERIES, THREE_LETTERS, Names, aliases_of_cte
+from slmsql.grammar.scopes import STAR, Query, Source, State, is_covered, without_qualifier
+
+FROM_CLAUSES = frozenset({"from", "join", "natural", "on", "using"})
+UNKNOWN = ""  # stands for a column that no table has
+
+
+class References:
+    """Finds what names stand for in statements over one database."""
+
+    def __init__(self, names: Names) -> None:
+        self.columns = names.columns
+        self._tables = tuple(Source(name, columns) for name, columns in names.tables.items())
+        self._aliases = names.aliases()
+        self._computed = (COMPUTED | names.computed_names()) - names.columns
+
+    def refer(self, state: State, qualifier: str, column: str) -> State | None:
+        """The state after a reference to a column; before FROM, the reference waits for it."""
+        if state.query.orders_outputs and not state.parens:
+            names = state.query.first_outputs or ()
+            return state if not qualifier and column in names else None
+        for index in state.visible_queries():
+            query = state.frames[index]
+            assert isinstance(query, Query)
+            if query.clause == "select":
+                waiting = query.waiting_for(qualifier, column)
+                if self._may_come(state, qualifier, column) and self._can_wait(state, waiting):
+                    return state.with_query(index, waiting)
+            elif (found := _has(query, qualifier, column, state)) is not None:
+                if not found or qualifier or query.clause != "on":
+                    return state if found else None
+                # SQLite looks for it in all tables of FROM, so that no later one may have it.
+                return state.with_query(index, query.waiting_for(qualifier, column))
+        return None
+
+    def visible_tables(self, state: State) -> Iterator[Source]:
+        """The tables that FROM may name; a CTE hides a table with its name."""
+        queries = list(state.queries())
+        if len(queries) > 1 and queries[0].may_recurse and (cte := queries[1].cte):
+            yield Source(cte.name, cte.columns or queries[0].named_columns(), is_recursive=True)
+        seen = {query.cte.name for query in queries if query.cte}
+        for table in (*(cte for query in queries for cte in query.ctes), *self._tables):
+            if table.name not in seen:
+                seen.add(table.name)
+                yield table
+
+    def fits(self, state: State, table: Source) -> bool:
+        """Whether each column that waits without a qualifier can still have exactly one source."""
+        query = state.query
+        waiting = self._not_computed(state, without_qualifier(query.pending))
+        found = frozenset(column for source in query.sources for column in source.columns)
+        taken = waiting & (found | set(table.columns))
+        if waiting & found & set(table.columns):
+            return False
+        tables = [waiting & set(other.columns) for other in self.visible_tables(state)]
+        return is_covered(waiting - taken, [other for other in tables if not other & taken])
+
+    def aliases(self, state: State) -> Iterator[frozenset[str]]:
+        """What may be written before FROM in the place of a table, by its kind."""
+        yield self._aliases
+        ctes = [cte.name for query in state.queries() for cte in query.ctes]
+        if ctes:
+            yield THREE_LETTERS
+        yield from map(aliases_of_cte, ctes)
+
+    def may_become_source(self, state: State, query: Query) -> bool:
+        """Whether FROM may still bring a source with the name that was read."""
+        is_waited_for = any(qualifier == state.word for qualifier, _ in query.pending)
+        tables = {table.name: table.columns for table in self.visible_tables(state)}
+        is_table = bool(tables.get(state.word))
+        is_alias = state.word not in tables and any(state.word in s for s in self.aliases(state))
+        return is_waited_for or is_table or is_alias
+
+    def computed(self, state: State, qualifier: str = "") -> Iterator[frozenset[str]]:
+        """The names that a subquery in FROM may still define, if any may come."""
+        if state.query.clause != "select":
+            return
+        known = frozenset(c for table in self.visible_tables(state) for c in table.columns)
+        computed = (self._computed, self._outputs(state)) if qualifier else self._computed_at(state)
+        for names in computed:
+            unknown = names if names.isdisjoint(known) else names - known
+            if unknown and self.refer(state, qualifier, min(unknown)) is not None:
+                yield unknown
+
+    def may_have_any_column(self, state: State) -> bool:
+        """Whether the qualifier that was read stands for a subquery that FROM will bring."""
+        name = state.qualifier
+        return name.startswith(SUBQUERIES) and self.refer(state, name, UNKNOWN) is not None
+
+    def _may_come(self, state: State, qualifier: str, column: str) -> bool:
+        """Whether a column that no table has can be a computed one of a subquery in FROM."""
+        if qualifier or any(column in table.columns for table in self.visible_tables(state)):
+            return True
+        return any(column in names for names in self._computed_at(state))
+
+    def _can_wait(self, state: State, query: Query) -> bool:
+        """Whether tables and subqueries in FROM can resolve all that waits for it."""
+        references, tables = query.pending, list(self.visible_tables(state))
+        for name in {qualifier for qualifier, _ in references if qualifier}:
+            wanted = {column for qualifier, column in references if qualifier == name} - {STAR}
+            columns = self._not_computed(state, frozenset(wanted))
+            named = [table for table in tables if table.name == name] or tables
+            if not any(columns <= set(table.columns) for table in named):
+                return name.startswith(SUBQUERIES)
+        waiting = without_qualifier(references)
+        found = [waiting & set(table.columns) for table in tables]
+        computed = waiting - frozenset().union(*found)
+        is_known = not self._not_computed(state, computed)
+        return is_known and is_covered(waiting - computed, found)
+
+    def _computed_at(self, state: State) -> Iterator[frozenset[str]]:
+        yield self._computed if state.is_within("aggregate") else COMPUTED
+        yield self._outputs(state)
+
+    def _outputs(self, state: State) -> frozenset[str]:
+        """Names that the statement has given to outputs: subqueries often give them again."""
+        return frozenset().union(*(query.aliases for query in state.queries())) - self.columns
+
+    def _not_computed(self, state: State, columns: frozenset[str]) -> frozenset[str]:
+        """Those of the columns that no subquery in FROM is thought to define."""
+        return columns - self._computed - self._outputs(state)
+
+
+def wanted_of(query: Query, alias: str) -> frozenset[str]:
+    """The columns that wait for a source with this name."""
+    return frozenset(column for name, column in query.pending if name == alias) - {STAR}
+
+
+def _has(query: Query, qualifier: str, column: str, state: State) -> bool | None:
+    """Whether a query that is past SELECT has a column; None if others may have it."""
+    if qualifier:
+        columns = query.columns_of(qualifier)
+        return None if columns is None else column == STAR or column in columns
+    is_output = query.clause in ("where", "group", "having", "order") and column in query.aliases
+    takes_aggregates = query.clause in ("having", "order") and not state.is_within("aggregate")
+    if is_output and (takes_aggregates or column not in query.aggregated):
+        return True
+    number = query.count(column)
+    return None if number == 0 else number == 1
