@@ -88,7 +88,7 @@ class RolloutConstraint:
         """Let vLLM's engine, which has the processor `PROCESSOR`, generate such completions."""
         generate = llm.generate
 
-        def constrained(prompts: Any, *, sampling_params: Any, **named: Any) -> Any:
+        def constrained(prompts: Any, sampling_params: Any, **named: Any) -> Any:
             each = [self._parameters(p["prompt_token_ids"], sampling_params) for p in prompts]
             return generate(prompts, sampling_params=each, **named)
 

@@ -6,7 +6,7 @@ come. After `FROM singer AS T1 JOIN song AS T2 WHERE T2.`, only columns of `song
 The reader knows SQLite's syntax, the names of the database, aliases, CTEs and names of outputs,
 where aggregates are allowed, and how many columns a subquery and arguments a function may have.
 No prefix is a dead end: what waits for FROM can be resolved by further tables, or at least by a
-subquery in FROM. Not read, although SQLite takes them: row values, ESCAPE, VALUES, named windows,
+subquery in FROM. Not read, although SQLite takes them: ESCAPE, VALUES, named windows,
 output names without AS, numbers with exponents, RIGHT and FULL joins, ON conditions that name
 later tables.
 
@@ -16,10 +16,9 @@ States are immutable and shared, so that the equal prefixes of many samples are 
 from dataclasses import replace
 
 from slmsql.grammar.expectations import (
-    AGGREGATING,
-    CALL_KINDS,
     COMPLETE,
     OPERAND_ENDS,
+    expects_name,
     expects_new_name,
     expects_operand,
     expects_table,
@@ -39,49 +38,31 @@ from slmsql.grammar.scopes import (
     Source,
     State,
 )
+from slmsql.grammar.steps import (
+    begin_query,
+    binary,
+    close_parenthesis,
+    comma,
+    follower,
+    number,
+    open_call,
+    open_parenthesis,
+    opener,
+    operator,
+    with_source,
+)
 from slmsql.grammar.words import (
-    AGGREGATES,
     BINARY,
     COMPOUNDS,
     FOLLOWERS,
-    FRAME_NUMBERS,
     FRAME_STEPS,
-    FUNCTIONS,
     IN_FROM,
-    MANY,
     ONLY_OPENERS,
     OPERANDS,
-    RANKINGS,
     TYPES,
     openers,
 )
 
-CALLS = {**FUNCTIONS, **AGGREGATES, **RANKINGS}
-# What may stand before the closing parenthesis besides operands.
-CLOSING_STATES = {
-    "aggregate": frozenset({"counted"}),
-    "columns": frozenset({"named"}),
-    "using": frozenset({"named"}),
-    "cast": frozenset({"type"}),
-    "size": frozenset({"type size"}),
-    "over": frozenset({"framed"}),
-    "over order": frozenset({"direction", "nulls direction", "framed"}),
-}
-AFTER_PARENS = {
-    "columns": "columns",
-    "using": "condition",
-    "size": "type",
-    "aggregate": "called",
-    "distinct": "called",
-    "filter": "filtered",
-    "ranking": "ranked",
-}
-# Frames that a parenthesis cannot close.
-UNCLOSED = frozenset(
-    ["case", "when", "then", "else", "between", "derived", "exists", "cte", "row", "rows"]
-)
-# What a row value, such as (a, b), may follow: a condition must begin there.
-BEFORE_ROWS = frozenset({"where", "and", "or", "on", "having", "when"})
 NAME_ENDS = Lexeme("", "")  # stands for whatever follows a name, other than a dot or parenthesis
 STATE_SIZE = 4_000  # bytes that a state takes, with what may follow it
 
@@ -124,7 +105,7 @@ class Binding:
         if state.word and lexeme == DOT:
             return self._behind(state)
         if state.word and lexeme == OPEN:
-            return self.open_call(state)
+            return open_call(state)
         resolved = self.resolved(state)
         if resolved is None:
             return None
@@ -133,13 +114,13 @@ class Binding:
         if lexeme.kind == "mark":
             return self._mark(resolved, lexeme.text)
         if lexeme.kind == "operator":
-            return self._operator(resolved, lexeme.text)
+            return operator(resolved, lexeme.text)
         if lexeme.kind == "other":
             return None
         if lexeme.kind == "word":
             return self._word(resolved, lexeme.text)
         if lexeme.kind == "number":
-            return self._number(resolved, lexeme.text)
+            return number(resolved, lexeme.text)
         return self._quoted(resolved, lexeme)
 
     def _behind(self, state: State) -> State | None:
@@ -165,12 +146,12 @@ class Binding:
         if (previous, word) in FRAME_STEPS:
             return state.after(FRAME_STEPS[previous, word])
         if previous in FOLLOWERS:
-            return self._follower(state, word) if word in FOLLOWERS[previous] else None
+            return follower(state, word) if word in FOLLOWERS[previous] else None
         if expects_operand(state):
             return self._operand(state, word)
         if (previous, word) == ("with", "recursive"):
             return state.after(word)
-        if self._expects_name(state) or (previous == "table" and word not in NEVER_NAMES):
+        if expects_name(state) or (previous == "table" and word not in NEVER_NAMES):
             return None if word in NEVER_NAMES else self._name(state, word)
         if previous == "type name":
             return state.after("type") if word in TYPES else None
@@ -178,29 +159,12 @@ class Binding:
             return self._keyword(state, word)
         return None
 
-    def _follower(self, state: State, word: str) -> State | None:
-        """The word that had to follow a keyword."""
-        previous = state.previous
-        if previous == "collate":
-            return state.after("operand")
-        if previous in ("cte name", "columns"):
-            return state.after("as")
-        if previous == "nulls":
-            return state.after("nulls direction")
-        if previous in ("row", "not after row"):
-            return state.after("in rows" if word == "in" else "not after row")
-        if previous == "not after operand":
-            return state.after("operand") if word == "null" else self._binary(state, word)
-        if word == "select":
-            return self._begin_query(state, word)
-        return state.after("union all" if word == "all" else word)
-
     def _operand(self, state: State, word: str) -> State | None:
         """A word where an operand begins: a keyword that may stand before one, or a name."""
         if word in openers(state.previous, state.parens):
             if word in ("select", "with"):
-                return self._begin_query(state, word)
-            return self._opener(state, word)
+                return begin_query(state, word)
+            return opener(state, word)
         if state.previous == "(" and state.parens in ONLY_OPENERS:
             return None
         if word == "case":
@@ -213,23 +177,6 @@ class Binding:
                 else state.in_item().after(word if has_more else "operand")
             )
         return None if word in NEVER_NAMES else replace(state, previous="word", word=word)
-
-    def _opener(self, state: State, word: str) -> State:
-        """The first keyword in parentheses, in CASE, or after SELECT."""
-        if word == "distinct" and state.parens == "aggregate":
-            return state.renamed("distinct", "distinct")
-        if word == "when":
-            return state.renamed("when", "when")
-        return state.renamed("over order", word) if word == "order" else state.after(word)
-
-    def _begin_query(self, state: State, word: str) -> State:
-        """SELECT or WITH, of a subquery if parentheses have just been opened."""
-        if state.parens:
-            cte = state.query.cte if state.parens == "cte" else None
-            width = len(cte.columns) if cte and cte.columns else state.row_width
-            subquery = Query(state.parens, width=width)
-            state = replace(state.in_item(), frames=(*state.frames, subquery))
-        return state.after(word, replace(state.query, clause=word))
 
     def _keyword(self, state: State, word: str) -> State | None:
         """A keyword after an operand or a source."""
@@ -250,16 +197,8 @@ class Binding:
         if word == "and" and state.parens == "between":
             return state.closed("between and")
         if word in BINARY:
-            return self._binary(state.in_item(), word)
+            return binary(state.in_item(), word)
         return state.renamed("over order", word) if state.parens else self._clause(state, word)
-
-    def _binary(self, state: State, word: str) -> State:
-        """A keyword that goes on with an expression."""
-        if word in ("isnull", "notnull"):
-            return state.after("operand")
-        if word == "between":
-            return state.opened("between", "between")
-        return state.after("not after operand" if word == "not" else word)
 
     # Clauses
 
@@ -270,7 +209,7 @@ class Binding:
             has_width = query.width in (None, len(query.outputs))
             return state.after("from", replace(query, clause="from")) if has_width else None
         if word in IN_FROM:
-            complete = _with_source(state.query, before_using=word == "using")
+            complete = with_source(state.query, before_using=word == "using")
             clause = word if word in ("natural", "on", "using") else "join"
             if complete is None:
                 return None
@@ -296,7 +235,7 @@ class Binding:
                 return None
         elif query.clause not in FROM_CLAUSES:
             return state
-        complete = _with_source(query)
+        complete = with_source(query)
         if complete is None:
             return None
         left: State | None = state.after(
@@ -310,69 +249,19 @@ class Binding:
 
     def _mark(self, state: State, mark: str) -> State | None:
         if mark == "(":
-            return _open(state)
+            return open_parenthesis(state)
         if mark == ")":
-            return self._close(state)
+            top = state.frames[-1]
+            if isinstance(top, Parens):
+                return close_parenthesis(state, top)
+            return self._close_query(state)
         if mark == ",":
-            return self._comma(state)
+            return comma(state)
         if mark in (";", "end"):
             return self._end(state)
         if mark == STAR:
             return self._star(state)
         return None
-
-    def _operator(self, state: State, kind: str) -> State | None:
-        if state.previous == "row":
-            return state.after("row comparison") if kind == "comparison" else None
-        if expects_operand(state):
-            is_sign = kind in ("sign", "unary") and not must_open(state)
-            return state.in_item().after("sign") if is_sign else None
-        can_go_on = state.previous in OPERAND_ENDS and not state.query.orders_outputs
-        return state.in_item().after("operator") if can_go_on and kind != "unary" else None
-
-    def open_call(self, state: State) -> State | None:
-        """The parenthesis after a function's name, which is `state.word`."""
-        word, query = state.word, state.query
-        if state.may_be_text or query.orders_outputs or word not in CALLS:
-            return None
-        if word in AGGREGATES or word in RANKINGS:
-            clauses = {"select", "order", "having"} if word in AGGREGATES else {"select", "order"}
-            if query.clause not in clauses or state.is_within(*AGGREGATING):
-                return None
-            if word in RANKINGS and state.is_within("over", "ranking"):
-                return None
-            if query.clause == "order" and word in AGGREGATES and not query.is_aggregate:
-                return None
-            is_aggregate = query.is_aggregate or word in AGGREGATES
-            counted = replace(query, has_aggregate=True, is_aggregate=is_aggregate)
-            state = state.after("word", counted)
-        kind = "aggregate" if word in AGGREGATES else "ranking" if word in RANKINGS else "call"
-        opened = state.in_item().opened(kind)
-        fewest, most = CALLS[word]
-        parens = Parens(kind, word, fewest, most)
-        return replace(opened, frames=(*opened.frames[:-1], parens))
-
-    def _close(self, state: State) -> State | None:
-        parens = state.frames[-1]
-        if isinstance(parens, Query):
-            return self._close_query(state)
-        kind, previous = parens.kind, state.previous
-        if kind in UNCLOSED:
-            return None
-        if previous == "(":
-            may_be_empty = kind in ("in", "over") or (kind in CALL_KINDS and parens.fewest == 0)
-            return state.closed(AFTER_PARENS.get(kind, "operand")) if may_be_empty else None
-        if parens.commas and kind == "group":
-            row = Parens("row", most=parens.commas + 1)
-            return replace(state.closed("row"), frames=(*state.frames[:-1], row))
-        ends = CLOSING_STATES.get(kind, frozenset())
-        if previous not in (ends if kind == "cast" else OPERAND_ENDS | ends | {"row condition"}):
-            return None
-        if parens.commas + 1 < parens.fewest:
-            return None
-        if kind == "row value":
-            return state.closed("row").closed("row condition")
-        return state.closed(AFTER_PARENS.get(kind, "operand"))
 
     def _close_query(self, state: State) -> State | None:
         """The end of a subquery: an operand, a source or a CTE of the query around it."""
@@ -394,39 +283,10 @@ class Binding:
             return outer.after("cte", replace(query, ctes=(*query.ctes, cte), cte=None))
         return outer
 
-    def _comma(self, state: State) -> State | None:
-        query, parens = state.query, state.frames[-1]
-        if state.previous == "cte":
-            return state.after("with")
-        if state.previous not in COMPLETE | {"type size", "named"}:
-            return None
-        if isinstance(parens, Parens):
-            if parens.kind in ("in", "over", "over order", "columns", "using"):
-                return state.after(",")
-            has_places = parens.kind in CALL_KINDS | {"size", "group", "row value"}
-            if not has_places or parens.commas + 1 >= parens.most:
-                return None
-            more = replace(parens, commas=parens.commas + 1)
-            previous = "(" if parens.kind == "size" else ","
-            return replace(state.after(previous), frames=(*state.frames[:-1], more))
-        if query.clause in ("group", "order"):
-            return state.after(",")
-        if query.clause == "limit":
-            return state.after("offset") if state.previous == "limited" else None
-        if query.clause == "select":
-            is_last = query.width is not None and len(query.outputs) + 1 >= query.width
-            return None if query.is_operand or is_last else state.after(",", query.with_item())
-        if query.clause not in FROM_CLAUSES:
-            return None
-        complete = _with_source(query)
-        if complete is None:
-            return None
-        return state.after("from", replace(complete, clause="from"))
-
     def _star(self, state: State) -> State | None:
         query, parens = state.query, state.frames[-1]
         if state.previous in OPERAND_ENDS:
-            return self._operator(state, "binary")
+            return operator(state, "binary")
         if isinstance(parens, Parens):
             is_count = parens.function == "count" and state.previous == "("
             return state.after("counted") if is_count and parens.kind == "aggregate" else None
@@ -448,33 +308,9 @@ class Binding:
         left = self._without_pending(state)
         return left and left.after("ended")
 
-    def _number(self, state: State, text: str) -> State | None:
-        previous = state.previous
-        if previous in FRAME_NUMBERS:
-            return state.after(FRAME_NUMBERS[previous])
-        if previous in ("limit", "offset"):
-            is_whole = text.isdigit()
-            return (
-                state.after("limited" if previous == "limit" else "limit over")
-                if is_whole
-                else None
-            )
-        if state.parens == "size":
-            return state.after("type size") if previous == "(" else None
-        if not expects_operand(state) or must_open(state):
-            return None
-        query = state.query
-        is_position = not state.parens and query.clause in ("group", "order")
-        if is_position and previous in ("by", ","):  # ORDER BY 2: by the second column
-            if not (text.isdigit() and 1 <= int(text) <= len(query.columns())):
-                return None
-        elif query.orders_outputs:
-            return None
-        return state.in_item().after("operand")
-
     def _quoted(self, state: State, lexeme: Lexeme) -> State | None:
         """A text or a name in quotes; an unknown one in double quotes is a text for SQLite."""
-        if self._expects_name(state):
+        if expects_name(state):
             is_new = expects_new_name(state)
             return self._name(state, lexeme.text) if is_new or lexeme.kind != "string" else None
         if not expects_operand(state) or must_open(state):
@@ -485,15 +321,6 @@ class Binding:
         return replace(state, previous="word", word=lexeme.text, may_be_text=may_be_text)
 
     # Names
-
-    def _expects_name(self, state: State) -> bool:
-        """Whether a name must come: of a column, a table, or a new one."""
-        return (
-            state.previous == "."
-            or (state.parens == "using" and state.previous in ("(", ","))
-            or expects_table(state)
-            or expects_new_name(state)
-        )
 
     def _name(self, state: State, name: str) -> State | None:
         query = state.query
@@ -554,48 +381,6 @@ class Binding:
         if not before.parens and before.query.clause == "select" and before.query.item is None:
             return after.after("operand", replace(after.query, item=column))
         return after.in_item()
-
-
-def _open(state: State) -> State | None:
-    """An opening parenthesis that does not belong to a call."""
-    previous = state.previous
-    if previous == "cte name":
-        return state.opened("columns")
-    if previous == "as" and state.query.clause == "with":
-        return state.opened("cte")
-    if previous == "type":
-        size = state.opened("size")
-        return replace(size, frames=(*state.frames, Parens("size", most=2)))
-    if expects_table(state):
-        return state.opened("derived")
-    if previous in ("in rows", "row comparison"):
-        width = state.row_width or 0
-        value = Parens("rows" if previous == "in rows" else "row value", fewest=width, most=width)
-        return replace(state.after("("), frames=(*state.frames, value))
-    if previous in ("in", "exists", "over", "filter", "cast", "using"):
-        return state.in_item().opened(previous)
-    if not expects_operand(state) or must_open(state) or state.query.orders_outputs:
-        return None
-    group = Parens("group", most=MANY if previous in BEFORE_ROWS else 0)
-    opened = state.in_item().opened("group")
-    return replace(opened, frames=(*opened.frames[:-1], group))
-
-
-def _with_source(query: Query, *, before_using: bool = False) -> Query | None:
-    """The query when the alias of its last source can no longer follow."""
-    source = query.source
-    if source is None:
-        return query
-    if source.name and query.columns_of(source.name) is not None:
-        return None
-    if source.name and not wanted_of(query, source.name) <= set(source.columns):
-        return None
-    merged = query.merged
-    if query.clause == "natural":
-        merged = frozenset(column for column in source.columns if query.count(column) == 1)
-    elif not before_using:
-        merged -= set(source.columns)
-    return replace(query, source=None, sources=(*query.sources, source), merged=merged)
 
 
 def _with_cte_name(state: State, name: str) -> State | None:

@@ -16,6 +16,7 @@ from slmsql.grammar.lexemes import Lexeme
 from slmsql.grammar.names import Names, is_plain
 from slmsql.grammar.references import wanted_of
 from slmsql.grammar.scopes import Query, State
+from slmsql.grammar.steps import open_call
 from slmsql.grammar.words import (
     AFTER_FROM,
     AGGREGATES,
@@ -162,7 +163,7 @@ class Chooser:
     def _calls(self, state: State) -> Iterator[frozenset[str]]:
         """The functions that may be called here."""
         for functions in (AGGREGATES, RANKINGS, FUNCTIONS):
-            if self._binding.open_call(replace(state, word=min(functions))) is not None:
+            if open_call(replace(state, word=min(functions))) is not None:
                 yield frozenset(functions)
 
 

@@ -85,3 +85,13 @@ def expects_new_name(state: State) -> bool:
     if state.query.clause == "with":
         return state.previous in ("with", "recursive")
     return state.previous == "as"
+
+
+def expects_name(state: State) -> bool:
+    """Whether a name must come: of a column, a table, or a new one."""
+    return (
+        state.previous == "."
+        or (state.parens == "using" and state.previous in ("(", ","))
+        or expects_table(state)
+        or expects_new_name(state)
+    )

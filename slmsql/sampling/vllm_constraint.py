@@ -25,12 +25,12 @@ class _Row:
         self._tokens = tokens
         self._taken = 0
 
-    def blocked(self, width: int) -> torch.Tensor:
+    def so_far(self) -> ConstrainedText:
+        """The completion with all its tokens."""
         for token in self._tokens[self._taken :]:
             self._text.accept(token)
         self._taken = len(self._tokens)
-        blocked: torch.Tensor = blocked_tokens(self._text, width)
-        return blocked
+        return self._text
 
 
 class SchemaProcessor(LogitsProcessor):
@@ -48,10 +48,12 @@ class SchemaProcessor(LogitsProcessor):
         process_dict_updates(self._rows, batch_update, self._new_row)
 
     def apply(self, logits: torch.Tensor) -> torch.Tensor:
-        for index, row in self._rows.items():
-            blocked = row.blocked(logits.shape[1])
-            logits[index].masked_fill_(blocked.to(logits.device), float("-inf"))
-        return logits
+        if not self._rows:
+            return logits
+        number, width = logits.shape
+        rows = [self._rows.get(index) for index in range(number)]
+        blocked = blocked_tokens([row.so_far() if row else None for row in rows], width)
+        return logits.masked_fill_(blocked.to(logits.device), float("-inf"))
 
     def _new_row(
         self, params: SamplingParams, _prompt: list[int] | None, tokens: list[int]
