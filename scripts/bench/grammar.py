@@ -5,8 +5,9 @@
         --predictions predictions/*.jsonl --random 20
 
 Without predictions, the gold queries that SQLite compiles are read; with predictions, those of the
-predictions that it compiles. Each query that is refused is printed with the text up to its fault.
-With `--tokenizer`, a query counts as accepted only if each of its tokens is allowed where it comes.
+predictions that it compiles. Each query that is refused is printed with the text up to its fault,
+and the reason. With `--tokenizer`, a query counts as accepted only if each of its tokens is allowed
+where it comes.
 With `--random N`, N statements are written at random over each database, and SQLite compiles them.
 
 A good result: at least 99.5 % accepted, at least 99 of 100 random statements compile, and none of
@@ -33,7 +34,7 @@ from slmsql.errors import run_program
 from slmsql.execution import reading
 from slmsql.grammar.binding import Binding
 from slmsql.grammar.constraint import Constraints
-from slmsql.grammar.lexemes import END, last, split
+from slmsql.grammar.lexemes import DOT, END, Lexeme, last, split
 from slmsql.grammar.masks import Masks
 from slmsql.grammar.names import Names, is_plain
 from slmsql.grammar.references import FROM_CLAUSES, wanted_of
@@ -104,7 +105,7 @@ def main() -> None:
 
 
 Reader = Callable[[Path], Callable[[str], str]]
-"""For a database: what finds the beginning of a statement up to its fault, or nothing."""
+"""For a database: what finds a statement's fault and its reason; empty if it is accepted."""
 
 
 def acceptance(statements: Sequence[tuple[Path, str]], reader: Reader, shown: int) -> str:
@@ -117,7 +118,7 @@ def acceptance(statements: Sequence[tuple[Path, str]], reader: Reader, shown: in
                 compiled += 1
                 fault = refused_at(sql)
                 if fault:
-                    refused.append(f"  ...{fault[-60:]}   in: {' '.join(sql.split()):.2000}")
+                    refused.append(f"  {fault}   in: {' '.join(sql.split()):.200}")
     share = 1 - len(refused) / max(compiled, 1)
     lines = [f"{compiled - len(refused)} of {compiled} accepted ({share:.2%})", *refused[:shown]]
     return "\n".join(lines)
@@ -142,28 +143,46 @@ def token_reader(model: str) -> Reader:
 
 
 def refused_token(constraints: Constraints, tokenizer: Any, database: Path, sql: str) -> str:
-    """The statement up to the first token that is blocked; empty if none is."""
+    """The end of the statement up to the first token that is blocked; empty if none is."""
     text = constraints.begin(database, Layout.SQL)
     tokens = [*tokenizer.encode(sql, add_special_tokens=False), tokenizer.eos_token_id]
     for index, token in enumerate(tokens):
         if not text.allowed() >> token & 1:
-            return str(tokenizer.decode(tokens[: index + 1]))
+            before = " ".join(tokenizer.decode(tokens[: index + 1]).split())
+            refused = refused_at(Binding(names_of(database)), sql)
+            return refused or f"...{before[-60:]} (the token is blocked, not the lexeme)"
         text.accept(token)
     return ""
 
 
 def refused_at(binding: Binding, sql: str) -> str:
-    """The statement up to the first lexeme that is refused; empty if it is accepted."""
+    """The end of the statement up to the first lexeme that is refused, and why; or nothing."""
     lexemes, rest = split(sql.encode().decode("latin-1"))
     final = last(rest) if rest else None
-    state: State | None = binding.start
-    read = ""
+    state, read = binding.start, ""
     for lexeme in (*lexemes, *([final] if final else []), END):
         read += f" {lexeme.text}"
-        state = binding.read(state, lexeme) if state else None
-        if state is None:
-            return read
+        after = binding.read(state, lexeme)
+        if after is None:
+            return f"...{read[-60:]} ({reason(binding, state, lexeme)})"
+        state = after
     return ""
+
+
+def reason(binding: Binding, state: State, lexeme: Lexeme) -> str:
+    """Why a lexeme may not come."""
+    if state.word and lexeme == DOT:
+        return f"{state.word} is neither a table nor a usual alias before FROM"
+    if binding.resolved(state) is None:
+        return f"no table or usual subquery has exactly one column {state.word}"
+    if state.previous == ".":
+        return f"{state.qualifier} can have no column {lexeme.text}"
+    query = state.query
+    if query.clause in FROM_CLAUSES:
+        waiting = sorted(f"{alias}.{column}" for alias, column in query.pending if alias)
+        if waiting:
+            return f"FROM has not brought {', '.join(waiting)} yet"
+    return "it cannot follow here"
 
 
 def compile_error(database: Path, sql: str) -> str | None:
