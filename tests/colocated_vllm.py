@@ -53,7 +53,8 @@ class Engine:
 
     def __call__(self, **arguments):
         if self.llm is None:
-            self.llm = self._start(**{"logits_processors": [PROCESSOR], **arguments})
+            ours = {"logits_processors": [PROCESSOR], "dtype": "float32"}  # the trainer's precision
+            self.llm = self._start(**{**ours, **arguments})
         return self.llm
 
     @property
