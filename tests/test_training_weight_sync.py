@@ -169,15 +169,16 @@ def sft_with_validation(engine, folder, model, rows):
     return answers, [log for log in trainer.state.log_history if "eval_ex_greedy" in log]
 
 
-def trainings(folder, model, rows):
+def trainings(folder, model, rows, sql_rows):
     """All trainings, one after the other, with one engine."""
     engine = Engine()
+    constrained = {"constrain": "schema", "train_file": str(sql_rows), "rewards": ["execution"]}
     changes = {"model_name_or_path": str(model), "train_file": str(rows)}
     return {
         "healthy": healthy(engine, folder, **changes),
         "own_pass": with_a_pass_before_the_update(engine, folder, **changes),
         "healthy_adapter": healthy(engine, folder, **LORA, **changes),
-        "constrained": healthy(engine, folder, constrain="schema", **changes),
+        "constrained": healthy(engine, folder, **{**changes, **constrained}),
         "others": an_engine_with_other_weights(engine, folder, **changes),
         "ignores": an_engine_that_ignores_updates(engine, folder, **changes),
         "drops": an_engine_that_drops_the_adapter(engine, folder, **changes),
@@ -198,13 +199,14 @@ def outcomes(tmp_path_factory):
         Question(f"q{n}", f"Item {n}?", "shop", shop, gold_sql="SELECT name FROM item")
         for n in range(8)
     ]
-    rows = folder / "rows.jsonl"
-    write_jsonl(
-        rows,
-        [grpo_row(q, build_prompt(q, PromptSettings()).messages, Layout.THINK) for q in questions],
-    )
+    files = []
+    for template, layout in (("think", Layout.THINK), ("schema", Layout.SQL)):
+        prompts = [build_prompt(q, PromptSettings(template=template)).messages for q in questions]
+        files.append(folder / f"{template}.jsonl")
+        rows = zip(questions, prompts, strict=True)
+        write_jsonl(files[-1], [grpo_row(q, prompt, layout) for q, prompt in rows])
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
-        return process.submit(trainings, folder, model, rows).result(timeout=1500)
+        return process.submit(trainings, folder, model, *files).result(timeout=1500)
 
 
 @pytest.mark.slow
