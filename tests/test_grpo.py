@@ -151,7 +151,7 @@ def test_a_template_without_the_layout_cannot_be_paid_for_it(singers, tmp_path):
     with pytest.raises(InputError, match=r"asks for the layout 'sql', .* never be earned"):
         check_layout([row(singers, template="schema")], tmp_path)
     foreign = {**row(singers, template="schema"), "layout": ""}  # a row that does not say
-    with pytest.raises(InputError, match=r"asks for the layout 'other'"):
+    with pytest.raises(InputError, match=r"asks for the layout 'sql'"):
         check_layout([foreign], tmp_path)
     check_layout([{**row(singers), "layout": ""}], tmp_path)
 
