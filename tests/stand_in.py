@@ -16,7 +16,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.script = list(script)
         self.always = always
-        self.models = models  # those that /v1/models lists; None: it does not exist
+        self.models = models  # those that /v1/models lists, or an answer with a status
         self.seen = []
         self.lock = threading.Lock()
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
@@ -32,10 +32,13 @@ class Server(ThreadingHTTPServer):
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
-        if self.path != "/v1/models" or self.server.models is None:
+        models = self.server.models
+        if self.path != "/v1/models" or models is None:
             self.answer(404, {"error": "no such page"})
+        elif isinstance(models, tuple):
+            self.answer(*models)
         else:
-            self.answer(200, {"data": [{"id": name} for name in self.server.models]})
+            self.answer(200, {"data": [{"id": name} for name in models]})
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

@@ -20,7 +20,7 @@ from slmsql.server.cells import cell
 from slmsql.server.table import table_text, text_width
 from tests.in_process import run_here
 from tests.running_server import ANSWERS, ROOT, answer
-from tests.stand_in import Server
+from tests.stand_in import Server, choice
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def model():
 
 
 def ask(model, database, *words, typed=""):
-    model_words = ("--endpoint", model.url, "--retries", "0", "--backoff", "0")
+    model_words = ("--endpoint", model.url, "--retries", "0", "--backoff", "0", "--workers", "1")
     return run_here("inference/ask.py", *model_words, "--database", database, *words, typed=typed)
 
 
@@ -62,6 +62,11 @@ def test_the_only_model_of_a_server_needs_no_name(model, singers):
         (["a:1b", "b:3b"], "serves several models; choose with --model: a:1b, b:3b"),
         ([], "serves no model"),
         (None, "does not list its models (status 404); give --model NAME"),
+        ((401, {"error": "no"}), "refuses the key (status 401); set OPENAI_API_KEY"),
+        ((200, b"<html>"), "does not list its models (status 200)"),
+        ((200, {"data": None}), "does not list its models (status 200)"),
+        ((200, {"data": [3]}), "does not list its models (status 200)"),
+        ((200, [{"id": "m"}]), "does not list its models (status 200)"),
     ],
 )
 def test_a_server_without_exactly_one_model_is_one_line(singers, models, complaint):
@@ -93,6 +98,14 @@ def test_questions_are_answered_one_after_another(model, singers):
     done = ask(model, singers, typed="an odd one\n\na broken one\n")
     assert done.stdout.count("agree,") == 2
     assert "error: no such table: artist" in done.stdout
+
+
+def test_no_control_character_of_a_model_reaches_the_terminal(singers):
+    hostile = Server(always=lambda body: {"choices": [choice("SELECT '\x1b[2J' AS a,\n1\x07")]})
+    done = ask(hostile, singers, "--question", "x", "--model", "m", "--show_candidates")
+    hostile.shutdown()
+    assert "SELECT ' [2J' AS a,\n1" in done.stdout
+    assert not {"\x1b", "\x07"} & set(done.stdout)
 
 
 def test_csv_is_the_result_alone(model, singers):

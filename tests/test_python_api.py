@@ -27,6 +27,12 @@ WITH_EXAMPLES = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def one_worker(monkeypatch):
+    """Each call starts its processes anew; one of them is enough here."""
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "64")  # as if 64 ranks shared the processors
+
+
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory):
     path = tmp_path_factory.mktemp("sample") / "chinook.sqlite"

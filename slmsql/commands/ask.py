@@ -26,7 +26,7 @@ from slmsql.execution.engines.address import name_of
 from slmsql.files import json_line
 from slmsql.server.reply import decision_text, reply_record
 from slmsql.server.service import Reply, Service, ServiceOptions, make_question
-from slmsql.server.table import table_text
+from slmsql.server.table import printable, table_text
 from slmsql.server.terminal import Commands, typed_lines
 
 ESSENTIAL = ("database", "question", "endpoint", "model", "csv", "json")
@@ -131,11 +131,12 @@ def _csv_values(row: Row) -> list[object]:
 
 
 def _lines(reply: Reply, show_candidates: bool) -> Iterator[str]:
-    yield reply.prediction.sql
+    yield printable(reply.prediction.sql)
     yield ""
     yield table_text(reply.execution, width=shutil.get_terminal_size(fallback=(0, 0)).columns)
     yield ""
     yield decision_text(reply)
     if show_candidates:
         for group in reply.groups:
-            yield f"  {group.votes} votes, {group.members[0].row_count} rows: {group.sql}"
+            rows = group.members[0].row_count
+            yield f"  {group.votes} votes, {rows} rows: {printable(group.sql)}"

@@ -12,7 +12,7 @@ from slmsql.server.service import Reply
 EXPLAINED = {
     DecidedBy.ONLY: "the only candidate",
     DecidedBy.UNANIMOUS: "every candidate that ran has this result",
-    DecidedBy.MAJORITY: "most candidates have this result",
+    DecidedBy.MAJORITY: "the largest group of candidates has this result",
     DecidedBy.REVISED: "the candidates differ; a revision of the best drafts decided",
     DecidedBy.FALLBACK: "the candidates differ, and no revision runs: the first vote stands",
     DecidedBy.NONE: "no candidate runs on this database",

@@ -20,7 +20,7 @@ def table_text(execution: Execution, *, rows: int = 20, width: int = 0) -> str:
             short, the last ones are left out, and the last line says so.
     """
     if not execution.ok:
-        return f"{execution.status}: {execution.error}"
+        return f"{execution.status}: {printable(str(execution.error))}"
     shown = [_texts(execution.columns), *map(_texts, execution.rows[:rows])]
     widest = [max(map(text_width, column)) for column in zip(*shown, strict=True)]
     widths = _fitted(widest, width) if width else widest
@@ -34,6 +34,11 @@ def text_width(text: str) -> int:
     if text.isascii():
         return len(text)
     return sum(map(_character_width, text))
+
+
+def printable(text: str) -> str:
+    """A text of a model or a database without the characters that control a terminal."""
+    return "".join(c if c.isprintable() or c == "\n" else " " for c in text)
 
 
 def _character_width(character: str) -> int:
@@ -82,5 +87,4 @@ def _count(execution: Execution, rows: int, columns: int) -> str:
 
 def _texts(row: Row | Sequence[str]) -> list[str]:
     values = ["" if value is None else str(cell(value)) for value in row]
-    # Control characters in the database must not reach the terminal.
-    return ["".join(c if c.isprintable() else " " for c in text) for text in values]
+    return [printable(value).replace("\n", " ") for value in values]
