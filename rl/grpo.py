@@ -38,7 +38,7 @@ from slmsql.training.extension_locks import check_extension_locks
 from slmsql.training.model_check import load_configuration
 from slmsql.training.output_layer import score_labelled_positions_only
 from slmsql.training.publish import finish
-from slmsql.training.quick_start import start_rollouts_quickly
+from slmsql.training.quick_start import start_rollouts_quickly, vllm_left_out
 from slmsql.training.rows import runnable_rows
 from slmsql.training.run_record import check_same_run, describe, write_record
 from slmsql.training.tracking import start_wandb, track
@@ -267,14 +267,15 @@ def _make_trainer(
     from accelerate import PartialState
     from datasets import Dataset
 
-    from rl.constraint import constrain_vllm
-    from rl.trainer import ExecutionGRPOTrainer
-
     options, training = run.options, run.training
+    with vllm_left_out(when=not training.use_vllm):
+        from rl.trainer import ExecutionGRPOTrainer
     score_labelled_positions_only()
     if options.vllm_eager and training.vllm_mode == "colocate":
         start_rollouts_quickly()
     if options.constrain != "off" and training.use_vllm:
+        from rl.constraint import constrain_vllm
+
         constrain_vllm()
     trainer = ExecutionGRPOTrainer(
         judge=run.judge,

@@ -23,6 +23,7 @@ from pathlib import Path
 from subprocess import PIPE, STDOUT
 from typing import IO
 
+from scripts.warm_python import WarmPython
 from slmsql.cli.programs import ROOT, start
 from slmsql.errors import InputError
 from slmsql.files import read_json, write_json, write_text
@@ -75,18 +76,20 @@ def run_chain(stages: Sequence[Stage], folder: Path) -> list[Mark]:
     """
     key = ""
     marks = []
-    for number, stage in enumerate(stages, start=1):
-        key = _key(stage, key)
-        file = folder / "done" / f"{stage.name}.json"
-        print(f"\n[{number}/{len(stages)}] {stage.about}\n  {shlex.join(stage.words)}")
-        mark = _earlier_mark(stage, file, key)
-        if mark is None:
-            mark = _run(stage, key, folder)
-            write_json(file, asdict(mark))
-            print(f"  done in {mark.seconds:.0f} s")
-        else:
-            print(f"  reused; it took {mark.seconds:.0f} s")
-        marks.append(mark)
+    with WarmPython(folder / "logs" / "warm_python.log") as python:
+        for number, stage in enumerate(stages, start=1):
+            key = _key(stage, key)
+            file = folder / "done" / f"{stage.name}.json"
+            print(f"\n[{number}/{len(stages)}] {stage.about}\n  {shlex.join(stage.words)}")
+            mark = _earlier_mark(stage, file, key)
+            if mark is None:
+                python.warm_up(later.words for later in stages[number - 1 :])
+                mark = _run(stage, key, folder, python)
+                write_json(file, asdict(mark))
+                print(f"  done in {mark.seconds:.0f} s")
+            else:
+                print(f"  reused; it took {mark.seconds:.0f} s")
+            marks.append(mark)
     return marks
 
 
@@ -105,7 +108,7 @@ def _earlier_mark(stage: Stage, file: Path, key: str) -> Mark | None:
     return mark if mark.key == key else None
 
 
-def _run(stage: Stage, key: str, folder: Path) -> Mark:
+def _run(stage: Stage, key: str, folder: Path, python: WarmPython) -> Mark:
     (folder / "done" / f"{stage.name}.json").unlink(missing_ok=True)
     begun = folder / "begun" / stage.name
     if not begun.is_file() or begun.read_text(encoding="utf-8") != key:
@@ -114,32 +117,44 @@ def _run(stage: Stage, key: str, folder: Path) -> Mark:
         write_text(begun, key)
     log = folder / "logs" / f"{stage.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    started, cpu_before = time.monotonic(), _children_cpu_seconds()
+    started = time.monotonic()
     with open(log, "w", encoding="utf-8") as file:
-        status = _follow(stage.words, file)
+        status, cpu_seconds = _follow(stage.words, file, python)
     if status:
         for line in log.read_text(encoding="utf-8").splitlines()[-ERROR_LINES:]:
             print(f"  {line}", file=sys.stderr)
         raise InputError(f"stage {stage.name} ended with status {status}; its output is in {log}")
     seconds = round(time.monotonic() - started, 1)
-    cpu_seconds = round(_children_cpu_seconds() - cpu_before, 1)
-    return Mark(key, shlex.join(stage.words), seconds, cpu_seconds)
+    return Mark(key, shlex.join(stage.words), seconds, round(cpu_seconds, 1))
 
 
-def _follow(words: Sequence[str], log: IO[str]) -> int:
-    """Run a command: all output goes to the log, now and then a line of it to the terminal."""
-    pause = 0.5 if sys.stdout.isatty() else PROGRESS_SECONDS
+def _follow(words: Sequence[str], log: IO[str], python: WarmPython) -> tuple[int, float]:
+    """Run a command; returns its exit status and seconds of processor time."""
+    if python.can_run(words):
+        output, end = os.pipe()
+        warm = python.start(words[1:], end)
+        os.close(end)
+        with open(output, "rb") as stream:
+            _copy(stream, log)
+        return warm.wait()
+    cpu_before = _children_cpu_seconds()
     with start(words, cwd=ROOT, stdout=PIPE, stderr=STDOUT) as process:
         assert process.stdout is not None
-        shown_at = time.monotonic()
-        for line in _lines(process.stdout):
-            log.write(line + "\n")
-            if line.strip() and time.monotonic() - shown_at > pause:
-                shown_at = time.monotonic()
-                _show_progress(line)
+        _copy(process.stdout, log)
+    return process.returncode, _children_cpu_seconds() - cpu_before
+
+
+def _copy(output: IO[bytes], log: IO[str]) -> None:
+    """All output goes to the log, now and then a line of it to the terminal."""
+    pause = 0.5 if sys.stdout.isatty() else PROGRESS_SECONDS
+    shown_at = time.monotonic()
+    for line in _lines(output):
+        log.write(line + "\n")
+        if line.strip() and time.monotonic() - shown_at > pause:
+            shown_at = time.monotonic()
+            _show_progress(line)
     if sys.stdout.isatty():
         print("\r\033[K", end="")
-    return process.returncode
 
 
 def _lines(stream: IO[bytes]) -> Iterator[str]:

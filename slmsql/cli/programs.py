@@ -36,6 +36,7 @@ def start(
     environment: Mapping[str, str] | None = None,
     stdout: Stream = None,
     stderr: Stream = None,
+    pass_fds: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
     """Start a command without input; its output arrives as it is printed.
 
@@ -46,6 +47,7 @@ def start(
         environment: variables in addition to those of this process.
         stdout: as for `subprocess.Popen`.
         stderr: as for `subprocess.Popen`.
+        pass_fds: as for `subprocess.Popen`.
     """
     return subprocess.Popen(
         _command_line(words),
@@ -54,7 +56,8 @@ def start(
         stdin=subprocess.DEVNULL,
         stdout=stdout,
         stderr=stderr,
-        preexec_fn=_end_with_parent,
+        preexec_fn=end_with_parent,
+        pass_fds=pass_fds,
     )
 
 
@@ -66,5 +69,6 @@ def _command_line(words: Sequence[str]) -> list[str]:
     return [str(executable), *(str(ROOT / w) if w == program else w for w in words[1:])]
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """Let this process end when its parent ends."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

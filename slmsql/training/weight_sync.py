@@ -146,7 +146,7 @@ def engine_logprobs(generation: Any, token_ids: Sequence[int]) -> list[float]:
     """vLLM's log-probability of each token but the first, the same on every process."""
     if generation.mode == "server":
         return _server_logprobs(generation, token_ids)
-    from trl.generation.vllm_generation import SamplingParams  # vLLM's
+    from vllm import SamplingParams
 
     if generation.enable_sleep_mode:
         generation.llm.wake_up(tags=["kv_cache"])

@@ -1,0 +1,126 @@
+"""Programs forked from a Python with everything imported run as if it had been started for them."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from scripts.warm_python import ROOT, WarmPython
+
+HEAVY = ["python", "sft/train.py"]
+PROGRAM = """
+import os, sys
+print(__name__, sys.argv[1:], sys.path[0], os.getcwd())
+print(repr(sys.stdin.read()), sys.stdout.isatty())
+print("torch" in sys.modules and "trl.trainer.grpo_trainer" in sys.modules)
+"""
+ENDINGS = {
+    "sys.exit(3)": 3,
+    "sys.exit()": 0,
+    "sys.exit('wrong')": 1,
+    "1 / 0": 1,
+    "os.kill(os.getpid(), 9)": -9,
+}
+WORKERS = """
+import multiprocessing
+
+def double(number):
+    return 2 * number
+
+if __name__ == "__main__":
+    for method in ("spawn", "fork"):
+        with multiprocessing.get_context(method).Pool(1) as pool:
+            print(pool.map(double, [1, 2]))
+"""
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory):
+    with WarmPython(tmp_path_factory.mktemp("warm") / "log") as python:
+        python.warm_up([HEAVY])
+        assert python.can_run(HEAVY)
+        yield python
+
+
+@pytest.fixture
+def run(python, tmp_path):
+    """Runs the text of a program; returns its output and its status."""
+
+    def run(text, *words):
+        (tmp_path / "program.py").write_text(text)
+        reading, writing = os.pipe()
+        process = python.start([str(tmp_path / "program.py"), *words], writing)
+        os.close(writing)
+        with open(reading, encoding="utf-8") as output:
+            printed = output.read()
+        return printed, process.wait()[0]
+
+    return run
+
+
+@pytest.mark.slow
+def test_a_program_finds_its_words_its_folder_and_what_was_imported(run, tmp_path):
+    printed, status = run(PROGRAM, "--name", "a b")
+    lines = [f"__main__ ['--name', 'a b'] {tmp_path} {ROOT}", "'' False", "True"]
+    assert printed.splitlines() == lines
+    assert status == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_program_ends_as_usual(run, tmp_path, ending):
+    text = f"import os, sys\nprint('begun')\n{ending}\n"
+    printed, status = run(text)
+    assert status == ENDINGS[ending]
+    usual = subprocess.run(
+        [sys.executable, "-u", tmp_path / "program.py"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert status == usual.returncode
+    assert printed.splitlines()[:1] == usual.stdout.splitlines()[:1] == ["begun"]
+    assert printed.splitlines()[-1:] == usual.stdout.splitlines()[-1:]
+
+
+@pytest.mark.slow
+def test_programs_do_not_see_each_other(run):
+    assert run("import torch; torch.marked = 1; print(torch.is_grad_enabled())")[0] == "True\n"
+    assert run("import torch; print(hasattr(torch, 'marked'))")[0] == "False\n"
+
+
+@pytest.mark.slow
+def test_a_program_may_have_workers_of_its_own(run):
+    assert run(WORKERS) == ("[2, 4]\n[2, 4]\n", 0)
+
+
+@pytest.mark.slow
+def test_errors_of_our_programs_are_the_same(python):
+    words = ["sft/train.py", "--data", "nowhere.jsonl"]
+    reading, writing = os.pipe()
+    process = python.start(words, writing)
+    os.close(writing)
+    with open(reading, encoding="utf-8") as output:
+        printed = output.read()
+    usual = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True)
+    assert (printed, process.wait()[0]) == (usual.stderr, usual.returncode)
+
+
+def test_nothing_is_imported_for_commands_that_do_not_need_it(tmp_path):
+    light = [["python", "inference/vote.py"], ["accelerate", "launch", "sft/train.py"]]
+    with WarmPython(tmp_path / "log") as python:
+        python.warm_up(light)
+        assert not any(map(python.can_run, light))
+    assert not (tmp_path / "log").exists()
+
+
+def test_a_server_that_cannot_start_leaves_programs_to_be_started_as_usual(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr("scripts.warm_python.SERVER", "scripts/no_such_program.py")
+    with WarmPython(tmp_path / "log") as python:
+        python.warm_up([HEAVY])
+        assert not python.can_run(HEAVY)
+    assert str(tmp_path / "log") in capsys.readouterr().out
+    assert "no_such_program.py" in (tmp_path / "log").read_text()
