@@ -79,6 +79,27 @@ def test_a_model_that_is_missing_is_one_line(spider):
     assert done.stderr.count("\n") == 1
 
 
+def test_a_full_disk_is_one_line_and_nothing_is_half_written(benchmarks, tmp_path):
+    disk, model = tmp_path / "disk", tmp_path / "model"
+    for folder in (disk, model):
+        folder.mkdir()
+    (model / "config.json").write_text("{}")
+    mount = ["mount", "-t", "tmpfs", "-o", "size=32k", "speedrun", disk]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("needs the right to mount a file system")
+    try:
+        words = ("--spider", benchmarks / "spider", "--output", disk / "out", "--size", "cpu")
+        done = speedrun(*words, "--model", model)
+        written = {path.name for path in disk.rglob("*") if path.is_file()}
+    finally:
+        subprocess.run(["umount", disk], check=True)
+    assert done.returncode == 2
+    reason, end = done.stderr.splitlines()
+    assert reason == "  error: there is no space left on the disk"
+    assert end.startswith("error: stage dev ended with status 2; its output is in ")
+    assert written == {"dev", "dev.log", "warm_python.log"}  # begun, and logs
+
+
 @pytest.mark.slow
 def test_all_commands_run_on_a_real_model_in_miniature(benchmarks, tmp_path):
     if not (SMOLLM2 / "config.json").is_file():

@@ -3,6 +3,9 @@
 import os
 import subprocess
 import sys
+import time
+from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -13,7 +16,7 @@ PROGRAM = """
 import os, sys
 print(__name__, sys.argv[1:], sys.path[0], os.getcwd())
 print(repr(sys.stdin.read()), sys.stdout.isatty())
-print("torch" in sys.modules and "trl.trainer.grpo_trainer" in sys.modules)
+print("torch" in sys.modules)
 """
 ENDINGS = {
     "sys.exit(3)": 3,
@@ -35,9 +38,38 @@ if __name__ == "__main__":
 """
 
 
+SERVER = """
+import socket, sys
+from scripts import warm_python
+warm_python.MODULES = ("torch",)  # soon there
+warm_python.serve(socket.socket(fileno=int(sys.argv[1])))
+"""
+CHAIN = """
+import os, sys
+from pathlib import Path
+from scripts import warm_python
+warm_python.SERVER = sys.argv[1]
+command = ["python", "sft/train.py"]
+with warm_python.WarmPython(Path(sys.argv[2])) as python:
+    python.warm_up([command])
+    assert python.can_run(command)
+    python.start([sys.argv[3]], os.dup(1)).wait()
+"""
+
+
 @pytest.fixture(scope="module")
-def python(tmp_path_factory):
-    with WarmPython(tmp_path_factory.mktemp("warm") / "log") as python:
+def server(tmp_path_factory):
+    file = tmp_path_factory.mktemp("server") / "server.py"
+    file.write_text(SERVER)
+    return file
+
+
+@pytest.fixture(scope="module")
+def python(server):
+    with (
+        patch("scripts.warm_python.SERVER", str(server)),
+        WarmPython(server.parent / "log") as python,
+    ):
         python.warm_up([HEAVY])
         assert python.can_run(HEAVY)
         yield python
@@ -105,6 +137,22 @@ def test_errors_of_our_programs_are_the_same(python):
         printed = output.read()
     usual = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True)
     assert (printed, process.wait()[0]) == (usual.stderr, usual.returncode)
+
+
+@pytest.mark.slow
+def test_a_program_ends_when_the_chain_is_killed(server, tmp_path):
+    program, chain = tmp_path / "program.py", tmp_path / "chain.py"
+    program.write_text("import os, time\nprint(os.getpid(), flush=True)\ntime.sleep(600)\n")
+    chain.write_text(CHAIN)
+    words = [sys.executable, chain, server, tmp_path / "log", program]
+    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        running = Path("/proc") / process.stdout.readline().strip()
+        assert running.exists()
+        process.kill()
+    deadline = time.monotonic() + 20
+    while running.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not running.exists()
 
 
 def test_nothing_is_imported_for_commands_that_do_not_need_it(tmp_path):
