@@ -46,7 +46,7 @@ def _is_program(path: Path) -> bool:
     """Whether the file has options of its own: no helper, and no second door to a command."""
     text = path.read_text(encoding="utf-8")
     is_command = path.parent.name == "commands" and path.stem != "__init__"
-    return is_command or ("__main__" in text and "run_command" not in text and path != THIS)
+    return is_command or ("if __name__ ==" in text and "run_command" not in text and path != THIS)
 
 
 def _program(path: Path) -> str:

@@ -35,7 +35,7 @@ MODULES = (
     *("torch", "transformers.trainer", "datasets", "peft", "accelerate"),
     *("trl.trainer.sft_trainer", "trl.trainer.grpo_trainer", "vllm.entrypoints.llm"),
 )
-SERVER = "scripts/warm_python.py"
+SERVER = "from scripts.warm_python import main; main()"
 MESSAGE = 1 << 20  # bytes; a command line is far shorter
 
 
@@ -89,11 +89,12 @@ class WarmPython:
         self._connection, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         # Asking NVML whether there is a GPU leaves CUDA untouched.
         environment = {"PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
-        words = ["python", SERVER, str(theirs.fileno())]
+        words = ["python", "-c", SERVER, str(theirs.fileno())]
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with theirs, open(self._log, "wb") as log:
             self._server = start(
                 words,
+                cwd=ROOT,
                 environment=environment,
                 stdout=log,
                 stderr=STDOUT,
@@ -139,6 +140,11 @@ def _receive(connection: socket.socket) -> dict[str, Any]:
         raise ConnectionError("the warm Python has ended")
     answer: dict[str, Any] = json.loads(message)
     return answer
+
+
+def main() -> None:
+    """The server's: its only word is the file descriptor of its end of the connection."""
+    serve(socket.socket(fileno=int(sys.argv[1])))
 
 
 def serve(connection: socket.socket) -> None:
@@ -203,7 +209,3 @@ def run_as_child(words: Sequence[str], output: int) -> None:
     sys.argv = [program, *words[1:]]
     sys.path[0] = str(Path(program).parent)
     runpy.run_path(program, run_name="__main__")
-
-
-if __name__ == "__main__":
-    serve(socket.socket(fileno=int(sys.argv[1])))

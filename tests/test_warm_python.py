@@ -38,12 +38,8 @@ if __name__ == "__main__":
 """
 
 
-SERVER = """
-import socket, sys
-from scripts import warm_python
-warm_python.MODULES = ("torch",)  # soon there
-warm_python.serve(socket.socket(fileno=int(sys.argv[1])))
-"""
+# Ready sooner than with everything.
+SERVER = "from scripts import warm_python; warm_python.MODULES = ('torch',); warm_python.main()"
 CHAIN = """
 import os, sys
 from pathlib import Path
@@ -58,18 +54,9 @@ with warm_python.WarmPython(Path(sys.argv[2])) as python:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    file = tmp_path_factory.mktemp("server") / "server.py"
-    file.write_text(SERVER)
-    return file
-
-
-@pytest.fixture(scope="module")
-def python(server):
-    with (
-        patch("scripts.warm_python.SERVER", str(server)),
-        WarmPython(server.parent / "log") as python,
-    ):
+def python(tmp_path_factory):
+    log = tmp_path_factory.mktemp("warm") / "log"
+    with patch("scripts.warm_python.SERVER", SERVER), WarmPython(log) as python:
         python.warm_up([HEAVY])
         assert python.can_run(HEAVY)
         yield python
@@ -140,11 +127,11 @@ def test_errors_of_our_programs_are_the_same(python):
 
 
 @pytest.mark.slow
-def test_a_program_ends_when_the_chain_is_killed(server, tmp_path):
+def test_a_program_ends_when_the_chain_is_killed(tmp_path):
     program, chain = tmp_path / "program.py", tmp_path / "chain.py"
     program.write_text("import os, time\nprint(os.getpid(), flush=True)\ntime.sleep(600)\n")
     chain.write_text(CHAIN)
-    words = [sys.executable, chain, server, tmp_path / "log", program]
+    words = [sys.executable, chain, SERVER, tmp_path / "log", program]
     with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         running = Path("/proc") / process.stdout.readline().strip()
         assert running.exists()
@@ -166,9 +153,9 @@ def test_nothing_is_imported_for_commands_that_do_not_need_it(tmp_path):
 def test_a_server_that_cannot_start_leaves_programs_to_be_started_as_usual(
     tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr("scripts.warm_python.SERVER", "scripts/no_such_program.py")
+    monkeypatch.setattr("scripts.warm_python.SERVER", "import no_such_module")
     with WarmPython(tmp_path / "log") as python:
         python.warm_up([HEAVY])
         assert not python.can_run(HEAVY)
     assert str(tmp_path / "log") in capsys.readouterr().out
-    assert "no_such_program.py" in (tmp_path / "log").read_text()
+    assert "no_such_module" in (tmp_path / "log").read_text()
