@@ -2,8 +2,8 @@
 
     slmsql compare --runs before=runs/a after=runs/b --output compare.html --json FILE
 
-A run is a folder written by evaluate.py; NAME=FOLDER gives it a name. Each run is compared with the
-first one, question by question, by McNemar's exact test and two bootstrap intervals of the
+A run is a folder written by `slmsql evaluate`; NAME=FOLDER gives it a name. Each run is compared
+with the first one, question by question, by McNemar's exact test and two bootstrap intervals of the
 difference: over questions and over databases. With several runs, the p-values are corrected by
 Holm's method. Differences by difficulty have no verdict. The page lists the questions gained and
 lost. Runs on different questions or databases are refused; --different_data true allows them.

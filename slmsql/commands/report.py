@@ -4,13 +4,13 @@
     slmsql report --stages stages.json --curves GRPO=grpo/trainer_state.json \\
         --output report.html
 
-The page loads nothing from elsewhere. A run is a folder that evaluate.py has written; NAME=FOLDER
-names it. With two or more runs, the page compares the others with the first.
+The page loads nothing from elsewhere. A run is a folder that `slmsql evaluate` has written;
+NAME=FOLDER names it. With two or more runs, the page compares the others with the first.
 
 stages.json is a list of figures in the order of the table:
     [{"name": "SFT, greedy", "value": 71.8, "n": 500, "interval": [67.8, 75.6], "note": "..."}]
 Values are in percent; "n", "interval" and "note" are optional. A figure may name a report of
-evaluate.py instead of its own value, with a path relative to stages.json:
+`slmsql evaluate` instead of its own value, with a path relative to stages.json:
     [{"name": "SFT, greedy", "report": "sft_greedy/report.json"}]
 The list may stand in an object: {"title": ..., "about": ..., "stages": [...], "notes": [...]}.
 
@@ -35,7 +35,7 @@ from slmsql.page.runs import run_sections
 class Options:
     output: str = field(metadata={"help": "HTML file to write"})
     runs: list[str] = field(
-        default_factory=list, metadata={"help": "folders of evaluate.py, or NAME=FOLDER"}
+        default_factory=list, metadata={"help": "folders of `slmsql evaluate`, or NAME=FOLDER"}
     )
     match: str = field(
         default="", metadata={"help": "match mode of the page; by default that of the runs"}

@@ -56,7 +56,7 @@ def read_predictions(file: Path, questions: Sequence[Question]) -> dict[str, str
     if several := [identity for identity, texts in samples.items() if len(texts) != 1]:
         raise InputError(
             f"{file}: {several[0]} has {len(samples[several[0]])} samples, not one; choose among "
-            "them with inference/vote.py --candidates"
+            "them with `slmsql vote --candidates`"
         )
     return {identity: texts[0] for identity, texts in samples.items()}
 

@@ -22,7 +22,7 @@ class Figure:
 
 
 def read_figure(record: dict[str, Any], where: str, name: str = "") -> Figure:
-    """A figure from `name, value, n, interval, note`, or from a report of evaluate.py.
+    """A figure from `name, value, n, interval, note`, or from a report of `slmsql evaluate`.
 
     Args:
         record: what was read.

@@ -1,4 +1,4 @@
-"""Reads the folders that evaluate.py writes, and checks that they can be compared."""
+"""Reads the folders that `slmsql evaluate` writes, and checks that they can be compared."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from slmsql.files import Record, read_json, read_jsonl
 
 @dataclass(frozen=True, slots=True)
 class EvaluationRun:
-    """A folder of evaluate.py."""
+    """A folder of `slmsql evaluate`."""
 
     name: str
     report: Record
@@ -25,16 +25,16 @@ def read_run(argument: str) -> EvaluationRun:
 
     Raises:
         FileNotFoundError: there is no report.json in the folder.
-        InputError: evaluate.py did not write this report.json.
+        InputError: `slmsql evaluate` did not write this report.json.
     """
     name, separator, folder = argument.rpartition("=")
     path = Path(folder)
     file = path / "report.json"
     if not file.is_file():
-        raise FileNotFoundError(f"{file} is missing; did evaluate.py write {path}?")
+        raise FileNotFoundError(f"{file} is missing; did `slmsql evaluate` write {path}?")
     report = read_json(file)
     if not isinstance(report, dict) or "match" not in report or "metrics" not in report:
-        raise InputError(f"{file}: not a report of evaluate.py")
+        raise InputError(f"{file}: not a report of `slmsql evaluate`")
     outcomes = tuple(read_jsonl(path / "outcomes.jsonl"))
     return EvaluationRun(name if separator else path.resolve().name, report, outcomes)
 
