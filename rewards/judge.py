@@ -100,7 +100,8 @@ class Judge:
             pairs,
             self.verdicts(pairs, match),
             self.suites,
-            lambda more: self.start(more, match, neighbours=True).result(),
+            match,
+            lambda more, mode: self.start(more, mode, neighbours=True).result(),
         )
 
     def close(self) -> None:

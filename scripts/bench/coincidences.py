@@ -82,7 +82,9 @@ def _right(
     answered = [question for question in questions if question.id in predictions]
     pairs = [Pair(q.database, predictions[q.id], q.gold_sql) for q in answered]
     verdicts = executor.judge(pairs, match=match)
-    found = suite_verdicts(pairs, verdicts, suites, lambda more: executor.judge(more, match=match))
+    found = suite_verdicts(
+        pairs, verdicts, suites, match, lambda more, mode: executor.judge(more, match=mode)
+    )
     model = file.stem.partition("__")[2] or file.stem
     for question, verdict in zip(answered, found, strict=True):
         if verdict is not None and verdict.agreed:
@@ -125,7 +127,8 @@ def _sample(right: Sequence[Right], options: Options, executor: Executor) -> Ite
     for answer in list(distinct.values())[: options.sample]:
         gold = answer.question.gold_sql or ""
         assert answer.parted is not None
-        witness = find_witness(answer.parted, answer.sql, gold, options.match, executor)
+        pair = Pair(answer.question.database, answer.sql, gold)
+        witness = find_witness(answer.parted, pair, options.match, executor)
         yield {
             "id": answer.question.id,
             "model": answer.model,

@@ -156,7 +156,7 @@ def _speed(questions: Sequence[Question], suites: Suites, files: Sequence[Path])
     with Executor() as executor:
         verdicts = executor.judge(pairs, match=Match.BIRD)
         found = suite_verdicts(
-            pairs, verdicts, suites, lambda more: executor.judge(more, match=Match.BIRD)
+            pairs, verdicts, suites, Match.BIRD, lambda more, mode: executor.judge(more, match=mode)
         )
     seconds, now = time.perf_counter() - start, os.times()
     processor = sum(now[:4]) - sum(used[:4])  # ours and that of the workers, which have ended

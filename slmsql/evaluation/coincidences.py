@@ -22,7 +22,9 @@ def with_neighbours(
     judged = [outcome for outcome in outcomes if outcome.is_judged]
     pairs = [Pair(o.question.database, o.sql, o.question.gold_sql) for o in judged]
     verdicts = executor.judge(pairs, match=match)
-    found = suite_verdicts(pairs, verdicts, suites, lambda more: executor.judge(more, match=match))
+    found = suite_verdicts(
+        pairs, verdicts, suites, match, lambda more, mode: executor.judge(more, match=mode)
+    )
     by_id = {outcome.question.id: verdict for outcome, verdict in zip(judged, found, strict=True)}
     return list(_scored(outcomes, by_id, match, executor))
 
@@ -52,5 +54,6 @@ def _coincidence(
         return None
     gold = outcome.question.gold_sql or ""
     parts = differences(outcome.sql, gold)
-    witness = find_witness(verdict.parted, outcome.sql, gold, match, executor)
+    pair = Pair(outcome.question.database, outcome.sql, gold)
+    witness = find_witness(verdict.parted, pair, match, executor)
     return Coincidence(parts[0] if parts else ErrorClass.OTHER, witness)

@@ -23,7 +23,7 @@ from slmsql.sql.ties import all_tie_queries, sort_keys_query
 from slmsql.suites.neighbours.choice import smallest_cover
 from slmsql.suites.neighbours.focus import Focus, read_focus
 from slmsql.suites.neighbours.mutants import Mutant, mutants
-from slmsql.suites.neighbours.profile import Profile
+from slmsql.suites.neighbours.profile import Profile, with_joins
 from slmsql.suites.neighbours.rows import neighbour_rows
 
 ROUND = 12  # neighbours that are tried at once
@@ -77,6 +77,7 @@ def try_neighbours(
             SQLite does not have.
     """
     near_misses, focus = tuple(mutants(gold, profile)), read_focus(gold, profile)
+    profile = with_joins(profile, focus.equal)
     trial = Trial(near_misses, {}, {})
     idle = 0
     for number in range(rounds):

@@ -12,9 +12,7 @@ from datetime import date, timedelta
 from sqlglot import exp
 
 from slmsql.sql.parsing import guarded, parsed
-from slmsql.suites.neighbours.profile import Profile, Table, Value
-
-Place = tuple[str, int]  # table, and position of the column in it
+from slmsql.suites.neighbours.profile import Place, Profile, Table, Value
 
 DAY = re.compile(r"\d{4}-\d\d-\d\d")
 LARGEST_COUNT = 60  # rows in a group that neighbours are made large enough for
@@ -27,6 +25,8 @@ class Focus:
 
     used: frozenset[Place] = frozenset()
     constants: Mapping[Place, tuple[Value, ...]] = field(default_factory=dict)
+    patterns: frozenset[Value] = frozenset()
+    """Those of the constants that are looked for inside of texts."""
     equal: tuple[tuple[Place, Place], ...] = ()
     """Columns of different tables that the query joins on."""
     count: int = 0
@@ -72,15 +72,19 @@ def _focus(tree: exp.Expr, profile: Profile) -> Focus:
     names = _Names(tree, profile)
     constants: dict[Place, list[Value]] = {}
     equal: list[tuple[Place, Place]] = []
+    patterns: set[Value] = set()
     for test in tree.find_all(*TESTS):
         places = [place for column in _columns(test) for place in names.places(column)]
         if isinstance(test, exp.EQ) and len(places) == 2 and not _literals(test):
             equal.append((places[0], places[1]))
+        if isinstance(test, exp.Like | exp.Glob):
+            patterns.update(_literals(test))
         for place in places:
             constants.setdefault(place, []).extend(_literals(test))
     return Focus(
         frozenset(place for c in tree.find_all(exp.Column) for place in names.places(c)),
         {place: tuple(dict.fromkeys(values)) for place, values in constants.items() if values},
+        frozenset(patterns),
         tuple(pair for pair in equal if pair[0][0] != pair[1][0]),
         min(LARGEST_COUNT, max(_counts(tree), default=0)),
     )

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from slmsql.execution import Pair, Verdict
 from slmsql.execution.digest import digest
+from slmsql.match import Match
 from slmsql.suites.neighbours.folder import Suites
 
-Judge = Callable[[Sequence[Pair]], Sequence[Verdict]]
+Judge = Callable[[Sequence[Pair], Match], Sequence[Verdict]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,11 @@ class SuiteVerdict:
 
 
 def suite_verdicts(
-    pairs: Sequence[Pair], verdicts: Sequence[Verdict], suites: Suites, judge: Judge
+    pairs: Sequence[Pair],
+    verdicts: Sequence[Verdict],
+    suites: Suites,
+    match: Match,
+    judge: Judge,
 ) -> list[SuiteVerdict | None]:
     """One verdict for each pair; None if it has no verdict on the original, or no suite.
 
@@ -41,7 +46,8 @@ def suite_verdicts(
         pairs: predictions and gold queries, on the original databases.
         verdicts: on the originals. Neighbours are asked only about what is right there.
         suites: where the neighbours are.
-        judge: gives verdicts in the same match mode.
+        match: the mode of the verdicts.
+        judge: gives verdicts on neighbours.
     """
     neighbours = [suites.neighbours(pair.database, pair.gold or "") for pair in pairs]
     asked = [
@@ -51,15 +57,36 @@ def suite_verdicts(
         for path in neighbours[index]
     ]
     found: dict[int, list[tuple[Path, bool]]] = {}
-    answers = judge([pair for _, pair in asked])
-    for (index, pair), verdict in zip(asked, answers, strict=True):
-        if verdict.correct is not None:  # the machine did not fail
-            right = verdict.correct or says_nothing(verdict)
-            found.setdefault(index, []).append((pair.database, right))
+    answers = parted([pair for _, pair in asked], match, judge)
+    for (index, pair), differs in zip(asked, answers, strict=True):
+        if differs is not None:
+            found.setdefault(index, []).append((pair.database, not differs))
     return [
         _verdict(verdict, len(neighbours[index]), found.get(index, []))
         for index, verdict in enumerate(verdicts)
     ]
+
+
+def parted(pairs: Sequence[Pair], match: Match, judge: Judge) -> list[bool | None]:
+    """Whether the results of each pair differ on a neighbour; None if the machine failed.
+
+    Two differences do not count: no row and a row of nothing but NULL (`says_nothing`), and numbers
+    that differ by rounding, as `100.0 * a / b` and `a / b * 100.0` do.
+    """
+    verdicts = judge(pairs, match)
+    differs = [
+        None if verdict.correct is None else not (verdict.correct or says_nothing(verdict))
+        for verdict in verdicts
+    ]
+    close = [
+        index
+        for index, verdict in enumerate(verdicts)
+        if differs[index] and verdict.predicted.row_count == verdict.gold.row_count > 0
+    ]
+    # What mode `strict` calls equal differs in the others by rounding alone.
+    for index, verdict in zip(close, judge([pairs[i] for i in close], Match.STRICT), strict=True):
+        differs[index] = not verdict.correct
+    return differs
 
 
 def says_nothing(verdict: Verdict) -> bool:

@@ -2,15 +2,17 @@
 
 A neighbour is of use only if its rows could occur in reality. So what the original shows, declared
 or not, holds in all neighbours: keys, columns without NULL, names that never repeat (and belong to
-the same thing, such as Aruba and ABW), columns that determine each other (country and continent).
-Declared foreign keys hold even where the original breaks them. A text that always occurs in the
-column of the same name in another table (a state among the states) does so in neighbours, too.
+the same thing, such as Aruba and ABW), columns that determine each other (country and continent),
+pairs that never repeat (a hero and a power), parents that always have children (a car and its
+data). Declared foreign keys hold even where the original breaks them. A text that always occurs in
+the column of the same name in another table (a state among the states) does so in neighbours, too.
 """
 
+import math
 import random
 import sqlite3
 from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,11 +23,13 @@ from slmsql.sql.quoting import quote_identifier
 SAMPLE = 300  # rows of a table that neighbours draw from
 LONGEST = 1000  # characters of a text, bytes of a blob
 CHANCE = 0.001  # that a rule which always held did so by accident
-FEWEST = 5  # rows that show that a text never repeats
+FEWEST = 5  # rows of a table from which it counts as complete, if its texts never repeat
+FEWEST_CLOSED = 10  # values that show that a column has no others, if none of them stands alone
 FRACTION = 64  # reals are rounded to 1/64, so that sums do not depend on the order of rows
 
 Value = str | int | float | bytes | None
 Row = tuple[Value, ...]
+Place = tuple[str, int]  # table, and position of the column in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,8 @@ class Link:
     columns: tuple[int, ...]
     parent: str
     references: tuple[int, ...]
+    is_total: bool = False
+    """Whether each parent has a child in the original, too often for chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +54,28 @@ class Table:
     """Those that can be written: generated columns are not among them."""
     types: tuple[str, ...]
     keys: tuple[tuple[int, ...], ...]
-    """Columns whose values, taken together, never repeat: declared, or names that never do."""
+    """Columns whose values, taken together, never repeat: declared, or shown by the original."""
     links: tuple[Link, ...]
     nullable: frozenset[int]
     """Columns that hold NULL in the original."""
     names: frozenset[int]
-    """Columns of texts that never repeat. If there are any, no rows are made up."""
+    """Columns of texts that never repeat."""
     groups: tuple[tuple[int, ...], ...]
     """All columns, in groups that determine each other; most stand alone."""
+    determined: tuple[tuple[int, int], ...]
+    """Columns with the link that each of them determines, as the name of a car its model."""
     nested: frozenset[int]
     """Columns of texts of which one contains another, such as Male and Female."""
     cased: frozenset[int]
     """Columns in which texts differ in case alone."""
+    closed: frozenset[int]
+    """Columns that hold a few values again and again, so that others are not to be expected."""
     rows: tuple[Row, ...]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it lists named things, such as continents, so that no rows are made up."""
+        return bool(self.names) and len(self.rows) >= FEWEST
 
     def is_named(self, group: Iterable[int]) -> bool:
         """Whether one of the columns is a name."""
@@ -75,6 +90,7 @@ class Table:
 class Profile:
     """A database as its neighbours see it; parents stand before the tables that refer to them."""
 
+    database: Path
     tables: tuple[Table, ...]
     before: tuple[str, ...]
     """Statements that create tables and unique indexes."""
@@ -108,10 +124,32 @@ def read_profile(database: Path, seed: int = 0) -> Profile:
         ]
         linked = [_with_links(connection, table, tables) for table in tables]
         for index, table in enumerate(linked):
-            linked[index] = _with_inclusions(connection, table, linked)
+            table = _with_inclusions(connection, table, linked)
+            linked[index] = _with_pair_key(connection, table)
     first = [sql for kind, _, sql in statements if kind == "table" or _is_unique(kind, sql)]
     later = [sql for kind, _, sql in statements if kind != "table" and not _is_unique(kind, sql)]
-    return Profile(tuple(parents_first(linked)), tuple(first), tuple(later))
+    return Profile(database, tuple(parents_first(linked)), tuple(first), tuple(later))
+
+
+def with_joins(profile: Profile, joins: Iterable[tuple[Place, Place]]) -> Profile:
+    """The profile with links for the columns that a query joins, where the original has no others.
+
+    `flights.Airline` is such a link to `airlines.uid`: no foreign key is declared, but each airline
+    of a flight is in the other table, whose numbers never repeat.
+    """
+    tables = {table.name: table for table in profile.tables}
+    with reading(profile.database) as connection:
+        for pair in joins:
+            for (child, column), (parent, reference) in (pair, pair[::-1]):
+                table, other = tables[child], tables[parent]
+                taken = {index for link in table.links for index in link.columns}
+                is_parent = (reference,) in other.keys and (column,) not in table.keys
+                if column in taken or not is_parent or child == parent:
+                    continue
+                if _all_occur(connection, table, column, other, reference):
+                    link = _link(connection, table, (column,), other, (reference,))
+                    tables[child] = replace(table, links=(*table.links, link))
+    return replace(profile, tables=tuple(parents_first(list(tables.values()))))
 
 
 def parents_first(tables: Sequence[Table]) -> list[Table]:
@@ -141,19 +179,25 @@ def _table(connection: sqlite3.Connection, name: str, sql: str, rng: random.Rand
     declared = _declared_keys(connection, name, info)
     links = {i for link in _foreign_keys(connection, name, columns) for i in link[0]}
     names = [i for i, values in enumerate(by_column) if i not in links and _never_repeats(values)]
-    free = [i for i in range(len(columns)) if i not in {*links, *names} and (i,) not in declared]
+    shown = [i for i, values in enumerate(by_column) if i not in links and are_row_numbers(values)]
+    if any(len(key) == 1 for key in declared):
+        shown = []
+    keys = tuple(dict.fromkeys([*declared, *((index,) for index in [*names, *shown[:1]])]))
+    free = [i for i in range(len(columns)) if i not in {*links, *names} and (i,) not in keys]
     return Table(
         name,
         sql,
         columns,
         tuple(kind for _, kind, _ in info),
-        tuple(dict.fromkeys([*declared, *((index,) for index in names)])),
+        keys,
         (),
         frozenset(index for index, values in enumerate(by_column) if None in values),
         frozenset(names),
         _groups(by_column, free, names),
+        (),
         frozenset(index for index, values in enumerate(by_column) if _is_nested(values)),
         frozenset(index for index, values in enumerate(by_column) if _is_cased(values)),
+        frozenset(index for index, values in enumerate(by_column) if is_closed(values)),
         rows,
     )
 
@@ -216,7 +260,26 @@ def _declared_keys(
 def _never_repeats(values: Sequence[Value]) -> bool:
     """Whether a column holds names: texts, not numbers or dates, each of them once."""
     texts = [v for v in values if isinstance(v, str) and any(map(str.isalpha, v))]
-    return FEWEST <= len(texts) == len(values) == len({text.lower() for text in texts})
+    return 2 <= len(texts) == len(values) == len({text.lower() for text in texts})
+
+
+def are_row_numbers(values: Sequence[Value]) -> bool:
+    """Whether whole numbers never repeat, where by chance some would; rising ones need fewer."""
+    numbers = [value for value in values if isinstance(value, int)]
+    count = len(numbers)
+    if count < FEWEST or count < len(values) or len(set(numbers)) < count:
+        return False
+    span = max(numbers) - min(numbers) + 1
+    chance = sum(math.log1p(-number / span) for number in range(count))
+    if numbers == sorted(numbers):
+        chance -= math.lgamma(count + 1)
+    return chance < math.log(CHANCE)
+
+
+def is_closed(values: Sequence[Value]) -> bool:
+    """Whether each value of many occurs again, so that the next one is hardly new (Good, 1953)."""
+    counts = Counter(value for value in values if value is not None)
+    return counts.total() >= FEWEST_CLOSED and 1 not in counts.values()
 
 
 def _is_nested(values: Sequence[Value]) -> bool:
@@ -248,18 +311,26 @@ def determines(first: Sequence[Value], second: Sequence[Value]) -> bool:
 
     It counts only if values repeat often, and so many repeats would hardly agree by chance.
     """
+    return agreeing_repeats(first, second) > len({value for value in first if value is not None})
+
+
+def agreeing_repeats(first: Sequence[Value], second: Sequence[Value]) -> int:
+    """How often a value of one column repeats, each time beside the same value of the other.
+
+    0 if one stands beside different values, or if so many would agree by chance.
+    """
     partner: dict[Hashable, Value] = {}
     repeats = 0
     for value, other in zip(first, second, strict=True):
         if value is None:
             continue
         if partner.setdefault(value, other) != other:
-            return False
+            return 0
         repeats += 1
     repeats -= len(partner)
     shares = [count / len(second) for count in Counter(second).values()]
     agreement = sum(share * share for share in shares)
-    return repeats > len(partner) and agreement**repeats < CHANCE
+    return repeats if agreement**repeats < CHANCE else 0
 
 
 def _foreign_keys(
@@ -290,8 +361,86 @@ def _with_links(connection: sqlite3.Connection, table: Table, tables: Sequence[T
         targets = primary or [parent.position(name or "") for name in references]
         if len(targets) == len(places) and None not in targets:
             known = tuple(target for target in targets if target is not None)
-            links.append(Link(places, parent.name, known))
-    return replace(table, links=tuple(links))
+            links.append(_link(connection, table, places, parent, known))
+    return replace(table, links=tuple(links), determined=tuple(_determined(table, links)))
+
+
+def _determined(table: Table, links: Sequence[Link]) -> Iterator[tuple[int, int]]:
+    linked = {index for link in links for index in link.columns}
+    for (target,) in (link.columns for link in links if len(link.columns) == 1):
+        second = [row[target] for row in table.rows]
+        for index in range(len(table.columns)):
+            first = [row[index] for row in table.rows]
+            if index not in linked and agreeing_repeats(first, second) >= FEWEST:
+                yield index, target
+
+
+def _link(
+    connection: sqlite3.Connection,
+    table: Table,
+    columns: tuple[int, ...],
+    parent: Table,
+    references: tuple[int, ...],
+) -> Link:
+    is_total = len(columns) == 1 and _is_total(connection, table, columns[0], parent, references[0])
+    return Link(columns, parent.name, references, is_total)
+
+
+def _is_total(
+    connection: sqlite3.Connection, table: Table, column: int, parent: Table, reference: int
+) -> bool:
+    """Whether each parent has a child, and children at random would hardly have done so."""
+    parents, children = (
+        connection.execute(f"SELECT count(*) FROM {quote_identifier(t.name)}").fetchone()[0]
+        for t in (parent, table)
+    )
+    if not parents or not children:
+        return False
+    chance = parents * math.log1p(-math.exp(-children / parents))
+    if chance >= math.log(CHANCE):
+        return False
+    return _all_occur(connection, parent, reference, table, column)
+
+
+def _all_occur(
+    connection: sqlite3.Connection, table: Table, column: int, other: Table, place: int
+) -> bool:
+    """Whether all values of a column, and there are some, occur in a column of another table."""
+    here, there = quote_identifier(table.columns[column]), quote_identifier(other.columns[place])
+    source, target = quote_identifier(table.name), quote_identifier(other.name)
+    some, missing = connection.execute(
+        f"SELECT EXISTS (SELECT 1 FROM {source} WHERE {here} IS NOT NULL), EXISTS ("
+        f"SELECT 1 FROM {source} WHERE {here} NOT IN"
+        f" (SELECT {there} FROM {target} WHERE {there} IS NOT NULL))"
+    ).fetchone()
+    return bool(some) and not missing
+
+
+def _with_pair_key(connection: sqlite3.Connection, table: Table) -> Table:
+    """The table with its links as a key, if they never repeat together, as a hero and a power.
+
+    They are one if the table holds nothing else, or if some would repeat by chance.
+    """
+    key = tuple(sorted({link.columns[0] for link in table.links if len(link.columns) == 1}))
+    if len(key) < 2 or any(set(known) <= set(key) for known in table.keys):
+        return table
+    numbered = {known[0] for known in table.keys if len(known) == 1}
+    if len({*key, *numbered}) < len(table.columns) and not _would_repeat(table.rows, key):
+        return table
+    names = ", ".join(quote_identifier(table.columns[index]) for index in key)
+    repeated = connection.execute(
+        f"SELECT 1 FROM {quote_identifier(table.name)} GROUP BY {names} HAVING count(*) > 1 LIMIT 1"
+    ).fetchone()
+    return table if repeated else replace(table, keys=(*table.keys, key))
+
+
+def _would_repeat(rows: Sequence[Row], key: Sequence[int]) -> bool:
+    """Whether rows with these columns drawn independently would hardly all differ."""
+    pairs = len(rows) * (len(rows) - 1) / 2
+    for index in key:
+        counts = Counter(row[index] for row in rows)
+        pairs *= sum((count / len(rows)) ** 2 for count in counts.values())
+    return -pairs < math.log(CHANCE)
 
 
 def _with_inclusions(
@@ -302,7 +451,7 @@ def _with_inclusions(
     free = [group[0] for group in table.groups if len(group) == 1]
     free = [index for index in free if index not in linked | table.names]
     links = [
-        Link((index,), parent.name, (position,))
+        _link(connection, table, (index,), parent, (position,))
         for index in free
         for parent in tables
         if parent.name != table.name

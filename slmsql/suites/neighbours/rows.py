@@ -4,8 +4,16 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from slmsql.suites.neighbours.focus import Focus, Place, containing, near_values
-from slmsql.suites.neighbours.profile import Link, Profile, Row, Table, Value, parents_first
+from slmsql.suites.neighbours.focus import Focus, containing, near_values
+from slmsql.suites.neighbours.profile import (
+    Link,
+    Place,
+    Profile,
+    Row,
+    Table,
+    Value,
+    parents_first,
+)
 
 Rows = dict[str, list[Row]]
 
@@ -59,10 +67,14 @@ class _Maker:
 
     def table_rows(self, table: Table) -> list[Row]:
         size = max(1, round(self.temper.size * self.rng.choice((0.5, 1, 1, 1.5))))
-        if table.names:
+        if table.is_complete:
             size = min(size, len(table.rows))
+        size = max([size, *(len(self.done.get(k.parent, ())) for k in table.links if k.is_total)])
         originals = self._chosen(table, size)
         rows = [self._changed(table, row) for row in originals]
+        for link in table.links:
+            if link.is_total:
+                self._give_children(rows, link, table.keys)
         self._exchange_names(table, rows)
         return self._linked_to_itself(table, _with_distinct_keys(table, rows, self.rng))
 
@@ -119,10 +131,25 @@ class _Maker:
         self._empty(table, row)
         for link in table.links:
             self._link(row, link, table.keys)
+        for index, target in table.determined:
+            self._agree(table, row, index, target)
         for here, there in self.focus.equal:
             self._equal(table, row, here, there)
             self._equal(table, row, there, here)
         return row
+
+    def _agree(self, table: Table, row: list[Value], index: int, target: int) -> None:
+        """Refer to the row that a value determines; if there is none, take a value that agrees."""
+        if row[index] is None:
+            return
+        link = next(link for link in table.links if link.columns == (target,))
+        present = {parent[link.references[0]] for parent in self.done.get(link.parent, ())}
+        wanted = {other[target] for other in table.rows if other[index] == row[index]} & present
+        fitting = [other[index] for other in table.rows if other[target] == row[target]]
+        if wanted:
+            row[target] = wanted.pop()
+        elif fitting:
+            row[index] = self.rng.choice(fitting)
 
     def _copy(self, row: list[Value], group: Sequence[int], donor: Row) -> None:
         for index in group:
@@ -143,10 +170,11 @@ class _Maker:
                     continue
             nearby = near_values(constant)
             if isinstance(constant, str) and index in table.nested:
-                nearby += containing(constant)
+                nearby += _nested_with(constant, table, index)
+                nearby += containing(constant) if constant in self.focus.patterns else []
             if isinstance(constant, str) and index in table.cased:
                 nearby.append(constant.swapcase())
-            near = _in_style(nearby, row[index], table, index)
+            near = _expected(_in_style(nearby, row[index], table, index), table, index)
             exact = _in_style([constant], row[index], table, index)
             row[index] = self.rng.choice([*exact * max(1, len(near)), *near] or [row[index]])
 
@@ -167,6 +195,17 @@ class _Maker:
         for index, reference in zip(link.columns, link.references, strict=True):
             row[index] = parent[reference]
 
+    def _give_children(
+        self, rows: list[list[Value]], link: Link, keys: Sequence[tuple[int, ...]]
+    ) -> None:
+        """Let the first rows refer to one parent each; if a parent has one child, drop the rest."""
+        parents = self.done.get(link.parent, ())
+        for row, parent in zip(rows, parents, strict=False):
+            for index, reference in zip(link.columns, link.references, strict=True):
+                row[index] = parent[reference]
+        if link.columns in keys:
+            del rows[len(parents) :]
+
     def _equal(self, table: Table, row: list[Value], here: Place, there: Place) -> None:
         """Give a joined column a value of its partner, unless a declared key already does."""
         linked = {index for link in table.links for index in link.columns}
@@ -185,9 +224,34 @@ def _in_style(values: Iterable[Value], present: Value, table: Table, index: int)
         return [str(value) for value in values]
     if isinstance(sample, int | float):
         numbers = [_number(value) for value in values]
-        whole = all(isinstance(row[index], int | None) for row in table.rows)
+        whole = all(_is_whole(row[index]) for row in table.rows)
         return [n for n in numbers if n is not None and (isinstance(n, int) or not whole)]
     return list(values) if sample is None else []
+
+
+def _nested_with(text: str, table: Table, index: int) -> list[Value]:
+    """Texts of the column that contain a text, or are part of it."""
+    text = text.lower()
+    values = {str(row[index]).lower(): row[index] for row in table.rows if row[index]}
+    return [values[other] for other in values if other != text and (other in text or text in other)]
+
+
+def _expected(values: Iterable[Value], table: Table, index: int) -> list[Value]:
+    """Those that the column could hold: its own if it is closed, none below zero if it has none."""
+    present = {row[index] for row in table.rows}
+    is_signed = any(isinstance(value, int | float) and value < 0 for value in present)
+    return [
+        value
+        for value in values
+        if (index not in table.closed or value in present)
+        and (is_signed or not isinstance(value, int | float) or value >= 0)
+    ]
+
+
+def _is_whole(value: Value) -> bool:
+    return (
+        value is None or isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+    )
 
 
 def _number(value: Value) -> int | float | None:

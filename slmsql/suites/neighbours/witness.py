@@ -8,15 +8,16 @@ INSERT INTO singer VALUES ('Ann', 30);
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from slmsql.execution import Executor, Filling, Pair, Row, Statement, create_filled
 from slmsql.match import Match
 from slmsql.sql.quoting import quote_identifier, quote_value
 from slmsql.suites.neighbours.building import usable
-from slmsql.suites.neighbours.judging import says_nothing
-from slmsql.suites.neighbours.profile import Profile, Table, read_profile
+from slmsql.suites.neighbours.focus import read_focus
+from slmsql.suites.neighbours.judging import parted
+from slmsql.suites.neighbours.profile import Link, Profile, Table, read_profile, with_joins
 from slmsql.suites.neighbours.profile import Row as Stored
 
 PREVIEW = 20  # rows of each result
@@ -36,32 +37,56 @@ class Witness:
     gold: tuple[Row, ...]
 
 
-def find_witness(
-    neighbour: Path, predicted: str, gold: str, match: Match, executor: Executor
-) -> Witness:
+def find_witness(neighbour: Path, pair: Pair, match: Match, executor: Executor) -> Witness:
     """The fewest rows of a neighbour on which the results still differ, by delta debugging.
 
-    No row loses the row that it refers to, and the gold result stays one that does not depend on
-    the order of stored rows.
+    No row loses the row that it refers to, nor the child that each row of its table has in the
+    original, and the gold result stays one that does not depend on the order of stored rows.
+
+    Args:
+        neighbour: on which the results differ.
+        pair: both queries, and the original database.
+        match: when two results agree.
+        executor: runs the queries.
     """
-    profile = read_profile(neighbour)
+    profile = _with_rules(read_profile(neighbour), pair)
     items = [(t.name, row) for t in reversed(profile.tables) for row in t.rows]  # children first
     with tempfile.TemporaryDirectory() as folder:
-        pair, alone = Pair(neighbour, predicted, gold), _without_partner(profile, items)
+        alone = _without_partner(profile, items)
         trials = _Trials(profile, pair, match, executor, Path(folder), alone)
-        items = fewest(items, trials.differ)
+        items = fewest(items, trials.differ, trials.with_partners)
         path = trials.write(items)
-        results = executor.run([Statement(path, sql) for sql in (predicted, gold)], preview=PREVIEW)
+        statements = [Statement(path, sql) for sql in (pair.predicted, pair.gold)]
+        results = executor.run(statements, preview=PREVIEW)
     return Witness(neighbour, script(profile, items), results[0].rows, results[1].rows)
 
 
-def fewest(items: list[Item], holds: Callable[[list[Item]], bool]) -> list[Item]:
-    """The items without those that are not needed: halves first, then ever smaller parts."""
+def _with_rules(profile: Profile, pair: Pair) -> Profile:
+    """The neighbour's rows, with the links that the original shows."""
+    original = read_profile(pair.database)
+    original = with_joins(original, read_focus(pair.gold or "", original).equal)
+    rows = {table.name: table.rows for table in profile.tables}
+    tables = (replace(table, rows=rows[table.name]) for table in original.tables)
+    return replace(profile, tables=tuple(tables))
+
+
+def fewest(
+    items: list[Item],
+    holds: Callable[[list[Item]], bool],
+    completed: Callable[[list[Item]], list[Item]],
+) -> list[Item]:
+    """The items without those that are not needed: halves first, then ever smaller parts.
+
+    Args:
+        items: all of them; they hold.
+        holds: whether some of them still do.
+        completed: some of them without those that cannot stand without the others.
+    """
     size = max(1, len(items) // 2)
     while size:
         start = 0
         while start < len(items):
-            fewer = items[:start] + items[start + size :]
+            fewer = completed(items[:start] + items[start + size :])
             if holds(fewer):
                 items = fewer
             else:
@@ -81,16 +106,19 @@ class _Trials:
     """The rows that have no partner in the neighbour itself."""
     count: int = 0
 
+    def with_partners(self, items: list[Item]) -> list[Item]:
+        """The rows without those that have lost a partner."""
+        while lost := _without_partner(self.profile, items) - self.alone:
+            items = [item for item in items if item not in lost]
+        return items
+
     def differ(self, items: list[Item]) -> bool:
-        if not _without_partner(self.profile, items) <= self.alone:
-            return False
-        path = self.write(items)
-        pair = Pair(path, self.pair.predicted, self.pair.gold)
-        (verdict,) = self.executor.judge([pair], match=self.match)
-        gold = self.pair.gold or ""
-        if verdict.correct is not False or says_nothing(verdict):
-            return False
-        return path in usable(gold, [path], self.executor)
+        path, gold = self.write(items), self.pair.gold or ""
+        pair = Pair(path, self.pair.predicted, gold)
+        differs = parted(
+            [pair], self.match, lambda more, mode: self.executor.judge(more, match=mode)
+        )
+        return bool(differs[0]) and path in usable(gold, [path], self.executor)
 
     def write(self, items: Sequence[Item]) -> Path:
         self.count += 1
@@ -123,15 +151,32 @@ def _rows(items: Sequence[Item], table: Table) -> list[Stored]:
 
 
 def _without_partner(profile: Profile, items: Sequence[Item]) -> set[Item]:
-    """The rows that refer to rows which are not there."""
+    """The rows that refer to rows which are not there, or lack the child that each of them has."""
     alone: set[Item] = set()
     for table in profile.tables:
         for link in table.links:
             parent = profile.table(link.parent)
-            known = _rows(items, parent) if parent is not None else []
-            keys = {tuple(row[i] for i in link.references) for row in known}
-            for row in _rows(items, table):
-                key = tuple(row[index] for index in link.columns)
-                if None not in key and key not in keys:
-                    alone.add((table.name, row))
+            if parent is not None:
+                parents, children = _rows(items, parent), _rows(items, table)
+                alone |= {(table.name, row) for row in _orphans(children, parents, link)}
+                if link.is_total:
+                    alone |= {(parent.name, row) for row in _childless(children, parents, link)}
     return alone
+
+
+def _orphans(children: Sequence[Stored], parents: Sequence[Stored], link: Link) -> list[Stored]:
+    known = {_values(row, link.references) for row in parents}
+    return [
+        row
+        for row in children
+        if None not in (key := _values(row, link.columns)) and key not in known
+    ]
+
+
+def _childless(children: Sequence[Stored], parents: Sequence[Stored], link: Link) -> list[Stored]:
+    known = {_values(row, link.columns) for row in children}
+    return [row for row in parents if _values(row, link.references) not in known]
+
+
+def _values(row: Stored, columns: Sequence[int]) -> Stored:
+    return tuple(row[index] for index in columns)
