@@ -131,6 +131,7 @@ def _told_apart(
             read_profile(question.database),
             executor,
             Path(folder),
+            evidence=question.evidence,
             seed=OTHER_SEED,
             rounds=rounds,
             patience=rounds,

@@ -63,6 +63,7 @@ def try_neighbours(
     executor: Executor,
     folder: Path,
     *,
+    evidence: str = "",
     seed: int = 0,
     rounds: int = ROUNDS,
     patience: int = PATIENCE,
@@ -76,7 +77,7 @@ def try_neighbours(
         InputError: a neighbour cannot be written, for instance because a CHECK uses a function that
             SQLite does not have.
     """
-    near_misses, focus = tuple(mutants(gold, profile)), read_focus(gold, profile)
+    near_misses, focus = tuple(mutants(gold, profile)), read_focus(gold, profile, evidence)
     profile = with_joins(profile, focus.equal)
     trial = Trial(near_misses, {}, {})
     idle = 0
@@ -173,7 +174,7 @@ def _steady(
 def _depends_on_storage(gold: str) -> bool:
     """Whether the result may depend on the order in which rows are stored."""
     tree = parsed(gold)
-    kinds = (exp.Limit, exp.Order, exp.Group, exp.Window, exp.GroupConcat, exp.AggFunc)
+    kinds = (exp.Limit, exp.Order, exp.Group, exp.Window, exp.AggFunc, exp.Subquery)
     return tree is None or tree.find(*kinds) is not None
 
 

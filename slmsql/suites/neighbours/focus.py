@@ -6,7 +6,7 @@ neighbour for it has singers who are 29, 30 and 31.
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 
 from sqlglot import exp
@@ -15,6 +15,7 @@ from slmsql.sql.parsing import guarded, parsed
 from slmsql.suites.neighbours.profile import Place, Profile, Table, Value
 
 DAY = re.compile(r"\d{4}-\d\d-\d\d")
+ROW_NUMBER = re.compile(r"(?:\b|_)id\s*=\s*\d", re.IGNORECASE)
 LARGEST_COUNT = 60  # rows in a group that neighbours are made large enough for
 TESTS = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Like, exp.Between, exp.In, exp.Glob)
 
@@ -29,15 +30,29 @@ class Focus:
     """Those of the constants that are looked for inside of texts."""
     equal: tuple[tuple[Place, Place], ...] = ()
     """Columns of different tables that the query joins on."""
+    numbered: bool = False
+    """Whether query or evidence name a row by its number, as in `alignment_id = 3`, so that numbers
+    must stay with their names."""
     count: int = 0
     """The largest number that the query compares with an aggregate or limits its rows to."""
 
 
-def read_focus(gold: str, profile: Profile) -> Focus:
+def read_focus(gold: str, profile: Profile, evidence: str = "") -> Focus:
     """What the query looks at; nothing if it cannot be parsed."""
     tree = parsed(gold)
     focus = None if tree is None else guarded(gold, _focus, tree, profile)
-    return focus or Focus()
+    return replace(focus or Focus(), numbered=_is_numbered(focus, profile, evidence))
+
+
+def _is_numbered(focus: Focus | None, profile: Profile, evidence: str) -> bool:
+    if ROW_NUMBER.search(evidence):
+        return True
+    constants = focus.constants if focus else {}
+    return any(
+        isinstance(value, int) and profile.is_reference(place)
+        for place, values in constants.items()
+        for value in values
+    )
 
 
 def near_values(constant: Value) -> list[Value]:
@@ -86,7 +101,7 @@ def _focus(tree: exp.Expr, profile: Profile) -> Focus:
         {place: tuple(dict.fromkeys(values)) for place, values in constants.items() if values},
         frozenset(patterns),
         tuple(pair for pair in equal if pair[0][0] != pair[1][0]),
-        min(LARGEST_COUNT, max(_counts(tree), default=0)),
+        count=min(LARGEST_COUNT, max(_counts(tree), default=0)),
     )
 
 

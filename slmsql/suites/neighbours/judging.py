@@ -1,13 +1,16 @@
 """Judges predictions by suites: right on the original and on every neighbour."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
-from slmsql.execution import Pair, Verdict
+from slmsql.execution import Execution, Pair, Verdict
 from slmsql.execution.digest import digest
 from slmsql.match import Match
 from slmsql.suites.neighbours.folder import Suites
+
+WIDEST = 4  # columns of a result that may say nothing
 
 Judge = Callable[[Sequence[Pair], Match], Sequence[Verdict]]
 
@@ -90,13 +93,23 @@ def parted(pairs: Sequence[Pair], match: Match, judge: Judge) -> list[bool | Non
 
 
 def says_nothing(verdict: Verdict) -> bool:
-    """Whether one result is empty and the other one row of NULL, as an aggregate gives it.
+    """Whether both results say that there is nothing, each in its way.
 
-    `SELECT max(age)` and `SELECT age ... ORDER BY age DESC LIMIT 1` mean the same where nobody is.
+    Where nobody is, `SELECT max(age)` and `SELECT age ... ORDER BY age DESC LIMIT 1` mean the same:
+    a row of NULL, and no row. So do `sum` and `count`: NULL, and 0.
     """
-    results = sorted((verdict.predicted, verdict.gold), key=lambda result: result.row_count)
-    nothing = digest({(None,) * len(results[1].columns)})
-    return (results[0].row_count, results[1].row_count) == (0, 1) and results[1].digest == nothing
+    results = (verdict.predicted, verdict.gold)
+    if all(result.row_count == 0 or _holds_only(result, (None,)) for result in results):
+        return True
+    return all(_holds_only(result, (None, 0)) for result in results)
+
+
+def _holds_only(result: Execution, values: Sequence[Hashable]) -> bool:
+    """Whether the result is one row of these values."""
+    width = len(result.columns)
+    if result.row_count != 1 or width > WIDEST:
+        return False
+    return any(result.digest == digest({row}) for row in product(values, repeat=width))
 
 
 def _verdict(

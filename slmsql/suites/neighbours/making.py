@@ -34,6 +34,8 @@ class Task:
     folder: Path
     """Of all suites."""
     seed: int
+    evidence: str = ""
+    """What the benchmark says beside the questions with this gold query."""
 
 
 def make_suites(
@@ -44,15 +46,25 @@ def make_suites(
     A gold query without a suite has `left_out` with the reason. Killed, the same call goes on with
     the gold queries that have no `suite.json` yet. The same seed gives the same neighbours.
     """
-    tasks = list(
-        dict.fromkeys(Task(q.database, q.gold_sql, folder, seed) for q in questions if q.gold_sql)
-    )
+    tasks = _tasks(questions, folder, seed)
     done = {task: file for task in tasks if (file := _file(task)).is_file()}
     yield from map(read_json_object, done.values())
     waiting = [task for task in tasks if task not in done]
     with ProcessPoolExecutor(max_workers=workers) as pool:
         for future in as_completed([pool.submit(make_suite, task) for task in waiting]):
             yield future.result()
+
+
+def _tasks(questions: Sequence[Question], folder: Path, seed: int) -> list[Task]:
+    evidence: dict[tuple[Path, str], list[str]] = {}
+    for question in questions:
+        if question.gold_sql:
+            key = question.database, question.gold_sql
+            evidence.setdefault(key, []).append(question.evidence)
+    return [
+        Task(database, gold, folder, seed, "\n".join(texts))
+        for (database, gold), texts in evidence.items()
+    ]
 
 
 def make_suite(task: Task) -> Record:
@@ -78,7 +90,9 @@ def _make(task: Task, work: Path) -> Record:
     record: Record = {"database": task.database.stem, "gold_sql": task.gold, "seed": task.seed}
     try:
         profile = _profile(task.database)
-        trial = try_neighbours(task.gold, profile, _executor(), work, seed=task.seed)
+        trial = try_neighbours(
+            task.gold, profile, _executor(), work, evidence=task.evidence, seed=task.seed
+        )
         record |= _figures(trial) if trial.killed else _left_out(_why_not(task, work))
     except InputError as error:
         record |= _left_out(str(error))

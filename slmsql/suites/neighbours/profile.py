@@ -100,6 +100,15 @@ class Profile:
     def table(self, name: str) -> Table | None:
         return next((t for t in self.tables if t.name.lower() == name.lower()), None)
 
+    def is_reference(self, place: Place) -> bool:
+        """Whether a column refers to rows, or is what others refer to."""
+        return any(
+            place in ((table.name, here), (link.parent, there))
+            for table in self.tables
+            for link in table.links
+            for here, there in zip(link.columns, link.references, strict=True)
+        )
+
 
 def read_profile(database: Path, seed: int = 0) -> Profile:
     """Read schema, sample rows and rules of a database. It is opened immutable.
@@ -258,9 +267,11 @@ def _declared_keys(
 
 
 def _never_repeats(values: Sequence[Value]) -> bool:
-    """Whether a column holds names: texts, not numbers or dates, each of them once."""
-    texts = [v for v in values if isinstance(v, str) and any(map(str.isalpha, v))]
-    return 2 <= len(texts) == len(values) == len({text.lower() for text in texts})
+    """Whether a column holds names: texts, each of them once, most of them words."""
+    texts = [value for value in values if isinstance(value, str)]
+    words = [text for text in texts if any(map(str.isalpha, text))]  # '-' may stand for no name
+    is_once = 2 <= len(texts) == len(values) == len({text.lower() for text in texts})
+    return is_once and len(words) > len(texts) / 2
 
 
 def are_row_numbers(values: Sequence[Value]) -> bool:

@@ -67,7 +67,7 @@ class _Maker:
 
     def table_rows(self, table: Table) -> list[Row]:
         size = max(1, round(self.temper.size * self.rng.choice((0.5, 1, 1, 1.5))))
-        if table.is_complete:
+        if table.is_complete or self._keeps_numbers(table):
             size = min(size, len(table.rows))
         size = max([size, *(len(self.done.get(k.parent, ())) for k in table.links if k.is_total)])
         originals = self._chosen(table, size)
@@ -78,9 +78,12 @@ class _Maker:
         self._exchange_names(table, rows)
         return self._linked_to_itself(table, _with_distinct_keys(table, rows, self.rng))
 
+    def _keeps_numbers(self, table: Table) -> bool:
+        return self.focus.numbered and bool(table.names)
+
     def _exchange_names(self, table: Table, rows: list[list[Value]]) -> None:
         """Give the names of some rows to others, so that nothing can rely on numbers of rows."""
-        if self.rng.random() < 0.5:
+        if self._keeps_numbers(table) or self.rng.random() < 0.5:
             return
         for group in table.groups:
             if table.is_named(group):
@@ -108,6 +111,8 @@ class _Maker:
         some = self.rng.sample(wanted, min(len(wanted), (size + 1) // 2))
         others = self.rng.sample(table.rows, min(len(table.rows), size))
         chosen = list(dict.fromkeys([*some, *others]))[:size]
+        others = [row for row in table.rows if row not in chosen]
+        chosen += self.rng.sample(others, min(len(others), size - len(chosen)))
         while len(chosen) < size:
             chosen.append(self.rng.choice(table.rows))
         self.rng.shuffle(chosen)
@@ -123,6 +128,9 @@ class _Maker:
 
     def _changed(self, table: Table, row: list[Value]) -> list[Value]:
         for group in table.groups:
+            is_key = len(group) == 1 and group in table.keys
+            if self._keeps_numbers(table) and (is_key or table.is_named(group)):
+                continue
             is_used = any((table.name, index) in self.focus.used for index in group)
             mixing = self.temper.mixing * (1 if is_used else 0.5)
             if table.rows and not table.is_named(group) and self.rng.random() < mixing:
