@@ -444,21 +444,51 @@ def test_texts_that_always_occur_in_another_table_do_so_in_neighbours(executor, 
         assert not rows(neighbour, "SELECT state FROM vote EXCEPT SELECT state FROM area")
 
 
-def test_no_row_and_a_row_of_nothing_but_null_mean_the_same(band, executor, tmp_path):
-    gold = "SELECT age, name FROM singer WHERE age > 30 ORDER BY age DESC LIMIT 1"
-    same = "SELECT max(age), name FROM singer WHERE age > 30"
-    make_suite(Task(band, gold, tmp_path, seed=0))
-    (tmp_path / "card.json").write_text("{}")
-    pairs = [Pair(band, same, gold), Pair(band, "SELECT 41, 'Cid'", gold)]
-    verdicts = executor.judge(pairs, match=Match.BIRD)
-    found = suite_verdicts(
-        pairs,
-        verdicts,
-        Suites(tmp_path),
-        Match.BIRD,
-        lambda more, mode: executor.judge(more, match=mode),
+@pytest.mark.parametrize(
+    ("gold", "same", "other"),
+    [
+        ("SELECT age, name FROM singer WHERE age > 90 ORDER BY age DESC LIMIT 1",
+         "SELECT max(age), name FROM singer WHERE age > 90", "SELECT 41, 'Cid'"),
+        ("SELECT sum(1), 0 FROM singer WHERE age > 90",
+         "SELECT count(*), NULL FROM singer WHERE age > 90", "SELECT 1, 0"),
+        ("SELECT count(*) FROM singer WHERE age > 90",
+         "SELECT sum(1) FROM singer WHERE age > 90", "SELECT age FROM singer WHERE age > 90"),
+    ],
+)  # fmt: skip
+def test_each_way_to_say_that_there_is_nothing_is_the_same(gold, same, other, band, executor):
+    pairs = [Pair(band, sql, gold) for sql in (same, gold, other)]
+    found = parted(pairs, Match.BIRD, lambda more, mode: executor.judge(more, match=mode))
+    assert found == [False, False, True]
+
+
+TEAMS = """
+CREATE TABLE side (id INTEGER PRIMARY KEY, name TEXT);
+CREATE TABLE team (id INTEGER PRIMARY KEY, side_id INTEGER REFERENCES side (id));
+INSERT INTO side VALUES (1, 'Good'), (2, 'Bad'), (3, 'Neutral'), (4, '-');
+INSERT INTO team VALUES (1, 1), (2, 1), (3, 2), (4, 3), (5, 3), (6, 1), (7, 2), (8, 4);
+"""
+
+
+@pytest.mark.parametrize(
+    ("gold", "evidence", "stay"),
+    [
+        ("SELECT count(*) FROM team JOIN side ON side_id = side.id WHERE name = 'Bad'", "", False),
+        ("SELECT count(*) FROM team JOIN side ON side_id = side.id WHERE name = 'Bad'",
+         "bad refers to side_id = 2", True),
+        ("SELECT count(*) FROM team WHERE side_id = 2", "", True),
+    ],
+)  # fmt: skip
+def test_numbers_stay_with_their_names_if_query_or_evidence_have_them(
+    gold, evidence, stay, executor, tmp_path
+):
+    path = database(tmp_path, TEAMS)
+    (folder := tmp_path / "neighbours").mkdir()
+    trial = try_neighbours(
+        gold, read_profile(path), executor, folder, evidence=evidence, rounds=2, patience=2
     )
-    assert [verdict.right for verdict in found] == [True, False]
+    pairs = {pair for path in trial.killed for pair in rows(path, "SELECT id, name FROM side")}
+    assert pairs
+    assert (pairs <= {(1, "Good"), (2, "Bad"), (3, "Neutral"), (4, "-")}) is stay
 
 
 HEROES = """
