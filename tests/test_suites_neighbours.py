@@ -342,12 +342,15 @@ def test_a_witness_shows_the_few_rows_on_which_two_queries_part(band, made, exec
         if rows(path, FROM_30) != rows(path, OVER_30)
     ][:1]
     witness = find_witness(lucky, Pair(band, FROM_30, OVER_30), Match.BIRD, executor)
-    assert witness.gold == ()
-    assert len(witness.predicted) == 1
+    assert witness.gold.rows == ()
+    assert len(witness.predicted.rows) == 1
+    (singer,) = witness.tables  # `label` is not in the queries
+    assert (singer.name, singer.columns) == ("singer", ("name", "age"))
+    assert [age for _, age in singer.rows] == [30]
     connection = sqlite3.connect(":memory:")
     connection.executescript(witness.script)
     assert connection.execute("SELECT age FROM singer").fetchall() == [(30,)]
-    assert connection.execute(FROM_30).fetchall() == list(witness.predicted)
+    assert connection.execute(FROM_30).fetchall() == list(witness.predicted.rows)
     connection.close()
 
 

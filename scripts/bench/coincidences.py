@@ -139,8 +139,8 @@ def _sample(right: Sequence[Right], options: Options, executor: Executor) -> Ite
             "gold_sql": gold,
             "sql": answer.sql,
             "witness": witness.script,
-            "gold": [list(map(str, row)) for row in witness.gold],
-            "predicted": [list(map(str, row)) for row in witness.predicted],
+            "gold": [list(map(str, row)) for row in witness.gold.rows],
+            "predicted": [list(map(str, row)) for row in witness.predicted.rows],
         }
 
 

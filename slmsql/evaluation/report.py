@@ -134,8 +134,11 @@ def _coincidence(coincidence: Coincidence) -> Record:
         "difference": coincidence.difference,
         "neighbour": str(witness.neighbour),
         "witness": witness.script,
-        "predicted": [[_shown(value) for value in row] for row in witness.predicted],
-        "gold": [[_shown(value) for value in row] for row in witness.gold],
+        "tables": [
+            {"name": table.name, **_table(table.columns, table.rows)} for table in witness.tables
+        ],
+        "predicted": _result(witness.predicted),
+        "gold": _result(witness.gold),
     }
 
 
@@ -143,10 +146,13 @@ def _result(execution: Execution) -> Record:
     return {
         "status": execution.status.value,
         "error": execution.error,
-        "columns": list(execution.columns),
-        "rows": [[_shown(value) for value in row] for row in execution.rows],
+        **_table(execution.columns, execution.rows),
         "row_count": execution.row_count,
     }
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Record:
+    return {"columns": list(columns), "rows": [[_shown(value) for value in row] for row in rows]}
 
 
 def _shown(value: object) -> str | int | float | None:

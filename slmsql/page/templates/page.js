@@ -23,15 +23,16 @@
     make("span", answer.correct ? "✓ " : "✗ ", answer.correct ? "right" : "wrong");
   const plural = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
 
+  const grid = ({ columns, rows }) => make("table", [
+    make("tr", columns.map((name) => make("th", name))),
+    ...rows.map((row) => make("tr", row.map((value) => make("td", value === null ? "NULL" : String(value))))),
+  ]);
   const resultTable = (result) => {
     if (!result) return make("p", "no result", "about");
     if (result.status !== "ok") return make("p", `${result.status}: ${result.error}`, "wrong");
-    const head = make("tr", result.columns.map((name) => make("th", name)));
-    const body = result.rows.map((row) =>
-      make("tr", row.map((value) => make("td", value === null ? "NULL" : String(value)))));
     const cut = result.row_count > result.rows.length;
     const note = plural(result.row_count, "row") + (cut ? `, the first ${result.rows.length} shown` : "");
-    const table = make("div", [make("table", [head, ...body]), make("small", note)], "scroll");
+    const table = make("div", [grid(result), make("small", note)], "scroll");
     table.tabIndex = 0; // so that the keyboard can scroll it
     return table;
   };
@@ -45,15 +46,20 @@
   ];
 
   // Why a right answer was lucky: a small database on which it differs from the gold query.
-  const rows = (values) => make("pre", values.length ? values.map((row) =>
-    row.map((value) => value === null ? "NULL" : String(value)).join(" | ")).join("\n") : "(no rows)");
+  const rowsOf = (table) => {
+    const rows = table.rows.length ? grid(table) : make("p", "no rows", "about");
+    const part = make("div", [make("h3", table.name), rows], "scroll");
+    part.tabIndex = 0;
+    return part;
+  };
   const witness = (answer) => !answer.coincidence ? [] : [
-    make("h3", `Right by coincidence (${answer.coincidence.difference}): on these rows the results differ`),
-    make("pre", answer.coincidence.witness),
+    make("h3", `Right by coincidence (${answer.coincidence.difference}): on other rows the results differ`),
+    ...answer.coincidence.tables.map((table) => make("div", rowsOf(table), "sides")),
     make("div", [
-      make("div", [make("h3", "Gold"), rows(answer.coincidence.gold)]),
-      make("div", [make("h3", "Prediction"), rows(answer.coincidence.predicted)]),
+      make("div", [make("h3", "Gold result"), resultTable(answer.coincidence.gold)]),
+      make("div", [make("h3", "Predicted result"), resultTable(answer.coincidence.predicted)]),
     ], "sides"),
+    make("details", [make("summary", "SQL that creates these rows"), make("pre", answer.coincidence.witness)]),
   ];
 
   const content = (question) => [

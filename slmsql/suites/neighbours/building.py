@@ -73,6 +73,16 @@ def try_neighbours(
     A neighbour on which the gold result is an accident (it fails, uses the clock, or changes when
     rows are stored in another order) is of no use and not in the trial.
 
+    Args:
+        gold: the gold query.
+        profile: of its database.
+        executor: runs the queries.
+        folder: for the neighbours.
+        evidence: what the benchmark says beside the question.
+        seed: of the rows.
+        rounds: of `ROUND` neighbours, at most.
+        patience: rounds without a new kill, after which no more are tried.
+
     Raises:
         InputError: a neighbour cannot be written, for instance because a CHECK uses a function that
             SQLite does not have.

@@ -6,12 +6,14 @@ INSERT INTO singer VALUES ('Ann', 30);
 -- gold:      SELECT name FROM singer WHERE age > 30    []
 """
 
+import re
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 from pathlib import Path
 
-from slmsql.execution import Executor, Filling, Pair, Row, Statement, create_filled
+from slmsql.execution import Execution, Executor, Filling, Pair, Statement, create_filled
 from slmsql.match import Match
 from slmsql.sql.quoting import quote_identifier, quote_value
 from slmsql.suites.neighbours.building import usable
@@ -26,6 +28,15 @@ Item = tuple[str, Stored]  # table and row
 
 
 @dataclass(frozen=True, slots=True)
+class Excerpt:
+    """Rows of a table, to show: in the columns that the queries name."""
+
+    name: str
+    columns: tuple[str, ...]
+    rows: tuple[Stored, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Witness:
     """A small database on which two queries have different results."""
 
@@ -33,8 +44,10 @@ class Witness:
     """The database from which rows were taken away, as long as the results differed."""
     script: str
     """SQL that creates it."""
-    predicted: tuple[Row, ...]
-    gold: tuple[Row, ...]
+    tables: tuple[Excerpt, ...]
+    """The rows that the queries read; the others are there because these refer to them."""
+    predicted: Execution
+    gold: Execution
 
 
 def find_witness(neighbour: Path, pair: Pair, match: Match, executor: Executor) -> Witness:
@@ -58,7 +71,28 @@ def find_witness(neighbour: Path, pair: Pair, match: Match, executor: Executor) 
         path = trials.write(items)
         statements = [Statement(path, sql) for sql in (pair.predicted, pair.gold)]
         results = executor.run(statements, preview=PREVIEW)
-    return Witness(neighbour, script(profile, items), results[0].rows, results[1].rows)
+    return Witness(neighbour, script(profile, items), _excerpts(profile, items, pair), *results)
+
+
+def _excerpts(profile: Profile, items: Sequence[Item], pair: Pair) -> tuple[Excerpt, ...]:
+    """The tables and columns whose names occur in one of the queries."""
+    words = set(re.findall(r"\w+", f"{pair.predicted} {pair.gold}".lower()))
+
+    def occurs(name: str) -> bool:
+        return words.issuperset(re.findall(r"\w+", name.lower()))
+
+    return tuple(
+        _excerpt(table, _rows(items, table), [occurs(column) for column in table.columns])
+        for table in profile.tables
+        if occurs(table.name)
+    )
+
+
+def _excerpt(table: Table, rows: Sequence[Stored], shown: Sequence[bool]) -> Excerpt:
+    if not any(shown):
+        shown = [True] * len(shown)
+    columns = tuple(compress(table.columns, shown))
+    return Excerpt(table.name, columns, tuple(tuple(compress(row, shown)) for row in rows))
 
 
 def _with_rules(profile: Profile, pair: Pair) -> Profile:
