@@ -19,10 +19,10 @@ import pytest
 import yaml
 
 from slmsql.cli.config import _trainer_options, as_arguments, load_config, parser_of
-from slmsql.files import read_jsonl
+from slmsql.files import read_jsonl, write_jsonl
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
 TRAINERS = {"sft.train": "SFTConfig", "rl.grpo": "GRPOConfig", "scripts.bench.step": "GRPOConfig"}
 OUTPUTS = {"--output", "--rl_output", "--output_dir"}
@@ -223,10 +223,11 @@ def test_each_step_of_the_readme_reads_what_an_earlier_one_writes():
 
 def run(command, *more):
     """Run a command in the present folder, as a reader would."""
-    program, script, *words = command.words
-    assert program == "python"
+    program, *words = command.words
+    assert program in ("python", "slmsql")
+    start = ["-m", "slmsql"] if program == "slmsql" else [ROOT / words.pop(0)]
     ended = subprocess.run(
-        [sys.executable, ROOT / script, *words, *more],
+        [sys.executable, *start, *words, *more],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
@@ -298,7 +299,7 @@ SPIDER_FILES = {  # as the commands name them
     ("page", "start", "output"),
     [
         ("README.md", "python scripts/evaluate.py --benchmark spider", "runs/score/report.json"),
-        ("README.md", "python inference/vote.py", "runs/vote.json"),
+        ("docs/guides/vote.md", "slmsql vote", "vote.json"),
         (
             "docs/evaluation.md",
             "python scripts/evaluate.py --benchmark spider",
@@ -313,3 +314,28 @@ def test_a_command_for_predictions_runs(workplace, benchmarks, page, start, outp
     command = the_command(page, start)
     run(Command(page, command.text.replace("SPIDER", "data/spider")))
     assert (workplace / output).exists()
+
+
+@pytest.mark.slow
+def test_the_guide_for_own_data_runs_up_to_the_training(singers, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    databases = [tmp_path / f"{name}.sqlite" for name in ("lab", "shop", "hotel", "school")]
+    for database in databases:
+        database.write_bytes(singers.read_bytes())
+    queries = ("SELECT name FROM singer", "SELECT count(*) FROM song", "SELECT nam FROM singer")
+    write_jsonl(
+        tmp_path / "questions.jsonl",
+        [
+            {"id": f"{database.stem}{n}", "question": f"{n}?", "database": database.name}
+            | {"gold_sql": sql}
+            for database in databases
+            for n, sql in enumerate(queries)
+        ],
+    )
+    text = (ROOT / "docs" / "guides" / "own_data.md").read_text().partition("## Train")[0]
+    for command in commands_in(text, "docs/guides/own_data.md"):
+        run(command)
+    clean = list(read_jsonl(tmp_path / "clean.jsonl"))
+    assert len(clean) == 8  # a third of the queries does not run
+    for name in ("sft_rows.jsonl", "rl_rows.jsonl", "validation_rows.jsonl"):
+        assert 0 < len(list(read_jsonl(tmp_path / name))) < 8
