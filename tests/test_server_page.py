@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from slmsql.execution import create_database
 from tests.accessibility import NO_AXE, find_axe, harmful_findings
 from tests.running_server import ROOT, start, stop, wait_until
 from tests.stand_in import Server, choice
@@ -41,6 +42,9 @@ ANSWERS = {
 }
 
 
+HOSTILE = "<img src=x onerror=document.title=3>"
+
+
 @pytest.fixture(scope="module")
 def chinook(tmp_path_factory):
     unpacked = ROOT / "data" / "classic"
@@ -63,9 +67,13 @@ def answer(body):
 
 
 @pytest.fixture(scope="module")
-def address(chinook):
+def address(chinook, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("databases")
+    for name in ("chinook", "northwind"):
+        (folder / f"{name}.sqlite").symlink_to(chinook / f"{name}.sqlite")
+    create_database(folder / f"{HOSTILE}.sqlite", f'CREATE TABLE "{HOSTILE}" ("{HOSTILE}" INT)')
     model = Server(always=answer)
-    process, client = start(model, chinook)
+    process, client = start(model, folder)
     yield str(client.base_url)
     stop(process)
     model.shutdown()
@@ -87,6 +95,7 @@ def browser(window, address):
     window.size(1200, 900)
     window.open(address)
     window.wait("document.querySelectorAll('#database option').length > 0")
+    choose(window, "chinook")
     return window
 
 
@@ -109,6 +118,7 @@ def answered(browser):
 
 
 def choose(browser, database):
+    """Pick a database, as the arrow keys do."""
     browser.run(
         f"document.querySelector('#database').value = '{database}';"
         "document.querySelector('#database').dispatchEvent(new Event('change'))"
@@ -116,7 +126,7 @@ def choose(browser, database):
 
 
 def test_a_person_asks_on_chinook_and_sees_rows_and_groups(browser, pictures):
-    assert browser.text("#database").split() == ["chinook", "northwind"]
+    assert browser.text("#database").split("\n") == [HOSTILE, "chinook", "northwind"]
     ask(browser, "Who has most albums?")
     assert "COUNT(*) AS albums\nFROM Artist" in browser.text("#sql")
     rows = browser.text("#rows").splitlines()
@@ -159,6 +169,16 @@ def test_what_stands_in_a_database_is_text(browser):
     browser.open(browser.run("location.href"))
     browser.wait("document.querySelectorAll('#database option').length > 0")
     assert browser.run("document.querySelector('#earlier button').textContent") == "<img src=x>"
+    assert browser.run("document.title") == "Ask a database"
+
+
+def test_names_of_databases_tables_and_columns_are_text(browser):
+    choose(browser, HOSTILE)
+    browser.click("#schema summary")
+    browser.click("#schema details summary")
+    assert HOSTILE in browser.run("document.querySelector('#picture').textContent")
+    assert browser.text("#tables") == f"{HOSTILE} ({HOSTILE})"
+    assert browser.run("document.querySelectorAll('img').length") == 0
     assert browser.run("document.title") == "Ask a database"
 
 
