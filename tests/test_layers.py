@@ -31,7 +31,7 @@ LATE = {
     *("rl.trainer", "rl.base_trainer", "rl.batches", "rl.constraint", "rl.correction"),
     *("slmsql.sampling.vllm_constraint", "slmsql.sampling.vllm_seeds"),
 }
-PROGRAMS = ["sft", "rl", "inference", "scripts", "scripts/bench", "scripts/demo"]
+PROGRAMS = ["sft", "rl", "inference", "scripts", "scripts/bench", "scripts/demo", "scripts/harness"]
 
 
 def imported(nodes):
