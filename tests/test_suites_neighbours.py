@@ -15,15 +15,11 @@ from slmsql.suites.neighbours.building import try_neighbours
 from slmsql.suites.neighbours.choice import smallest_cover
 from slmsql.suites.neighbours.focus import near_values, read_focus
 from slmsql.suites.neighbours.folder import Suites, suite_folder
+from slmsql.suites.neighbours.habits import are_row_numbers, determines, is_closed
 from slmsql.suites.neighbours.judging import parted, suite_verdicts
 from slmsql.suites.neighbours.making import Task, card, make_suite, make_suites
 from slmsql.suites.neighbours.mutants import mutants
-from slmsql.suites.neighbours.profile import (
-    are_row_numbers,
-    determines,
-    is_closed,
-    read_profile,
-)
+from slmsql.suites.neighbours.profile import read_profile
 from slmsql.suites.neighbours.witness import fewest, find_witness
 
 BAND = """

@@ -12,7 +12,8 @@ from datetime import date, timedelta
 from sqlglot import exp
 
 from slmsql.sql.parsing import guarded, parsed
-from slmsql.suites.neighbours.profile import Place, Profile, Table, Value
+from slmsql.suites.neighbours.habits import Value
+from slmsql.suites.neighbours.profile import Place, Profile, Table
 
 DAY = re.compile(r"\d{4}-\d\d-\d\d")
 ROW_NUMBER = re.compile(r"(?:\b|_)id\s*=\s*\d", re.IGNORECASE)

@@ -8,26 +8,33 @@ data). Declared foreign keys hold even where the original breaks them. A text th
 the column of the same name in another table (a state among the states) does so in neighbours, too.
 """
 
-import math
 import random
 import sqlite3
-from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from slmsql.errors import InputError
 from slmsql.execution import reading
 from slmsql.sql.quoting import quote_identifier
+from slmsql.suites.neighbours.habits import (
+    FEWEST,
+    Value,
+    agreeing_repeats,
+    are_all_chosen,
+    are_row_numbers,
+    determines,
+    is_cased,
+    is_closed,
+    is_nested,
+    never_repeats,
+    would_repeat,
+)
 
 SAMPLE = 300  # rows of a table that neighbours draw from
 LONGEST = 1000  # characters of a text, bytes of a blob
-CHANCE = 0.001  # that a rule which always held did so by accident
-FEWEST = 5  # rows of a table from which it counts as complete, if its texts never repeat
-FEWEST_CLOSED = 10  # values that show that a column has no others, if none of them stands alone
 FRACTION = 64  # reals are rounded to 1/64, so that sums do not depend on the order of rows
 
-Value = str | int | float | bytes | None
 Row = tuple[Value, ...]
 Place = tuple[str, int]  # table, and position of the column in it
 
@@ -187,7 +194,7 @@ def _table(connection: sqlite3.Connection, name: str, sql: str, rng: random.Rand
     by_column = [[row[index] for row in rows] for index in range(len(columns))]
     declared = _declared_keys(connection, name, info)
     links = {i for link in _foreign_keys(connection, name, columns) for i in link[0]}
-    names = [i for i, values in enumerate(by_column) if i not in links and _never_repeats(values)]
+    names = [i for i, values in enumerate(by_column) if i not in links and never_repeats(values)]
     shown = [i for i, values in enumerate(by_column) if i not in links and are_row_numbers(values)]
     if any(len(key) == 1 for key in declared):
         shown = []
@@ -204,8 +211,8 @@ def _table(connection: sqlite3.Connection, name: str, sql: str, rng: random.Rand
         frozenset(names),
         _groups(by_column, free, names),
         (),
-        frozenset(index for index, values in enumerate(by_column) if _is_nested(values)),
-        frozenset(index for index, values in enumerate(by_column) if _is_cased(values)),
+        frozenset(index for index, values in enumerate(by_column) if is_nested(values)),
+        frozenset(index for index, values in enumerate(by_column) if is_cased(values)),
         frozenset(index for index, values in enumerate(by_column) if is_closed(values)),
         rows,
     )
@@ -266,43 +273,6 @@ def _declared_keys(
     return keys
 
 
-def _never_repeats(values: Sequence[Value]) -> bool:
-    """Whether a column holds names: texts, each of them once, most of them words."""
-    texts = [value for value in values if isinstance(value, str)]
-    words = [text for text in texts if any(map(str.isalpha, text))]  # '-' may stand for no name
-    is_once = 2 <= len(texts) == len(values) == len({text.lower() for text in texts})
-    return is_once and len(words) > len(texts) / 2
-
-
-def are_row_numbers(values: Sequence[Value]) -> bool:
-    """Whether whole numbers never repeat, where by chance some would; rising ones need fewer."""
-    numbers = [value for value in values if isinstance(value, int)]
-    count = len(numbers)
-    if count < FEWEST or count < len(values) or len(set(numbers)) < count:
-        return False
-    span = max(numbers) - min(numbers) + 1
-    chance = sum(math.log1p(-number / span) for number in range(count))
-    if numbers == sorted(numbers):
-        chance -= math.lgamma(count + 1)
-    return chance < math.log(CHANCE)
-
-
-def is_closed(values: Sequence[Value]) -> bool:
-    """Whether each value of many occurs again, so that the next one is hardly new (Good, 1953)."""
-    counts = Counter(value for value in values if value is not None)
-    return counts.total() >= FEWEST_CLOSED and 1 not in counts.values()
-
-
-def _is_nested(values: Sequence[Value]) -> bool:
-    texts = sorted({v.lower() for v in values if isinstance(v, str) and v}, key=len)
-    return any(short in long for index, short in enumerate(texts) for long in texts[index + 1 :])
-
-
-def _is_cased(values: Sequence[Value]) -> bool:
-    texts = {value for value in values if isinstance(value, str)}
-    return len({text.lower() for text in texts}) < len(texts)
-
-
 def _groups(
     columns: Sequence[Sequence[Value]], free: Sequence[int], names: Sequence[int]
 ) -> tuple[tuple[int, ...], ...]:
@@ -315,33 +285,6 @@ def _groups(
                 merged = groups[first] | groups[second]
                 groups |= dict.fromkeys(merged, merged)
     return tuple(sorted({tuple(sorted(group)) for group in groups.values()}))
-
-
-def determines(first: Sequence[Value], second: Sequence[Value]) -> bool:
-    """Whether equal values in one column always stand beside equal values in the other.
-
-    It counts only if values repeat often, and so many repeats would hardly agree by chance.
-    """
-    return agreeing_repeats(first, second) > len({value for value in first if value is not None})
-
-
-def agreeing_repeats(first: Sequence[Value], second: Sequence[Value]) -> int:
-    """How often a value of one column repeats, each time beside the same value of the other.
-
-    0 if one stands beside different values, or if so many would agree by chance.
-    """
-    partner: dict[Hashable, Value] = {}
-    repeats = 0
-    for value, other in zip(first, second, strict=True):
-        if value is None:
-            continue
-        if partner.setdefault(value, other) != other:
-            return 0
-        repeats += 1
-    repeats -= len(partner)
-    shares = [count / len(second) for count in Counter(second).values()]
-    agreement = sum(share * share for share in shares)
-    return repeats if agreement**repeats < CHANCE else 0
 
 
 def _foreign_keys(
@@ -405,10 +348,7 @@ def _is_total(
         connection.execute(f"SELECT count(*) FROM {quote_identifier(t.name)}").fetchone()[0]
         for t in (parent, table)
     )
-    if not parents or not children:
-        return False
-    chance = parents * math.log1p(-math.exp(-children / parents))
-    if chance >= math.log(CHANCE):
+    if not are_all_chosen(parents, children):
         return False
     return _all_occur(connection, parent, reference, table, column)
 
@@ -436,22 +376,13 @@ def _with_pair_key(connection: sqlite3.Connection, table: Table) -> Table:
     if len(key) < 2 or any(set(known) <= set(key) for known in table.keys):
         return table
     numbered = {known[0] for known in table.keys if len(known) == 1}
-    if len({*key, *numbered}) < len(table.columns) and not _would_repeat(table.rows, key):
+    if len({*key, *numbered}) < len(table.columns) and not would_repeat(table.rows, key):
         return table
     names = ", ".join(quote_identifier(table.columns[index]) for index in key)
     repeated = connection.execute(
         f"SELECT 1 FROM {quote_identifier(table.name)} GROUP BY {names} HAVING count(*) > 1 LIMIT 1"
     ).fetchone()
     return table if repeated else replace(table, keys=(*table.keys, key))
-
-
-def _would_repeat(rows: Sequence[Row], key: Sequence[int]) -> bool:
-    """Whether rows with these columns drawn independently would hardly all differ."""
-    pairs = len(rows) * (len(rows) - 1) / 2
-    for index in key:
-        counts = Counter(row[index] for row in rows)
-        pairs *= sum((count / len(rows)) ** 2 for count in counts.values())
-    return -pairs < math.log(CHANCE)
 
 
 def _with_inclusions(

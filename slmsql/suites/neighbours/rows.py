@@ -5,13 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from slmsql.suites.neighbours.focus import Focus, containing, near_values
+from slmsql.suites.neighbours.habits import Value
 from slmsql.suites.neighbours.profile import (
     Link,
     Place,
     Profile,
     Row,
     Table,
-    Value,
     parents_first,
 )
 

@@ -1,0 +1,98 @@
+"""Rules that values keep without declaring them, where chance would hardly keep them.
+
+are_row_numbers([1, 2, 3, 4, 5])        # True: in the order of the rows
+determines(countries, continents)       # True: a country is always beside the same continent
+is_closed([0, 1, 1, 0, ...])            # True: other values are not to be expected
+"""
+
+import math
+from collections import Counter
+from collections.abc import Hashable, Sequence
+
+CHANCE = 0.001  # that a rule which always held did so by accident
+FEWEST = 5  # values that can show a rule
+FEWEST_CLOSED = 10  # values that show that a column has no others, if none of them stands alone
+
+Value = str | int | float | bytes | None
+
+
+def never_repeats(values: Sequence[Value]) -> bool:
+    """Whether a column holds names: texts, each of them once, most of them words."""
+    texts = [value for value in values if isinstance(value, str)]
+    words = [text for text in texts if any(map(str.isalpha, text))]  # '-' may stand for no name
+    is_once = 2 <= len(texts) == len(values) == len({text.lower() for text in texts})
+    return is_once and len(words) > len(texts) / 2
+
+
+def are_row_numbers(values: Sequence[Value]) -> bool:
+    """Whether whole numbers never repeat, where by chance some would; rising ones need fewer."""
+    numbers = [value for value in values if isinstance(value, int)]
+    count = len(numbers)
+    if count < FEWEST or count < len(values) or len(set(numbers)) < count:
+        return False
+    span = max(numbers) - min(numbers) + 1
+    chance = sum(math.log1p(-number / span) for number in range(count))
+    if numbers == sorted(numbers):
+        chance -= math.lgamma(count + 1)
+    return chance < math.log(CHANCE)
+
+
+def is_closed(values: Sequence[Value]) -> bool:
+    """Whether each value of many occurs again, so that the next one is hardly new (Good, 1953)."""
+    counts = Counter(value for value in values if value is not None)
+    return counts.total() >= FEWEST_CLOSED and 1 not in counts.values()
+
+
+def is_nested(values: Sequence[Value]) -> bool:
+    """Whether one text contains another, as Female does Male."""
+    texts = sorted({v.lower() for v in values if isinstance(v, str) and v}, key=len)
+    return any(short in long for index, short in enumerate(texts) for long in texts[index + 1 :])
+
+
+def is_cased(values: Sequence[Value]) -> bool:
+    """Whether two texts differ in case alone."""
+    texts = {value for value in values if isinstance(value, str)}
+    return len({text.lower() for text in texts}) < len(texts)
+
+
+def determines(first: Sequence[Value], second: Sequence[Value]) -> bool:
+    """Whether equal values in one column always stand beside equal values in the other.
+
+    It counts only if values repeat often, and so many repeats would hardly agree by chance.
+    """
+    return agreeing_repeats(first, second) > len({value for value in first if value is not None})
+
+
+def agreeing_repeats(first: Sequence[Value], second: Sequence[Value]) -> int:
+    """How often a value of one column repeats, each time beside the same value of the other.
+
+    0 if one stands beside different values, or if so many would agree by chance.
+    """
+    partner: dict[Hashable, Value] = {}
+    repeats = 0
+    for value, other in zip(first, second, strict=True):
+        if value is None:
+            continue
+        if partner.setdefault(value, other) != other:
+            return 0
+        repeats += 1
+    repeats -= len(partner)
+    shares = [count / len(second) for count in Counter(second).values()]
+    agreement = sum(share * share for share in shares)
+    return repeats if agreement**repeats < CHANCE else 0
+
+
+def would_repeat(rows: Sequence[Sequence[Value]], key: Sequence[int]) -> bool:
+    """Whether rows with these columns drawn independently would hardly all differ."""
+    pairs = len(rows) * (len(rows) - 1) / 2
+    for index in key:
+        counts = Counter(row[index] for row in rows)
+        pairs *= sum((count / len(rows)) ** 2 for count in counts.values())
+    return -pairs < math.log(CHANCE)
+
+
+def are_all_chosen(parents: int, children: int) -> bool:
+    """Whether that each parent has a child is a rule: at random, some would have none."""
+    if not parents or not children:
+        return False
+    return parents * math.log1p(-math.exp(-children / parents)) < math.log(CHANCE)
