@@ -73,14 +73,14 @@ def _write_questions(options: Options) -> None:
     }
     for database, target in small.items():
         if not (ROOT / target).exists():
-            _write_small(read_profile(ROOT / database), ROOT / target, options.rows)
+            write_small(read_profile(ROOT / database), ROOT / target, options.rows)
     write_jsonl(
         ROOT / options.output / "train.jsonl",
         ({**record, "database": str(small[record["database"]])} for record in records),
     )
 
 
-def _write_small(profile: Profile, target: Path, count: int) -> None:
+def write_small(profile: Profile, target: Path, count: int) -> None:
     """Some rows of each table, whose parents are among those of their tables."""
     kept: dict[str, list[Row]] = {}
     for table in profile.tables:  # parents first
