@@ -52,6 +52,19 @@ class Choices:
         return cls(tuple(keywords), names, words=(*keywords, *map(_plain, names)))
 
 
+Scope = tuple[tuple[Query, ...], bool, bool]
+"""What decides which names may come, of all that a state knows."""
+
+
+def scope(state: State) -> Scope:
+    """The scope of a state: its queries without what names do not depend on."""
+    queries = tuple(
+        replace(query, outputs=(), item=None, has_aggregate=False, width=None)
+        for query in state.queries()
+    )
+    return queries, state.is_within("aggregate"), bool(state.parens)
+
+
 class Chooser:
     """Says which words may come next over one database."""
 
@@ -60,6 +73,7 @@ class Chooser:
         self._references = binding.references
         self._columns = names.columns
         self._sets: dict[frozenset[str], frozenset[str]] = {}
+        self._names: dict[tuple[Scope, str], tuple[frozenset[str], ...]] = {}
 
     def choices(self, state: State) -> Choices:
         """The words that may come after a state; equal sets of words are one object."""
@@ -80,8 +94,7 @@ class Chooser:
         if previous == ".":
             if self._references.may_have_any_column(resolved):
                 return Choices(any_name=True)
-            computed = self._references.computed(resolved, resolved.qualifier)
-            return Choices.of(self._columns_behind(resolved), *computed)
+            return Choices.of(*self._names_in(resolved))
         if expects_table(resolved):
             return Choices.of(self._fitting_tables(resolved))
         if resolved.parens == "using":
@@ -119,11 +132,6 @@ class Chooser:
         tables = self._references.visible_tables(state)
         return frozenset(table.name for table in tables if self._references.fits(state, table))
 
-    def _columns_behind(self, state: State) -> frozenset[str]:
-        refer = self._references.refer
-        columns = self._candidates(state)
-        return frozenset(c for c in columns if refer(state, state.qualifier, c) is not None)
-
     def _candidates(self, state: State) -> frozenset[str]:
         """All columns that any table or source in sight has."""
         in_sight = [source for query in state.queries() for source in query.sources]
@@ -135,15 +143,32 @@ class Chooser:
         words = openers(state.previous, state.parens)
         if must_open(state):
             return Choices.of(keywords=(words,))
-        refer, query = self._references.refer, state.query
-        outputs = query.aliases.union(query.first_outputs or ())
-        candidates = self._candidates(state) | outputs
-        names = frozenset(name for name in candidates if refer(state, "", name) is not None)
-        if query.orders_outputs:
-            return Choices.of(names)
-        keywords = (words | OPERANDS, *self._calls(state))
-        computed = self._references.computed(state)
-        return Choices.of(names, *computed, *self._qualifiers(state), keywords=keywords)
+        names = self._names_in(state)
+        if state.query.orders_outputs:
+            return Choices.of(*names)
+        return Choices.of(*names, keywords=(words | OPERANDS, *self._calls(state)))
+
+    def _names_in(self, state: State) -> tuple[frozenset[str], ...]:
+        """The columns, computed ones too, behind the qualifier that was read; qualifiers if none.
+
+        Most states share theirs with others, and to refer to each column takes long.
+        """
+        key = (scope(state), state.qualifier)
+        if key not in self._names:
+            self._names[key] = tuple(self._found_names(state))
+        return self._names[key]
+
+    def _found_names(self, state: State) -> Iterator[frozenset[str]]:
+        refer, qualifier = self._references.refer, state.qualifier
+        candidates = self._candidates(state)
+        if not qualifier:
+            candidates |= state.query.aliases.union(state.query.first_outputs or ())
+        yield frozenset(name for name in candidates if refer(state, qualifier, name) is not None)
+        if state.query.orders_outputs:
+            return
+        yield from self._references.computed(state, qualifier)
+        if not qualifier:
+            yield from self._qualifiers(state)
 
     def _qualifiers(self, state: State) -> Iterator[frozenset[str]]:
         sources: set[str] = set()

@@ -121,7 +121,8 @@ class References:
 
     def _outputs(self, state: State) -> frozenset[str]:
         """Names that the statement has given to outputs: subqueries often give them again."""
-        return frozenset().union(*(query.aliases for query in state.queries())) - self.columns
+        aliases = [query.aliases for query in state.queries() if query.aliases]
+        return frozenset().union(*aliases) - self.columns if aliases else frozenset()
 
     def _not_computed(self, state: State, columns: frozenset[str]) -> frozenset[str]:
         """Those of the columns that no subquery in FROM is thought to define."""
