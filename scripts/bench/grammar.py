@@ -172,7 +172,7 @@ def refused_at(binding: Binding, sql: str) -> str:
 def reason(binding: Binding, state: State, lexeme: Lexeme) -> str:
     """Why a lexeme may not come."""
     if state.word and lexeme == DOT:
-        return f"{state.word} is neither a table nor a usual alias before FROM"
+        return f"{state.word} stands for no table here and is no usual alias"
     if binding.resolved(state) is None:
         return f"no table or usual subquery has exactly one column {state.word}"
     if state.previous == ".":

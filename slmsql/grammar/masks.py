@@ -326,7 +326,12 @@ class Masks:
     def _prefixes(self, words: frozenset[str]) -> frozenset[str]:
         """Everything with which one of the words begins."""
         if words not in self._prefixes_of:
-            prefixes = {word[:end] for word in words for end in range(1, len(word) + 1)}
+            prefixes: set[str] = set()
+            for word in words:
+                end = len(word)
+                while end and word[:end] not in prefixes:  # if it is, all shorter ones are
+                    prefixes.add(word[:end])
+                    end -= 1
             self._prefixes_of[words] = frozenset(prefixes)
             self._number_of_prefixes += len(prefixes)
         return self._prefixes_of[words]
