@@ -192,6 +192,15 @@ def test_an_alias_may_begin_like_one_that_has_been_given(masks, vocabulary):
     assert written(masks, vocabulary, f"SELECT s.name, sg.title {joined}")
 
 
+@pytest.mark.parametrize("alias", ["AS T1", "T1"])
+def test_an_alias_that_waits_for_other_columns_is_blocked_where_it_would_be_complete(masks, alias):
+    text = f"SELECT T2.name, T1.title FROM singer {alias}"
+    state, rest = masks.read(masks.binding.start, text[:-1])
+    mask = masks.mask(state, rest)
+    assert not mask >> ord("1") & 1  # or the word would go on, as in T1JOIN
+    assert mask >> ord("2") & 1
+
+
 def test_random_statements_compile(database):
     report = random_report([database], 8, 5)
     assert ": 100.00% compile (no error)" in report, report

@@ -14,7 +14,7 @@ from slmsql.grammar.expectations import (
 )
 from slmsql.grammar.lexemes import Lexeme
 from slmsql.grammar.names import Names, is_plain
-from slmsql.grammar.references import wanted_of
+from slmsql.grammar.references import FROM_CLAUSES, wanted_of
 from slmsql.grammar.scopes import Query, State
 from slmsql.grammar.steps import open_call
 from slmsql.grammar.words import (
@@ -90,7 +90,8 @@ class Chooser:
             return Choices()
         previous = resolved.previous
         if expects_new_name(resolved):
-            return Choices(any_name=True)
+            is_alias = resolved.query.clause in FROM_CLAUSES
+            return Choices(any_name=True, taken=taken(resolved.query) if is_alias else frozenset())
         if previous == ".":
             if self._references.may_have_any_column(resolved):
                 return Choices(any_name=True)
@@ -118,15 +119,13 @@ class Chooser:
         return words
 
     def _after_source(self, state: State) -> Choices:
-        """A keyword, or an alias; other sources have the names that are taken, or will."""
-        keywords, query = self._keywords(state), state.query
+        """A keyword, or an alias."""
+        choices = Choices.of(keywords=(self._keywords(state),))
         if state.previous != "table":
-            return Choices.of(keywords=(keywords,))
-        columns = set(query.source.columns if query.source else ())
-        taken = {alias for alias, _ in query.pending if not wanted_of(query, alias) <= columns}
-        taken.update(source.name for source in query.sources)
-        whole = frozenset(name for name in taken if name[-1:].isdigit())  # not what sg begins with
-        return replace(Choices.of(keywords=(keywords,)), any_name=True, taken=whole)
+            return choices
+        # People who leave out AS often take initials, such as sd where s is taken.
+        numbered = frozenset(name for name in taken(state.query) if name[-1:].isdigit())
+        return replace(choices, any_name=True, taken=numbered)
 
     def _fitting_tables(self, state: State) -> frozenset[str]:
         tables = self._references.visible_tables(state)
@@ -190,6 +189,18 @@ class Chooser:
         for functions in (AGGREGATES, RANKINGS, FUNCTIONS):
             if open_call(replace(state, word=min(functions))) is not None:
                 yield frozenset(functions)
+
+
+def taken(query: Query) -> frozenset[str]:
+    """The aliases that the last source cannot have: they stand for others, or for what it lacks.
+
+    Those are left out with which an alias begins that waits for this source.
+    """
+    columns = set(query.source.columns if query.source else ())
+    waiting = {alias for alias, _ in query.pending if alias}
+    fit = {alias for alias in waiting if wanted_of(query, alias) <= columns}
+    others = (waiting - fit).union(source.name for source in query.sources)
+    return frozenset(name for name in others if not any(alias.startswith(name) for alias in fit))
 
 
 @lru_cache(MANY_SETS)

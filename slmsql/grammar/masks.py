@@ -198,15 +198,16 @@ class Masks:
         )
 
     def _unfit_words(self, state: State, beginning: str, tokens: Beginnings) -> int:
-        """Tokens that complete a word that no alias without AS may be, nor a keyword that may come.
+        """Tokens that complete a word that no alias may be, nor a keyword that may come.
 
         More letters could still make another word of it, but hardly one that was meant.
         """
         resolved = self.binding.resolved(state)
-        if resolved is None or resolved.previous != "table":
+        if resolved is None or resolved.previous not in ("table", "as"):
             return 0
-        choices = self._choices_at(state)
-        words = choices.taken.union(word for word in NEVER_NAMES if len(word) > 2)
+        choices, words = self._choices_at(state), self._choices_at(state).taken
+        if resolved.previous == "table":
+            words = words.union(word for word in NEVER_NAMES if len(word) > 2)
         words = words.difference(*map(self._prefixes, choices.keywords))  # OR begins ORDER
         rests = (word[len(beginning) :] for word in words if word.startswith(beginning))
         return bits(index for rest in rests for index in tokens.tokens.get(rest, ()))

@@ -108,6 +108,7 @@ ENDINGS = ("count", "rank", "total", "avg", "sum", "num")
 MANY_NAMES = 1_000  # tables times columns; above it, fewer names of computed columns are thought of
 SUBQUERIES = ("derived_table", "subquery")  # usual names of subqueries in FROM
 MANY_CTES = 1_000  # whose aliases are kept
+TWO_LETTERS = frozenset(map("".join, product(ascii_lowercase, repeat=2))) - NEVER_NAMES
 THREE_LETTERS = frozenset(map("".join, product(ascii_lowercase, repeat=3))) - NEVER_NAMES
 _LOWER = str.maketrans(ascii_letters, ascii_lowercase * 2)
 
@@ -155,11 +156,10 @@ class Names:
 
     def aliases(self) -> frozenset[str]:
         """The aliases that may be written before FROM says what they stand for."""
-        pairs = {first + second for first in ascii_lowercase for second in ascii_lowercase}
         stems = self.alias_stems().union(ascii_lowercase)
         numbered = {f"{stem}{digit}" for stem in stems for digit in range(10)}
-        short = frozenset().union(*(shortened(table, 3) for table in self.tables))
-        return frozenset(word for word in pairs | stems | numbered | short if is_plain(word))
+        short = [shortened(table, 3) for table in self.tables]
+        return TWO_LETTERS.union(filter(is_plain, stems.union(numbered, *short)))
 
     def computed_names(self) -> frozenset[str]:
         """Usual names of computed columns, such as `avg_age` and `song_count`, that no table has.

@@ -83,6 +83,8 @@ class References:
         if state.query.clause != "select":
             return
         known = frozenset(c for table in self.visible_tables(state) for c in table.columns)
+        if qualifier[-1:].isdigit():  # T1 nearly always stands for a table
+            return
         computed = (self._computed, self._outputs(state)) if qualifier else self._computed_at(state)
         for names in computed:
             unknown = names if names.isdisjoint(known) else names - known
