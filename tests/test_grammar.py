@@ -113,6 +113,7 @@ def test_a_statement_that_sqlite_compiles_is_accepted(masks, database, sql):
         "SELECT round(1, 2,| 3) FROM singer",
         "SELECT name, FROM| singer",
         "SELECT * LIMIT| 1",
+        "SELECT name FROM singer WHERE age = (SELECT max(age) FROM song )| AND id = 1",
         "SELECT name FROM singer WHERE (id, age) +| 1",
         "SELECT name FROM singer WHERE (id, age) = (1)|",
         "SELECT name FROM singer WHERE (id, age) IN (SELECT id FROM| singer)",

@@ -30,7 +30,7 @@ from slmsql.grammar.names import (
     NEVER_NAMES,
     Names,
 )
-from slmsql.grammar.references import FROM_CLAUSES, References, wanted_of
+from slmsql.grammar.references import FROM_CLAUSES, References, has_column, wanted_of
 from slmsql.grammar.scopes import (
     STAR,
     Parens,
@@ -242,6 +242,9 @@ class Binding:
             state.previous, replace(complete, clause="left", pending=frozenset())
         )
         for qualifier, column in sorted(complete.pending):
+            is_own = (qualifier, column) in complete.own
+            if left and is_own and has_column(left.query, qualifier, column, left) is None:
+                return None
             left = left and self.references.refer(left, qualifier, column)
         return left
 

@@ -5,6 +5,7 @@ Before FROM, a reference waits: `SELECT T2.age` is possible if some table in sig
 
 from collections.abc import Iterator
 
+from slmsql.grammar.expectations import AGGREGATING
 from slmsql.grammar.names import COMPUTED, SUBQUERIES, THREE_LETTERS, Names, aliases_of_cte
 from slmsql.grammar.scopes import STAR, Query, Source, State, is_covered, without_qualifier
 
@@ -26,18 +27,21 @@ class References:
         if state.query.orders_outputs and not state.parens:
             names = state.query.first_outputs or ()
             return state if not qualifier and column in names else None
+        is_own = state.is_within(*AGGREGATING)
         for index in state.visible_queries():
             query = state.frames[index]
             assert isinstance(query, Query)
             if query.clause == "select":
-                waiting = query.waiting_for(qualifier, column)
+                waiting = query.waiting_for(qualifier, column, is_own=is_own)
                 if self._may_come(state, qualifier, column) and self._can_wait(state, waiting):
                     return state.with_query(index, waiting)
-            elif (found := _has(query, qualifier, column, state)) is not None:
+            elif (found := has_column(query, qualifier, column, state)) is not None:
                 if not found or qualifier or query.clause != "on":
                     return state if found else None
                 # SQLite looks for it in all tables of FROM, so that no later one may have it.
                 return state.with_query(index, query.waiting_for(qualifier, column))
+            if is_own:
+                return None
         return None
 
     def visible_tables(self, state: State) -> Iterator[Source]:
@@ -136,7 +140,7 @@ def wanted_of(query: Query, alias: str) -> frozenset[str]:
     return frozenset(column for name, column in query.pending if name == alias) - {STAR}
 
 
-def _has(query: Query, qualifier: str, column: str, state: State) -> bool | None:
+def has_column(query: Query, qualifier: str, column: str, state: State) -> bool | None:
     """Whether a query that is past SELECT has a column; None if others may have it."""
     if qualifier:
         columns = query.columns_of(qualifier)

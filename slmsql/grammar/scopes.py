@@ -65,7 +65,9 @@ class Query:
     set_operation: str = ""
     """Union, intersect or except, before a further SELECT."""
     pending: frozenset[Reference] = frozenset()
-    """References that FROM must resolve."""
+    """References that FROM must resolve, or a query around this one."""
+    own: frozenset[Reference] = frozenset()
+    """Those within aggregates, which otherwise would be aggregates of a query around this one."""
     # FROM
     sources: tuple[Source, ...] = ()
     source: Source | None = None
@@ -91,9 +93,11 @@ class Query:
         is_second = self.kind == "cte" and self.set_operation == "union"
         return is_second and not has_recursed and not self.is_aggregate
 
-    def waiting_for(self, qualifier: str, column: str) -> "Query":
+    def waiting_for(self, qualifier: str, column: str, *, is_own: bool = False) -> "Query":
         """The query when FROM must also resolve this reference."""
-        return replace(self, pending=self.pending | {(qualifier, column)})
+        reference = frozenset({(qualifier, column)})
+        own = self.own | reference if is_own else self.own
+        return replace(self, pending=self.pending | reference, own=own)
 
     def with_item(self) -> "Query":
         """The query when the item that was read is complete."""
