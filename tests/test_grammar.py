@@ -202,6 +202,14 @@ def test_an_alias_that_waits_for_other_columns_is_blocked_where_it_would_be_comp
     assert mask >> ord("2") & 1
 
 
+def test_a_numbered_alias_that_waits_comes_soon_after_the_next_number(masks, vocabulary):
+    """Or a model goes on with T4, T5 and so on until its answer is cut off."""
+    skipped = "SELECT T2.title FROM singer AS T1 JOIN singer AS T3 ON T1.id = T3.id"
+    assert written(masks, vocabulary, f"{skipped} JOIN song AS T2 ON T1.id = T2.singer_id")
+    assert not written(masks, vocabulary, f"{skipped} JOIN si", to_the_end=False)
+    assert not written(masks, vocabulary, f"{skipped} JOIN song AS T4", to_the_end=False)
+
+
 def test_random_statements_compile(database):
     report = random_report([database], 8, 5)
     assert ": 100.00% compile (no error)" in report, report

@@ -14,7 +14,7 @@ from slmsql.grammar.expectations import (
 )
 from slmsql.grammar.lexemes import Lexeme
 from slmsql.grammar.names import Names, is_plain
-from slmsql.grammar.references import FROM_CLAUSES, wanted_of
+from slmsql.grammar.references import FROM_CLAUSES, overdue, wanted_of
 from slmsql.grammar.scopes import Query, State
 from slmsql.grammar.steps import open_call
 from slmsql.grammar.words import (
@@ -192,7 +192,7 @@ class Chooser:
 
 
 def taken(query: Query) -> frozenset[str]:
-    """The aliases that the last source cannot have: they stand for others, or for what it lacks.
+    """The aliases that the last source cannot have: others have them, or it lacks their columns.
 
     Those are left out with which an alias begins that waits for this source.
     """
@@ -200,6 +200,8 @@ def taken(query: Query) -> frozenset[str]:
     waiting = {alias for alias, _ in query.pending if alias}
     fit = {alias for alias in waiting if wanted_of(query, alias) <= columns}
     others = (waiting - fit).union(source.name for source in query.sources)
+    if (due := overdue(query)) in fit:
+        others |= {f"{due[:-1]}{number}" for number in range(10)} - {due}
     return frozenset(name for name in others if not any(alias.startswith(name) for alias in fit))
 
 

@@ -56,8 +56,15 @@ class References:
                 yield table
 
     def fits(self, state: State, table: Source) -> bool:
-        """Whether each column that waits without a qualifier can still have exactly one source."""
+        """Whether each column that waits without a qualifier can still have exactly one source.
+
+        If T2 waits after T3 has come, the next table must be fit to be T2. Otherwise a model writes
+        T4, T5 and so on until its answer is cut off.
+        """
         query = state.query
+        due = overdue(query)
+        if due and not wanted_of(query, due) <= set(table.columns):
+            return False
         waiting = self._not_computed(state, without_qualifier(query.pending))
         found = frozenset(column for source in query.sources for column in source.columns)
         taken = waiting & (found | set(table.columns))
@@ -138,6 +145,17 @@ class References:
 def wanted_of(query: Query, alias: str) -> frozenset[str]:
     """The columns that wait for a source with this name."""
     return frozenset(column for name, column in query.pending if name == alias) - {STAR}
+
+
+def overdue(query: Query) -> str:
+    """A numbered alias that waits although FROM has a later one, such as T2 after T3; or empty."""
+    names = [source.name for source in query.sources]
+    for alias in sorted({qualifier for qualifier, _ in query.pending}.difference(names)):
+        stem, number = alias[:-1], alias[-1:]
+        later = [name for name in names if name[:-1] == stem and name[-1:].isdecimal()]
+        if number.isdecimal() and any(name[-1] > number for name in later):
+            return alias
+    return ""
 
 
 def has_column(query: Query, qualifier: str, column: str, state: State) -> bool | None:
