@@ -44,13 +44,12 @@ models/smollm2: | .venv/ready
 	  lm-eval==0.4.13 verifiers==0.4.0
 	touch $@
 
-# All tests, on two cores, a file at a time. The last lines of each part say what was skipped and why. The models
-# are tiny, so each process takes one thread; several would spend their time waiting for each other. The slow tests start
-# programs and wait for them, so three at a time keep two cores busy.
+# All tests, on two cores, a file at a time on each. The last lines of each part say what was skipped and why. The models
+# are tiny, so each process takes one thread; several would spend their time waiting for each other.
 test test-quick: export OMP_NUM_THREADS := 1
 test: export VLLM_CPU_OMP_THREADS_BIND := nobind
 test: test-quick
-	$(BIN)/pytest -m slow --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -m slow --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 # Everything that is not marked `slow`.
 test-quick: .venv/ready

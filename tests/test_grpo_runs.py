@@ -6,7 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import psutil
@@ -155,9 +155,17 @@ def kill_at(folder, step, words):
             assert time.monotonic() < deadline
             time.sleep(0.01)
     finally:
-        for one in (process, *process.children(recursive=True)):  # a launcher first, then its ranks
-            one.kill()
+        for one in (process, *descendants(process)):  # a launcher first, then its ranks
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
         process.wait()
+
+
+def descendants(process):
+    """All processes that it has started; those that end meanwhile make psutil give up."""
+    while True:
+        with suppress(psutil.NoSuchProcess):
+            return process.children(recursive=True)
 
 
 def think(sql):

@@ -225,7 +225,6 @@ def shown_in_tensorboard(output):
 def test_the_checkpoint_of_the_best_execution_accuracy_is_kept(config, run, tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_DIR", str(tmp_path))
-    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))
     database = tmp_path / "db" / "db.sqlite"
     create_database(database, "CREATE TABLE singer (age INTEGER); INSERT INTO singer VALUES (9);")
     gold = [{**row(i), "gold_sql": SQL.format(i), "database": str(database)} for i in range(5, 13)]
@@ -244,6 +243,7 @@ def test_the_checkpoint_of_the_best_execution_accuracy_is_kept(config, run, tmp_
         metric_for_best_model="eval_ex_greedy",
         load_best_model_at_end=True,
         report_to="tensorboard,wandb,trackio",
+        project="best",
     )
     output = run(scored)
     entries = [e for e in history(output, 80) if "eval_ex_greedy" in e]
@@ -264,7 +264,7 @@ def test_the_checkpoint_of_the_best_execution_accuracy_is_kept(config, run, tmp_
     assert [text.count("| SELECT") > 0 for text in shown_in_tensorboard(output)] == [True] * 4
     tables = [json.loads(path.read_text()) for path in tmp_path.rglob("samples_*.table.json")]
     assert [len(table["data"]) for table in tables] == [len(gold)] * 4
-    (file,) = tmp_path.glob("trackio/*.db")
+    file = Path(os.environ["TRACKIO_DIR"]) / "best.db"  # tests/conftest.py sets it
     with closing(sqlite3.connect(file)) as connection:
         logs = [json.loads(text) for (text,) in connection.execute("SELECT metrics FROM metrics")]
     assert [len(log["samples"]["_value"]) for log in logs if "samples" in log] == [len(gold)] * 4

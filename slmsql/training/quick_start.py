@@ -5,6 +5,7 @@ that, most of the speed stays if the steps that only decode are recorded as CUDA
 batch sizes; vLLM's own list has more than 50.
 """
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -31,11 +32,18 @@ def vllm_left_out(*, when: bool) -> Iterator[None]:
     """Let TRL's trainers be imported without vLLM, a quarter of the time, when it is not used."""
     from trl import import_utils
 
-    names = vars(import_utils)
-    ask = names["is_vllm_available"]
-    if when:
-        names["is_vllm_available"] = lambda **_: False
+    ask = import_utils.is_vllm_available
+    if not when:
+        yield
+        return
+    vars(import_utils)["is_vllm_available"] = _is_not_available
     try:
         yield
     finally:
-        names["is_vllm_available"] = ask
+        for name, module in list(sys.modules.items()):
+            if name.split(".")[0] == "trl" and "is_vllm_available" in vars(module):
+                vars(module)["is_vllm_available"] = ask
+
+
+def _is_not_available(min_version: str | None = None) -> bool:
+    return False
