@@ -162,10 +162,10 @@ def kill_at(folder, step, words):
 
 
 def descendants(process):
-    """All processes that it has started; those that end meanwhile make psutil give up."""
-    while True:
-        with suppress(psutil.NoSuchProcess):
-            return process.children(recursive=True)
+    """All processes that it has started; none if it has ended itself."""
+    with suppress(psutil.NoSuchProcess):
+        return process.children(recursive=True)
+    return []
 
 
 def think(sql):
