@@ -4,6 +4,8 @@ Parameters are counted on the model built without memory. What the layers keep f
 comes from a table that `scripts/bench/saved_activations.py` measured.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -117,7 +119,7 @@ def count_parameters(config: "PretrainedConfig", model: "ModelConfig") -> Parame
     from transformers import AutoModelForCausalLM
     from trl import get_peft_config
 
-    with torch.device("meta"):
+    with _without_zero3(), torch.device("meta"):
         built: Any = AutoModelForCausalLM.from_config(config)
         linear = sum(
             module.weight.numel()
@@ -135,6 +137,20 @@ def count_parameters(config: "PretrainedConfig", model: "ModelConfig") -> Parame
         linear=linear,
         output=output,
     )
+
+
+@contextmanager
+def _without_zero3() -> Iterator[None]:
+    """Under ZeRO-3 transformers divides a model while it is built, which fails without memory."""
+    from transformers.integrations import deepspeed
+
+    names = vars(deepspeed)
+    kept = names.get("_hf_deepspeed_config_weak_ref")
+    names["_hf_deepspeed_config_weak_ref"] = None
+    try:
+        yield
+    finally:
+        names["_hf_deepspeed_config_weak_ref"] = kept
 
 
 def estimate_memory(
