@@ -159,14 +159,6 @@ class RolloutConstraint:
         return own
 
 
-def constrain_vllm() -> None:
-    """Let TRL start its vLLM beside the trainer with our processor; TRL has no option for it."""
-    from trl.generation import vllm_generation
-
-    names = vars(vllm_generation)
-    names["LLM"] = partial(names["LLM"], logits_processors=[PROCESSOR])
-
-
 class _OutputLayer:
     """Stands in for TRL's function from hidden states to log-probabilities of labels.
 

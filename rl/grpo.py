@@ -37,8 +37,9 @@ from slmsql.training.clock import follow_clock
 from slmsql.training.extension_locks import check_extension_locks
 from slmsql.training.model_check import load_configuration
 from slmsql.training.output_layer import score_labelled_positions_only
+from slmsql.training.plan_options import memory_to_check, zero_stage
 from slmsql.training.publish import finish
-from slmsql.training.quick_start import start_rollouts_quickly, vllm_left_out
+from slmsql.training.quick_start import QUICK_START, start_vllm_with, vllm_left_out
 from slmsql.training.rows import runnable_rows
 from slmsql.training.run_record import check_same_run, describe, write_record
 from slmsql.training.tracking import start_wandb, track
@@ -194,16 +195,18 @@ def _tokenizer(model: "ModelConfig") -> "PreTrainedTokenizerBase":
 
 
 def _check_fits(run: GRPORun, tokenizer: "PreTrainedTokenizerBase") -> None:
-    deepspeed: Any = run.training.deepspeed_plugin
+    size = memory_to_check(run.training)
+    if size is None:
+        return
     plan = make_plan(
         prompt_lengths(run.rows, tokenizer),
         config=load_configuration(run.model),
         training=run.training,
         model=run.model,
         devices=run.training.world_size,
-        zero=deepspeed.zero_stage if deepspeed else 0,
+        zero=zero_stage(run.training),
     )
-    check_fits(plan, run.training)
+    check_fits(plan, run.training, size)
 
 
 def _suite_summary(suites: Suites, rows: list[Record]) -> str:
@@ -272,11 +275,11 @@ def _make_trainer(
         from rl.trainer import ExecutionGRPOTrainer
     score_labelled_positions_only()
     if options.vllm_eager and training.vllm_mode == "colocate":
-        start_rollouts_quickly()
+        start_vllm_with(compilation_config=QUICK_START)
     if options.constrain != "off" and training.use_vllm:
-        from rl.constraint import constrain_vllm
+        from rl.constraint import PROCESSOR
 
-        constrain_vllm()
+        start_vllm_with(logits_processors=[PROCESSOR])
     trainer = ExecutionGRPOTrainer(
         judge=run.judge,
         match=options.match,

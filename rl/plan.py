@@ -7,7 +7,6 @@ Memory is that of the largest batch there can be: the longest prompts, and compl
 the longest: it shrinks with shorter completions.
 """
 
-import os
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ from slmsql.training.memory import (
     Parameters,
     count_parameters,
     estimate_memory,
+    flops_per_token,
     planned_attention,
 )
 from slmsql.training.plan_options import (
@@ -30,7 +30,6 @@ from slmsql.training.plan_options import (
     PlanOptions,
     gigabytes,
     memory_lines,
-    memory_of_gpu,
 )
 from slmsql.training.plan_time import Work, attention_flops, decoding_seconds, forward_flops
 
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig
     from trl import GRPOConfig, ModelConfig
 
-TENSORS_OF_VLLM = 2  # bytes of a weight that vLLM reads for each token
+VLLM_WEIGHT_BYTES = 2  # of each weight, which vLLM reads for every token
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +148,7 @@ def make_plan(
             weights=forward_flops(parameters.total) * mean * groups / devices, attention=0, layers=0
         ),
         update=_update_work(config, parameters, training, mean, completion),
-        decoding=(completion, TENSORS_OF_VLLM * parameters.total),
+        decoding=(completion, VLLM_WEIGHT_BYTES * parameters.total),
         largest_batch=batch_of(training.per_device_train_batch_size, longest, completion).tokens,
         rows_that_fit=rows_that_fit,
     )
@@ -185,17 +184,12 @@ def count_processes(processes: int) -> None:
     vars_of_class.world_size = processes
 
 
-def check_fits(plan: GRPOPlan, training: "GRPOConfig") -> None:
-    """Check on a GPU that the run fits, before weights are loaded.
-
-    FSDP divides a model in ways that are not planned, so its runs are not checked.
+def check_fits(plan: GRPOPlan, training: "GRPOConfig", size: float) -> None:
+    """Check that the run fits a GPU of `size` bytes.
 
     Raises:
         InputError: it does not; with the micro-batch that would.
     """
-    size = memory_of_gpu()
-    if training.use_cpu or size is None or os.environ.get("ACCELERATE_USE_FSDP") == "true":
-        return
     needed = plan.takes(size)
     if needed <= USABLE * size:
         return
@@ -265,12 +259,13 @@ def _update_work(
     batches = (training.steps_per_generation or 1) * training.num_iterations
     rows = training.per_device_train_batch_size
     length = prompt + completion
-    checkpointing = training.gradient_checkpointing
-    passes = 3 + checkpointing + _extra_passes(training)  # in forward passes; backward counts two
+    flops = flops_per_token(parameters, training)
+    flops += _extra_passes(training) * forward_flops(parameters.total)
+    pairs = rows * length**2 / 2
     return Work(
-        weights=batches * rows * length * forward_flops(parameters.total) * passes,
+        weights=batches * rows * length * flops,
         attention=batches
-        * attention_flops(config, rows * length**2 / 2, checkpointing=checkpointing),
+        * attention_flops(config, pairs, checkpointing=training.gradient_checkpointing),
         layers=batches * int(text.num_hidden_layers),
     )
 

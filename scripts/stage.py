@@ -24,7 +24,7 @@ from subprocess import PIPE, STDOUT
 from typing import IO
 
 from scripts.warm_python import WarmPython
-from slmsql.cli.programs import ROOT, start
+from slmsql.cli.programs import ROOT, children_cpu_seconds, start
 from slmsql.errors import InputError
 from slmsql.files import read_json, write_json, write_text
 
@@ -137,11 +137,11 @@ def _follow(words: Sequence[str], log: IO[str], python: WarmPython) -> tuple[int
         with open(output, "rb") as stream:
             _copy(stream, log)
         return warm.wait()
-    cpu_before = _children_cpu_seconds()
+    cpu_before = children_cpu_seconds()
     with start(words, cwd=ROOT, stdout=PIPE, stderr=STDOUT) as process:
         assert process.stdout is not None
         _copy(process.stdout, log)
-    return process.returncode, _children_cpu_seconds() - cpu_before
+    return process.returncode, children_cpu_seconds() - cpu_before
 
 
 def _copy(output: IO[bytes], log: IO[str]) -> None:
@@ -186,8 +186,3 @@ def _remove(path: Path) -> None:
             shutil.rmtree(output)
         else:
             output.unlink(missing_ok=True)
-
-
-def _children_cpu_seconds() -> float:
-    times = os.times()
-    return times.children_user + times.children_system

@@ -1,7 +1,6 @@
 """Plan a run from its real data and configuration, and print the plan."""
 
-import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sft.encoding import IGNORED
 from sft.examples import prepare_both
@@ -11,7 +10,13 @@ from sft.plan import TrainingPlan, make_plan
 from slmsql.errors import InputError
 from slmsql.training.memory import GB
 from slmsql.training.model_check import load_configuration
-from slmsql.training.plan_options import USABLE, gigabytes, memory_lines, memory_of_gpu
+from slmsql.training.plan_options import (
+    USABLE,
+    gigabytes,
+    memory_lines,
+    memory_to_check,
+    zero_stage,
+)
 from slmsql.training.plan_time import attention_share, weight_share
 
 if TYPE_CHECKING:
@@ -50,17 +55,15 @@ def plan_examples(
 def check_fits(examples: "Dataset", training: "SFTConfig", model: "ModelConfig") -> None:
     """Check on a GPU that the run fits, before weights are loaded.
 
-    FSDP divides a model in ways that are not planned, so its runs are not checked.
-
     Raises:
         InputError: it does not; with the micro-batch that would.
     """
-    size = memory_of_gpu()
-    if training.use_cpu or size is None or os.environ.get("ACCELERATE_USE_FSDP") == "true":
+    size = memory_to_check(training)
+    if size is None:
         return
-    deepspeed: Any = training.deepspeed_plugin
-    zero = deepspeed.zero_stage if deepspeed else 0
-    plan = plan_examples(examples, training, model, devices=training.world_size, zero=zero)
+    plan = plan_examples(
+        examples, training, model, devices=training.world_size, zero=zero_stage(training)
+    )
     if plan.memory.total <= USABLE * size:
         return
     rows = plan.rows_that_fit(USABLE * size)

@@ -8,7 +8,7 @@ from sft.encoding import prompt_text
 from slmsql.errors import InputError
 from slmsql.files import Record
 from slmsql.training.merging import keep_frozen_weights
-from slmsql.training.quick_start import start_rollouts_quickly
+from slmsql.training.quick_start import QUICK_START, start_vllm_with
 from slmsql.training.validation import AnsweredRow
 from slmsql.training.weight_sync import TEXT, WeightSync, model_logprobs
 
@@ -40,7 +40,7 @@ class VLLMAnswers:
         self._tokenizer = tokenizer
         fixed_text = tokenizer.encode(TEXT, add_special_tokens=False)
         model: Any = trainer.model
-        start_rollouts_quickly()
+        start_vllm_with(compilation_config=QUICK_START)
         generation: Any = VLLMGeneration(
             model=model,
             accelerator=trainer.accelerator,
@@ -71,11 +71,10 @@ class VLLMAnswers:
 
     def _context(self, model: Any, rows: Sequence[Record], tokens: int) -> int:
         """Tokens of the longest prompt and its answer."""
-        longest = max(rows, key=lambda row: len(self._token_ids(row)))
-        prompt = len(self._token_ids(longest))
+        prompt, longest = max((len(self._token_ids(row)), str(row["id"])) for row in rows)
         if prompt + tokens > model.config.max_position_embeddings:
             raise InputError(
-                f"validation row {longest['id']!r} has a prompt of {prompt} tokens; with "
+                f"validation row {longest!r} has a prompt of {prompt} tokens; with "
                 f"--validation_tokens {tokens} that is more than the model's "
                 f"{model.config.max_position_embeddings}"
             )

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from unittest.mock import patch
 
-PROCESSOR = "slmsql.sampling.vllm_constraint:SchemaProcessor"  # for trainings that constrain
 ENVIRONMENT = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
     "VLLM_CPU_KVCACHE_SPACE": "1",
@@ -53,6 +52,8 @@ class Engine:
 
     def __call__(self, **arguments):
         if self.llm is None:
+            from rl.constraint import PROCESSOR
+
             ours = {"logits_processors": [PROCESSOR], "dtype": "float32"}  # the trainer's precision
             self.llm = self._start(**{**ours, **arguments})
         return self.llm

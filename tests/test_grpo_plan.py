@@ -18,15 +18,10 @@ from slmsql.questions.question import Question
 from slmsql.rows.formats import grpo_row
 from slmsql.training.model_check import load_configuration
 from slmsql.training.plan_options import GPUS, PlanOptions
+from tests.planned import SIZES, peak_bytes, smollm2_configuration
 from tests.tiny_model import tiny_model
 
 CONFIGS = Path(__file__).parent.parent / "configs" / "rl"
-SIZES = {
-    "hidden_size": 256,
-    "intermediate_size": 704,
-    "num_hidden_layers": 4,
-    "num_attention_heads": 4,
-}
 
 
 @pytest.fixture(scope="module")
@@ -77,18 +72,6 @@ def plan_of(words, *, prompts=(200,), devices=1, zero=0):
 
 def smollm2(**changes):
     """The plan of the speedrun's GRPO on an H200 (docs/speedrun.md)."""
-    from transformers import AutoConfig
-
-    config = AutoConfig.for_model(
-        "llama",
-        hidden_size=576,
-        intermediate_size=1536,
-        num_hidden_layers=30,
-        num_attention_heads=9,
-        num_key_value_heads=3,
-        vocab_size=49_152,
-        tie_word_embeddings=True,
-    )
     values = {
         "per_device_train_batch_size": 32,
         "gradient_accumulation_steps": 8,
@@ -105,7 +88,12 @@ def smollm2(**changes):
     words = f"--train_file {__file__} --output_dir out --use_cpu true --bf16 true".split()
     _, training, model = parsed([*words, *(f"--{name}={value}" for name, value in values.items())])
     return planning.make_plan(
-        [250] * 4800, config=config, training=training, model=model, devices=1, zero=0
+        [250] * 4800,
+        config=smollm2_configuration(),
+        training=training,
+        model=model,
+        devices=1,
+        zero=0,
     )
 
 
@@ -149,18 +137,14 @@ def test_the_micro_batch_of_the_advice_fits():
     assert smaller.takes(16e9) <= 0.92 * 16e9
 
 
-def test_a_run_that_does_not_fit_is_refused_with_a_batch_that_does(monkeypatch):
+def test_a_run_that_does_not_fit_is_refused_with_a_batch_that_does():
     plan = smollm2()
     _, training, _ = parsed(["--train_file", __file__, "--output_dir", "out", "--bf16", "false"])
-    training.use_cpu = False
-    monkeypatch.setattr(planning, "memory_of_gpu", lambda: 141e9)
-    planning.check_fits(plan, training)
-    monkeypatch.setattr(planning, "memory_of_gpu", lambda: 16e9)
+    planning.check_fits(plan, training, 141e9)
     with pytest.raises(InputError, match=r"4\.00 GB of it for vLLM.*size 16 --grad.*steps 16 for"):
-        planning.check_fits(plan, training)
-    monkeypatch.setattr(planning, "memory_of_gpu", lambda: 1e9)
+        planning.check_fits(plan, training, 16e9)
     with pytest.raises(InputError, match="not even one fits, or --ignore_plan true"):
-        planning.check_fits(plan, training)
+        planning.check_fits(plan, training, 1e9)
 
 
 @pytest.mark.parametrize(
@@ -187,7 +171,6 @@ def test_what_cannot_be_planned_is_one_line():
 
 @pytest.mark.slow
 def test_memory_is_within_15_percent_of_a_real_run(words):
-    from torch.distributed._tools.mem_tracker import MemTracker
     from transformers import AutoTokenizer
 
     from rl.grpo import _make_trainer
@@ -201,13 +184,9 @@ def test_memory_is_within_15_percent_of_a_real_run(words):
     trainer.model.train()
     trainer.current_gradient_accumulation_steps = 1
     inputs = trainer._prepare_inputs(next(iter(trainer.get_train_dataloader())))
-    tracker = MemTracker()
-    tracker.track_external(trainer.model)
-    with tracker:  # it cannot follow the many calls of a generation
-        trainer.compute_loss(trainer.model, inputs).backward()
+    # Only the update: the tracker cannot follow the many calls of a generation.
+    peak = peak_bytes(trainer.model, lambda: trainer.compute_loss(trainer.model, inputs).backward())
     run.judge.close()
-    peaks = tracker.get_tracker_snapshot("peak").items()
-    (peak,) = (parts["Total"] for device, parts in peaks if str(device) == "cpu")
     planned = plan.memory.total - plan.memory.optimizer
     print(f"planned {planned / 1e6:.1f} MB, measured {peak / 1e6:.1f} MB")
     assert planned == pytest.approx(peak, rel=0.15)

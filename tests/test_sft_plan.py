@@ -7,15 +7,10 @@ import pytest
 
 from slmsql.errors import InputError
 from slmsql.files import write_jsonl
+from tests.planned import SIZES, peak_bytes, smollm2_configuration
 from tests.tiny_model import tiny_model
 
 CONFIG = Path(__file__).parent.parent / "configs/sft/slm_sql_qwen2.5_coder_0.5b.yaml"
-SIZES = {
-    "hidden_size": 256,
-    "intermediate_size": 704,
-    "num_hidden_layers": 4,
-    "num_attention_heads": 4,
-}
 
 
 @pytest.fixture(scope="module")
@@ -45,24 +40,13 @@ def parsed(words):
     return options, training, model
 
 
-def peak_bytes(options, training, model):
-    """What tensors really held at the worst moment of a step, by torch's own tracker."""
-    from torch.distributed._tools.mem_tracker import MemTracker
-
+def trained_with_peak(options, training, model):
+    """The trainer after its run, and the most bytes that its tensors held."""
     from sft.train import make_trainer
     from slmsql.training.checkpoints import train_from
 
     trainer = make_trainer(options, training, model)
-    tracker = MemTracker()
-    tracker.track_external(trainer.model)
-    with tracker:
-        train_from(None, trainer)
-    (snapshot,) = (
-        parts
-        for device, parts in tracker.get_tracker_snapshot("peak").items()
-        if str(device) == "cpu"
-    )
-    return trainer, snapshot["Total"]
+    return trainer, peak_bytes(trainer.model, lambda: train_from(None, trainer))
 
 
 @pytest.mark.parametrize(
@@ -101,7 +85,7 @@ def test_memory_and_tokens_are_within_15_percent_of_a_real_run(words, more):
     options, training, model = parsed([*words, "--optim", "sgd", *more])
     choose_attention(training, model)
     plan = plan_of(options, training, model)
-    trainer, peak = peak_bytes(options, training, model)
+    trainer, peak = trained_with_peak(options, training, model)
     batch = next(iter(trainer.get_train_dataloader()))
     planned = plan.memory.total - plan.memory.optimizer
     print(f"planned {planned / 1e6:.1f} MB, measured {peak / 1e6:.1f} MB")
@@ -111,20 +95,8 @@ def test_memory_and_tokens_are_within_15_percent_of_a_real_run(words, more):
 
 def smollm2(attention, packs, *, accumulated=2, row=2048):
     """The plan of an SFT like those that were measured on GPUs (docs/sft.md): 2,484 full packs."""
-    from transformers import AutoConfig
-
     from sft.plan import make_plan
 
-    config = AutoConfig.for_model(
-        "llama",
-        hidden_size=576,
-        intermediate_size=1536,
-        num_hidden_layers=30,
-        num_attention_heads=9,
-        num_key_value_heads=3,
-        vocab_size=49_152,
-        tie_word_embeddings=True,
-    )
     values = f"--data {__file__} --output_dir out --use_cpu true --bf16 true --max_length 2048"
     values += " --packing true --num_train_epochs 2 --gradient_checkpointing false"
     values += f" --per_device_train_batch_size {packs} --gradient_accumulation_steps {accumulated}"
@@ -133,7 +105,7 @@ def smollm2(attention, packs, *, accumulated=2, row=2048):
     return make_plan(
         [row] * (2484 * (2048 // row)),
         round(0.047 * 2048 * 2484),
-        config=config,
+        config=smollm2_configuration(),
         training=training,
         model=model,
         devices=1,
@@ -180,19 +152,19 @@ def test_a_run_that_does_not_fit_is_refused_with_a_batch_that_does(words, monkey
     from sft import plan_report
     from sft.examples import prepare_both
     from sft.models import load_encoder
-    from slmsql.training.plan_options import USABLE
+    from slmsql.training import plan_options
 
     options, training, model = parsed([*words, "--gradient_checkpointing", "false"])
     examples, _ = prepare_both(options, load_encoder(model, training), training)
     plan_report.check_fits(examples, training, model)  # on a CPU
     training.use_cpu = False
-    needed = plan_report.plan_of(options, training, model).memory.total / USABLE
-    monkeypatch.setattr(plan_report, "memory_of_gpu", lambda: needed + 1)
+    needed = plan_report.plan_of(options, training, model).memory.total / plan_options.USABLE
+    monkeypatch.setattr(plan_options, "memory_of_gpu", lambda: needed + 1)
     plan_report.check_fits(examples, training, model)
-    monkeypatch.setattr(plan_report, "memory_of_gpu", lambda: 0.7 * needed)
+    monkeypatch.setattr(plan_options, "memory_of_gpu", lambda: 0.7 * needed)
     with pytest.raises(InputError, match=r"12 takes about .* give --per_device_train_\w+ \d"):
         plan_report.check_fits(examples, training, model)
-    monkeypatch.setattr(plan_report, "memory_of_gpu", lambda: 1e6)
+    monkeypatch.setattr(plan_options, "memory_of_gpu", lambda: 1e6)
     with pytest.raises(InputError, match="not even one row fits, or --ignore_plan true"):
         plan_report.check_fits(examples, training, model)
 

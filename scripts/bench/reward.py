@@ -153,7 +153,7 @@ def _pairs(options: Options) -> list[Pair]:
     questions = options.read_all()
     usable, _ = with_databases(questions)
     by_model = [read_predictions(file, questions) for file in options.predictions]
-    pairs = list(_groups([q for q in usable if q.gold_sql], by_model, options.group))
+    pairs = list(pairs_by_group([q for q in usable if q.gold_sql], by_model, options.group))
     if len(pairs) < options.completions:
         raise InputError(
             f"{len(pairs)} predictions for {options.completions} completions; give more files "
@@ -162,9 +162,10 @@ def _pairs(options: Options) -> list[Pair]:
     return pairs[: options.completions]
 
 
-def _groups(
+def pairs_by_group(
     questions: Sequence[Question], by_model: Sequence[dict[str, str]], size: int
 ) -> Iterator[Pair]:
+    """The predictions of `size` models for a question, and then for the next one."""
     for first in range(0, len(by_model) - size + 1, size):
         for question in questions:
             for predictions in by_model[first : first + size]:

@@ -19,14 +19,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rewards import ExecutionReward, Judge, SuiteReward
+from scripts.bench.reward import pairs_by_group
 from slmsql.cli.config import parse
 from slmsql.cli.options import SourceOptions
+from slmsql.cli.programs import children_cpu_seconds
 from slmsql.consistency.prediction import read_predictions
 from slmsql.errors import InputError, run_program
 from slmsql.execution import Pair
 from slmsql.files import Record, write_json
 from slmsql.match import Match
-from slmsql.questions.question import Question, with_databases
+from slmsql.questions.question import with_databases
 from slmsql.suites.neighbours.folder import Suites
 
 
@@ -65,9 +67,9 @@ class Payer:
 
     def close(self) -> None:
         """Stop the workers, and add their processor time: it is known only now."""
-        before = _children()
+        before = children_cpu_seconds()
         self.reward.judge.close()
-        self.processor += _children() - before
+        self.processor += children_cpu_seconds() - before
 
 
 def main() -> None:
@@ -121,24 +123,9 @@ def _steps(options: Options) -> Iterator[list[Pair]]:
     questions = options.read_all()
     usable, _ = with_databases(questions)
     by_model = [read_predictions(file, questions) for file in options.predictions]
-    pairs = list(_pairs([q for q in usable if q.gold_sql], by_model, options.group))
+    pairs = list(pairs_by_group([q for q in usable if q.gold_sql], by_model, options.group))
     for start in range(0, len(pairs) - options.per_step + 1, options.per_step):
         yield pairs[start : start + options.per_step]
-
-
-def _pairs(
-    questions: Sequence[Question], by_model: Sequence[dict[str, str]], size: int
-) -> Iterator[Pair]:
-    for first in range(0, len(by_model) - size + 1, size):
-        for question in questions:
-            for predictions in by_model[first : first + size]:
-                yield Pair(question.database, predictions[question.id], question.gold_sql)
-
-
-def _children() -> float:
-    """Processor time of the ended child processes."""
-    times = os.times()
-    return times.children_user + times.children_system
 
 
 if __name__ == "__main__":

@@ -61,6 +61,12 @@ def start(
     )
 
 
+def children_cpu_seconds() -> float:
+    """Processor time of the processes that this one has started and that have ended."""
+    times = os.times()
+    return times.children_user + times.children_system
+
+
 def _command_line(words: Sequence[str]) -> list[str]:
     """The words with the full paths of the executable and of the program."""
     python = Path(sys.executable)

@@ -1,9 +1,13 @@
 """What a plan is for, and how the parts of one that SFT and GRPO share are printed."""
 
+import os
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from slmsql.training.memory import GB, MemoryEstimate
+
+if TYPE_CHECKING:
+    from transformers import TrainingArguments
 
 USABLE = 0.92  # of a GPU's memory; CUDA needs the rest
 
@@ -76,6 +80,22 @@ def memory_lines(memory: MemoryEstimate, attention: str) -> list[tuple[str, str]
 
 def gigabytes(size: float) -> str:
     return f"{size / GB:.2f} GB"
+
+
+def memory_to_check(training: "TrainingArguments") -> float | None:
+    """Bytes of the GPU that a run must fit; None if its plan says nothing about its device.
+
+    FSDP divides a model in ways that are not planned.
+    """
+    if training.use_cpu or os.environ.get("ACCELERATE_USE_FSDP") == "true":
+        return None
+    return memory_of_gpu()
+
+
+def zero_stage(training: "TrainingArguments") -> int:
+    """DeepSpeed's ZeRO stage of a run; 0 without DeepSpeed."""
+    deepspeed: Any = training.deepspeed_plugin
+    return int(deepspeed.zero_stage) if deepspeed else 0
 
 
 def memory_of_gpu() -> float | None:

@@ -16,15 +16,15 @@ QUICK_START: dict[str, Any] = {
     "cudagraph_mode": "FULL_DECODE_ONLY",
     "cudagraph_capture_sizes": [1, 2, 4, 8, 16, 32, 64, 96, 128, 192, 256, 384, 512],
 }
-"""vLLM's `compilation_config`."""
+"""vLLM's `compilation_config`, for `start_vllm_with`."""
 
 
-def start_rollouts_quickly() -> None:
-    """Let TRL start its vLLM beside the trainer with `QUICK_START`; TRL has no option for it."""
+def start_vllm_with(**arguments: Any) -> None:
+    """Let TRL give its vLLM beside the trainer these arguments, too; it has no option for that."""
     from trl.generation import vllm_generation
 
     names = vars(vllm_generation)
-    names["LLM"] = partial(names["LLM"], compilation_config=QUICK_START)
+    names["LLM"] = partial(names["LLM"], **arguments)
 
 
 @contextmanager
