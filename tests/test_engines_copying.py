@@ -17,7 +17,8 @@ pytest.importorskip("duckdb", reason="needs DuckDB; pip install -e .[duckdb]")
 
 ODD = """
 CREATE TABLE Child (id INTEGER PRIMARY KEY, "Parent Code" TEXT REFERENCES parent (code), w TEXT);
-CREATE TABLE parent (code TEXT PRIMARY KEY, day DATE, at DATETIME, mixed INTEGER, size, raw BLOB);
+CREATE TABLE parent (code TEXT PRIMARY KEY, -- it's a code \\ name
+    day DATE, at DATETIME, mixed INTEGER, size, raw BLOB);
 CREATE TABLE loop (id INTEGER PRIMARY KEY, other INTEGER REFERENCES loop (id));
 CREATE TABLE repeated (a TEXT, b INTEGER, PRIMARY KEY (a));
 CREATE TABLE orphan (id INTEGER PRIMARY KEY, parent TEXT REFERENCES parent (code));
@@ -90,6 +91,7 @@ def test_a_copy_in_duckdb_has_the_rows_the_keys_and_the_indexes(odd, tmp_path):
     schema = {table.name: table for table in read_schema(target).tables}
     assert schema["Child"].primary_key == ("id",)
     assert schema["Child"].foreign_keys[0].parent == "parent"
+    assert schema["parent"].columns[0].description == "it's a code \\ name"
 
 
 def test_nothing_is_overwritten_and_nothing_half_written_stays(odd, tmp_path, monkeypatch):
@@ -122,6 +124,7 @@ def test_the_program_copies_a_folder_to_a_server(odd, tmp_path):
         target = Path(server.url("odd", "owner"))
         assert rows(target, 'SELECT "parent code", w FROM child WHERE id = 2') == [(("b", "y"),)]
         tables = {table.name: table for table in read_schema(target).tables}
+        assert tables["parent"].columns[0].description == "it's a code \\ name"
         assert tables["loop"].foreign_keys[0].parent == "loop"
         indexes = "SELECT indexdef FROM pg_indexes WHERE indexname = 'child_index_1'"
         assert "UNIQUE" in server.execute(indexes, "odd")[0][0]

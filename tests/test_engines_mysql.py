@@ -22,6 +22,7 @@ from slmsql.match import Match
 from slmsql.prompt.build import PromptSettings, build_prompt
 from slmsql.questions.question import Question
 from slmsql.schema.reading import read_schema
+from tests.asked_databases import sampled_voted_scored
 from tests.real_servers import NO_MARIADB, PASSWORD, mariadb_programs, running_mariadb
 from tests.running_server import SHOP
 
@@ -212,6 +213,15 @@ def test_the_schema_has_types_keys_and_values_and_the_prompt_the_dialect(shop):
     assert "name longtext, -- example: 'AC/DC', '<b>Bold</b>'" in text
     messages = build_prompt(Question("q", "?", "shop", shop), PromptSettings()).messages
     assert "MySQL" in str(messages)
+
+
+def test_candidates_are_sampled_voted_and_scored_and_no_password_is_written(shop, tmp_path):
+    report, texts = sampled_voted_scored([shop], tmp_path)
+    assert (report["execution_accuracy"], report["n"]) == (100.0, 1)
+    assert str(shop) in texts
+    assert PASSWORD not in texts
+    missing = Path(str(shop).replace("/shop", "/nothing"))
+    assert database_fault(missing) == "no database"
 
 
 def test_a_wrong_name_gives_one_line_and_no_password(shop, monkeypatch):

@@ -20,15 +20,19 @@ from slmsql.execution import (
     Statement,
     Status,
     check_usable,
+    create_database,
     database_fault,
     fingerprint,
 )
+from slmsql.execution.engines.copying import copy_database
 from slmsql.match import Match
 from slmsql.prompt.build import PromptSettings, build_prompt
 from slmsql.questions.question import Question
 from slmsql.questions.reading import read_questions
 from slmsql.schema.reading import read_schema
 from slmsql.values.finding import find_values
+from tests import running_server
+from tests.asked_databases import sampled_voted_scored
 from tests.real_servers import NO_POSTGRES, PASSWORD, postgres_programs, running_postgres
 from tests.running_server import ROOT, answer, start, stop
 from tests.stand_in import Server
@@ -346,15 +350,35 @@ def test_prompts_name_the_dialect_and_show_values(shop, tmp_path, monkeypatch):
     assert find_values("Restless?", shop)["album", "title"][0] == "Restless"
 
 
-def test_questions_are_evaluated_on_a_server(server, shop, tmp_path, executor):
+def test_one_file_may_ask_several_engines_and_no_password_is_written(shop, tmp_path):
+    sqlite, duckdb = tmp_path / "shop.sqlite", tmp_path / "shop.duckdb"
+    create_database(sqlite, running_server.SHOP)
+    copy_database(sqlite, duckdb)
+    report, texts = sampled_voted_scored([shop, sqlite, duckdb], tmp_path)
+    assert (report["execution_accuracy"], report["n"]) == (100.0, 3)
+    assert str(shop) in texts
+    assert PASSWORD not in texts
+
+
+def test_gold_results_of_a_server_are_not_kept_on_disk(server, shop, tmp_path):
+    sql = "SELECT count(*) FROM artist"
+    with Executor(workers=1, cache=tmp_path) as executor:
+        assert executor.judge([Pair(shop, sql, sql)], match=Match.BIRD)[0].correct
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_databases_of_a_server_that_are_missing_are_left_out(server, tmp_path, executor):
     file = tmp_path / "questions.jsonl"
+    gold = '"gold_sql": "SELECT count(*) FROM album"'
     file.write_text(
-        '{"question": "How many?", "db_id": "shop", "gold_sql": "SELECT count(*) FROM album"}\n'
+        f'{{"question": "How many?", "db_id": "shop", {gold}}}\n'
+        f'{{"question": "How many?", "db_id": "nothing", {gold}}}\n'
     )
     questions = read_questions(file, Path(server.url("").rstrip("/")))
-    predictions = {questions[0].id: "SELECT count(id) FROM album"}
+    predictions = {question.id: "SELECT count(id) FROM album" for question in questions}
     evaluation = evaluate(questions, predictions, match=Match.BIRD, executor=executor)
     assert [outcome.correct[Match.BIRD] for outcome in evaluation.outcomes] == [True]
+    assert evaluation.left_out == {"no database": 1}
 
 
 def test_a_fingerprint_notices_a_changed_table(server, shop):

@@ -1,6 +1,7 @@
 """Readers of questions: benchmarks as published, variants of Spider, and users' own files."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -116,3 +117,35 @@ def test_parquet_of_other_columns_is_refused(tmp_path):
     file.write_bytes(b"no parquet")
     with pytest.raises(InputError, match="not a parquet file"):
         read_source(str(file), str(tmp_path))
+
+
+def test_a_gold_query_for_the_databases_engine_is_taken(tmp_path):
+    record = {"question": "q", "db_id": "shop", "gold_sql": "SQLite", "postgres_sql": "PostgreSQL"}
+    (tmp_path / "questions.jsonl").write_text(json.dumps(record))
+    for databases, gold in (
+        (tmp_path, "SQLite"),
+        (Path("postgresql://ann@host"), "PostgreSQL"),
+        (Path("mysql://ann@host"), "SQLite"),
+    ):
+        (question,) = read_questions(tmp_path / "questions.jsonl", databases)
+        assert question.gold_sql == gold
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://ann:secret@host/shop",
+        "mysql://ann:secret@host/shop",
+        "postgresql://ann@host/shop?password=secret",
+    ],
+)
+def test_a_url_with_a_password_is_refused_and_not_repeated(tmp_path, url):
+    file = tmp_path / "questions.jsonl"
+    for record, databases in (
+        ({"question": "q", "database": url}, None),
+        ({"question": "q", "db_id": "shop"}, Path(url)),
+    ):
+        file.write_text(json.dumps(record))
+        with pytest.raises(InputError, match="must not hold a password") as raised:
+            read_questions(file, databases)
+        assert "secret" not in str(raised.value)

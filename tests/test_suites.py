@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -11,13 +9,15 @@ import pytest
 
 from slmsql.errors import InputError
 from slmsql.execution import Executor
-from slmsql.files import read_jsonl
+from slmsql.files import read_jsonl, write_jsonl
 from slmsql.questions.question import Question
 from slmsql.questions.reading import read_questions
+from slmsql.schema.reading import read_schema
 from slmsql.suites import LABORATORY, SHOP, Form, Suite, check, make
-from slmsql.suites.dialect import to_sqlite
+from tests.in_process import run_here
+from tests.real_servers import NO_POSTGRES, postgres_programs, running_postgres
 
-ROOT = Path(__file__).parent.parent
+PROGRAM = "scripts/make_suite.py"
 
 
 @pytest.fixture(scope="module")
@@ -123,33 +123,56 @@ def test_too_few_sound_questions_are_refused(executor, tmp_path):
         make(suite, tmp_path, 1, executor)
 
 
-@pytest.mark.parametrize(
-    ("postgres", "sqlite"),
-    [
-        ("SELECT EXTRACT(YEAR FROM d) FROM t", "CAST(STRFTIME('%Y', d) AS INTEGER)"),
-        ("SELECT DATE_TRUNC('month', d) FROM t", "DATE(d, 'start of month')"),
-        ("SELECT d + INTERVAL '7 days' FROM t", "DATE(d, '+7 days')"),
-        ("SELECT a::date - b::date FROM t", "CAST(JULIANDAY(DATE(a)) - JULIANDAY(DATE(b)) AS INT"),
-    ],
-)
-def test_dates_of_postgresql_become_those_of_sqlite(postgres, sqlite):
-    assert sqlite in to_sqlite(postgres, "postgres")
+@pytest.mark.slow
+def test_the_program_makes_and_checks(tmp_path):
+    made = run_here(PROGRAM, "--suite", "shop", "--output", tmp_path)
+    assert "500 questions" in made.stdout, made.stderr
+    file, databases = tmp_path / "questions.jsonl", tmp_path / "databases"
+    assert "no faults" in run_here(PROGRAM, "--check", file, "--databases", databases).stdout
+    record = json.loads(file.read_text().splitlines()[0]) | {"id": "again"}
+    file.write_text(file.read_text() + json.dumps(record) + "\n")
+    spoilt = run_here(PROGRAM, "--check", file, "--databases", databases)
+    assert (spoilt.returncode, "asked twice: 2" in spoilt.stdout) == (1, True)
+    assert "--check FILE" in run_here(PROGRAM, "--seed", "1").stderr
 
 
 @pytest.mark.slow
-def test_the_program_makes_and_checks(tmp_path):
-    def program(*words):
-        script = ROOT / "scripts" / "make_suite.py"
-        return subprocess.run(
-            [sys.executable, script, *map(str, words)], capture_output=True, text=True, check=False
+@pytest.mark.skipif(postgres_programs() is None, reason=NO_POSTGRES)
+def test_the_laboratory_on_postgresql_has_the_results_of_sqlite(tmp_path):
+    pytest.importorskip("psycopg", reason="needs psycopg; pip install -e .[postgres]")
+    with running_postgres() as server:
+        words = ("--suite", "laboratory", "--output", tmp_path, "--engine", "postgres")
+        owner = server.url("", "owner").rstrip("/")
+        made = run_here(PROGRAM, *words, "--server", owner)
+        assert "779 of 779 gold queries have SQLite's result on PostgreSQL" in made.stdout, made
+        questions = tmp_path / "evaluation.jsonl"
+        golds = [{"id": q["id"], "sql": q["postgres_sql"]} for q in read_jsonl(questions)]
+        write_jsonl(tmp_path / "golds.jsonl", golds)
+        scored = run_here(
+            *("scripts/evaluate.py", "--questions", questions, "--databases", owner),
+            *("--predictions", tmp_path / "golds.jsonl", "--beside", tmp_path / "databases"),
         )
+        printed = " ".join(scored.stdout.split())
+        assert "EX (bird) 100.0" in printed, scored.stderr
+        assert "EX on SQLite 100.0" in printed
+        assert "alone" not in printed
+        comment = "what the law allows at most, in the unit; NULL where there is no limit"
+        assert comment in read_schema(Path(f"{owner}/laboratory")).text()
 
-    made = program("--suite", "shop", "--output", tmp_path)
-    assert "500 questions" in made.stdout, made.stderr
-    file, databases = tmp_path / "questions.jsonl", tmp_path / "databases"
-    assert "no faults" in program("--check", file, "--databases", databases).stdout
-    record = json.loads(file.read_text().splitlines()[0]) | {"id": "again"}
-    file.write_text(file.read_text() + json.dumps(record) + "\n")
-    spoilt = program("--check", file, "--databases", databases)
-    assert (spoilt.returncode, "asked twice: 2" in spoilt.stdout) == (1, True)
-    assert "--check FILE" in program("--seed", "1").stderr
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--suite", "shop", "--engine", "postgres"), "shop has no queries for PostgreSQL"),
+        (
+            ("--suite", "laboratory", "--engine", "postgres", "--server", "mysql://u:secret@h"),
+            "must not hold a password",
+        ),
+    ],
+)
+def test_a_wrong_server_is_refused_before_anything_is_written(tmp_path, words, message):
+    done = run_here(PROGRAM, *words, "--output", tmp_path / "suite")
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "secret" not in done.stderr
+    assert not (tmp_path / "suite").exists()

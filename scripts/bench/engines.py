@@ -9,6 +9,11 @@
 with numbers equal within 1e-9. Every difference is listed with its reason; rows whose order is left
 open, or that a LIMIT cuts among equals, are differences, too.
 
+BIRD's mini-dev has its gold queries in three dialects, so nothing is translated:
+
+    python scripts/bench/engines.py --questions mini_dev_sqlite.json --databases dev_databases \\
+        --copies postgresql://owner@localhost --copied_questions mini_dev_postgresql.json
+
 The predictions of all files, translated, then give the pairs per second, with nothing cached.
 
 A good result: 97 % agree, and 2,000 pairs per second with two workers.
@@ -16,27 +21,24 @@ A good result: 97 % agree, and 2,000 pairs per second with two workers.
 
 import resource
 import time
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-
-from sqlglot.errors import SqlglotError
 
 from slmsql.cli.config import parse
 from slmsql.consistency.prediction import read_predictions
 from slmsql.errors import run_program
+from slmsql.evaluation.agreement import disagreements
 from slmsql.evaluation.provenance import questions_hash
 from slmsql.execution import Execution, Executor, Pair, Statement
 from slmsql.execution.engines.address import dialect_of, with_name
-from slmsql.execution.engines.copying import column_kinds
+from slmsql.execution.engines.copying import text_columns
 from slmsql.files import Record, write_json
-from slmsql.match import Match, same_result
+from slmsql.match import Match
 from slmsql.questions.question import Question, with_databases
 from slmsql.questions.reading import read_questions
-from slmsql.sql.transpiling import TextColumns, from_sqlite
-
-ALL_ROWS = 1_000_000
+from slmsql.sql.dialect import Dialect
+from slmsql.sql.transpiling import TextColumns, translated
 
 
 @dataclass(kw_only=True)
@@ -44,6 +46,9 @@ class Options:
     questions: Path = field(metadata={"help": "question file with gold SQL for SQLite"})
     databases: Path = field(metadata={"help": "folder of the SQLite databases"})
     copies: Path = field(metadata={"help": "folder or URL of their copies"})
+    copied_questions: Path | None = field(
+        default=None, metadata={"help": "the same questions with gold SQL for the copies"}
+    )
     predictions: list[Path] = field(
         default_factory=list, metadata={"help": "prediction files, for the speed"}
     )
@@ -51,28 +56,16 @@ class Options:
     json: Path | None = field(default=None, metadata={"help": "file for the figures"})
 
 
-@dataclass(frozen=True, slots=True)
-class Translated:
-    """A question's gold query and its translation; None if sqlglot cannot parse it."""
-
-    question: Question
-    copy: Path
-    sql: str | None
-
-
 def main() -> None:
     options = parse(Options, about=__doc__)
     questions, _ = with_databases(read_questions(options.questions, options.databases))
     kinds = {q.database: text_columns(q.database) for q in questions}
-    translated = [
-        Translated(
-            q,
-            with_name(options.copies, q.db_id),
-            translate(q.gold_sql or "", with_name(options.copies, q.db_id), kinds[q.database]),
-        )
-        for q in questions
-    ]
-    figures = _agreement(translated, options)
+    if options.copied_questions:
+        by_id = {q.id: q for q in read_questions(options.copied_questions, options.copies)}
+        copies = [by_id[question.id] for question in questions]
+    else:
+        copies = [_translated(q, options.copies, kinds[q.database]) for q in questions]
+    figures = _agreement(questions, copies, options)
     for reason, ids in figures["differences"].items():
         print(f"{len(ids):4} {reason}: {', '.join(ids[:5])}")
     print(
@@ -80,7 +73,7 @@ def main() -> None:
         f" ({figures['share']:.1%}; data {figures['data']})"
     )
     if options.predictions:
-        figures |= _speed(translated, kinds, options)
+        figures |= _speed(questions, copies, kinds, options)
         print(
             f"{figures['pairs']} pairs: {figures['pairs_per_s']:,.0f} per second;"
             f" {figures['workers_processor_s']:.1f} s of processor time in all workers"
@@ -89,62 +82,52 @@ def main() -> None:
         write_json(options.json, figures)
 
 
-def text_columns(database: Path) -> TextColumns:
-    """Which columns of a database hold texts, as a copy has them."""
-    return {
-        table: {column: kind in ("text", "date", "timestamp") for column, kind in columns.items()}
-        for table, columns in column_kinds(database).items()
-    }
+def _translated(question: Question, copies: Path, columns: TextColumns) -> Question:
+    """The question on a copy of its database, with its query translated, or none."""
+    copy = with_name(copies, question.db_id)
+    sql = translated(question.gold_sql or "", Dialect.SQLITE, dialect_of(copy), columns)
+    return replace(question, database=copy, gold_sql=sql)
 
 
-def translate(sql: str, copy: Path, columns: TextColumns) -> str | None:
-    """The query for a copy; None if sqlglot cannot parse it."""
-    try:
-        return from_sqlite(sql, dialect_of(copy), columns)
-    except (SqlglotError, RecursionError, ValueError):
-        return None
-
-
-def _agreement(translated: Sequence[Translated], options: Options) -> Record:
-    with Executor(workers=options.workers) as executor:
-        golds = executor.run(
-            [Statement(t.question.database, t.question.gold_sql) for t in translated],
-            preview=ALL_ROWS,
-        )
-        copies = executor.run([Statement(t.copy, t.sql) for t in translated], preview=ALL_ROWS)
+def _agreement(
+    questions: Sequence[Question], copies: Sequence[Question], options: Options
+) -> Record:
+    golds = {question.id: (question.gold_sql or "").lower() for question in questions}
     differences: dict[str, list[str]] = {}
-    agree = Counter[bool]()
-    for item, gold, copy in zip(translated, golds, copies, strict=True):
-        is_same = copy.ok and _same(copy, gold)
-        agree[is_same] += 1
-        if not is_same:
-            differences.setdefault(_reason(item, copy), []).append(item.question.id)
+    with Executor(workers=options.workers) as executor:
+        for copy, execution in disagreements(questions, copies, executor):
+            gold = None if options.copied_questions else golds[copy.id]
+            reason = _reason(gold, copy.gold_sql, execution)
+            differences.setdefault(reason, []).append(copy.id)
+    agree = len(questions) - sum(map(len, differences.values()))
     return {
-        "data": questions_hash([item.question for item in translated]),
-        "engine": dialect_of(translated[0].copy).label,
-        "n": len(translated),
-        "agree": agree[True],
-        "share": agree[True] / len(translated),
+        "data": questions_hash(questions),
+        "engine": dialect_of(copies[0].database).label,
+        "n": len(questions),
+        "agree": agree,
+        "share": agree / len(questions),
         "differences": dict(sorted(differences.items(), key=lambda item: -len(item[1]))),
     }
 
 
-def _same(copy: Execution, gold: Execution) -> bool:
-    widths = (len(copy.columns), len(gold.columns))
-    return same_result(copy.rows, gold.rows, Match.STRICT, widths=widths)
+def _reason(gold: str | None, sql: str | None, execution: Execution) -> str:
+    """Why a query has another result, by its error or by what it contains.
 
-
-def _reason(item: Translated, copy: Execution) -> str:
-    """Why a translated query has another result, by its error or by what it contains."""
-    gold = (item.question.gold_sql or "").lower()
-    if item.sql is None:
+    Args:
+        gold: the query that it was translated from; None if it was not translated.
+        sql: the query; None if it could not be translated.
+        execution: what it does.
+    """
+    if sql is None:
         return "sqlglot cannot translate it"
-    if not copy.ok:
-        message = (copy.error or "").partition("\n")[0]
-        return f"{copy.kind}: {message[:70]}"
+    if not execution.ok:
+        message = (execution.error or "").partition("\n")[0]
+        return f"{execution.kind}: {message[:70]}"
+    if gold is None:
+        return "other rows"
     if " limit " in gold:
         return "LIMIT cuts among rows that sort equal"
-    if "min(" in item.sql.lower() and "min(" not in gold:
+    if "min(" in sql.lower() and "min(" not in gold:
         return "a column beside an aggregate differs within the group"
     if "/" in gold:
         return "division"
@@ -152,19 +135,22 @@ def _reason(item: Translated, copy: Execution) -> str:
 
 
 def _speed(
-    translated: Sequence[Translated], kinds: dict[Path, TextColumns], options: Options
+    questions: Sequence[Question],
+    copies: Sequence[Question],
+    kinds: dict[Path, TextColumns],
+    options: Options,
 ) -> Record:
-    questions = [item.question for item in translated]
     pairs: list[Pair] = []
     known: dict[tuple[Path, str], str] = {}
     for file in options.predictions:
         predictions = read_predictions(file, read_questions(options.questions, options.databases))
-        for item, question in zip(translated, questions, strict=True):
+        for question, copy in zip(questions, copies, strict=True):
             sql = predictions[question.id]
-            key = (item.copy, sql)
+            key = (copy.database, sql)
             if key not in known:
-                known[key] = translate(sql, item.copy, kinds[question.database]) or sql
-            pairs.append(Pair(item.copy, known[key], item.sql))
+                dialect, columns = dialect_of(copy.database), kinds[question.database]
+                known[key] = translated(sql, Dialect.SQLITE, dialect, columns) or sql
+            pairs.append(Pair(copy.database, known[key], copy.gold_sql))
     used = _processor_seconds()
     with Executor(workers=options.workers) as executor:
         executor.run([Statement(pairs[0].database, "SELECT 1")])

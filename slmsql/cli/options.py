@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from slmsql.errors import InputError
+from slmsql.execution.engines.address import is_url
 from slmsql.files import Record, file_hash
 from slmsql.prompt.build import PromptSettings
 from slmsql.questions.question import Question, count_reasons, database_faults
@@ -26,7 +27,13 @@ class SourceOptions:
             "the Hugging Face hub; or give --benchmark"
         },
     )
-    databases: str = field(default="", metadata={"help": "folder of <db_id>/<db_id>.sqlite"})
+    databases: str = field(
+        default="",
+        metadata={
+            "help": "folder of <db_id>/<db_id>.sqlite or .duckdb, or a server: "
+            "postgresql://ann@host, mysql://ann@host"
+        },
+    )
     benchmark: str = field(default="", metadata={"help": "spider or bird"})
     root: str = field(default="", metadata={"help": "folder of the benchmark"})
     split: str = field(default="", metadata={"help": "train, dev, test, ..."})
@@ -87,9 +94,11 @@ class QuestionOptions(SourceOptions):
     def settings(self) -> dict[str, object]:
         """Which questions and databases they are, for a resumed run to compare."""
         folder = self.databases or self.root
+        if folder and not is_url(Path(folder)):
+            folder = str(Path(folder).resolve())
         return {
             "questions": file_hash(self.files()[0]),
-            "databases": str(Path(folder).resolve()) if folder else "",
+            "databases": folder,
             "limit": self.limit,
             "shard": self.shard,
         }

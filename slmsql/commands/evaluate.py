@@ -4,6 +4,7 @@
         --match bird --output DIR
     slmsql evaluate --benchmark spider --root SPIDER --split dev --predictions FILE --every_scorer
     slmsql evaluate --questions FILE --databases DIR --predictions FILE --output DIR
+    slmsql evaluate --questions FILE --databases DIR --predictions FILE --beside postgresql://ann@host
 
 Predictions are JSON Lines with `id` and `sql`, BIRD's JSON or Spider's text file. DIR gets
 - report.json with the figures and outcomes.jsonl with each question and both results;
@@ -21,6 +22,7 @@ from slmsql.cli.options import SourceOptions
 from slmsql.consistency.candidates import read_candidates
 from slmsql.consistency.prediction import read_predictions
 from slmsql.evaluation import Evaluation, Extras, as_record, as_table, evaluate
+from slmsql.evaluation.beside import Beside, as_lines, evaluate_beside
 from slmsql.evaluation.candidate_metrics import (
     Price,
     cut_notes,
@@ -39,6 +41,7 @@ from slmsql.execution import Executor
 from slmsql.files import Record, write_json, write_jsonl
 from slmsql.match import Match
 from slmsql.questions.question import Question
+from slmsql.questions.reading import read_questions
 
 EVERY_TIMINGS = 5  # of an answer for --every_scorer, unless --timings says otherwise
 
@@ -53,7 +56,11 @@ class Options(SourceOptions):
     output: str = field(default="", metadata={"help": "folder for all files of the run"})
     json: str = field(default="", metadata={"help": "another file for the figures"})
     cache: str = field(
-        default="", metadata={"help": "folder for gold results, reused by later runs"}
+        default="",
+        metadata={
+            "help": "folder for results of gold queries on SQLite, reused by later runs while the "
+            "files are the same"
+        },
     )
     tables: str = field(
         default="",
@@ -91,6 +98,13 @@ class Options(SourceOptions):
     merge_price_out: float = field(
         default=0.0, metadata={"help": "the merge model's dollars per million completion tokens"}
     )
+    beside: str = field(
+        default="",
+        metadata={
+            "help": "folder or URL with copies of the databases on another engine; gold queries "
+            "and predictions are translated, and EX there stands beside EX here"
+        },
+    )
     workers: int = field(
         default=0, metadata={"help": "number of processes; 0: one for each processor"}
     )
@@ -115,9 +129,11 @@ def main(options: Options) -> None:
             questions, predictions, match=options.match, executor=executor, extras=extras
         )
         evaluation, candidate_figures = _with_candidates(evaluation, options, executor)
+        beside = _beside(evaluation, options, executor)
     record = {
         **as_record(evaluation),
         **candidate_figures,
+        **({"beside": beside.as_record()} if beside else {}),
         **data_record(evaluation, file),
         "options": {**asdict(options), "match": options.match.value},
         "questions_in_file": total,
@@ -127,6 +143,8 @@ def main(options: Options) -> None:
     if options.output:
         write_submission(questions, predictions, Path(options.output))
     print(every_scorer(evaluation) if options.every_scorer else as_table(evaluation))
+    if beside:
+        print(as_lines(beside))
     if sampling := record.get("sampling"):
         print(_sampling_lines(sampling))
     for note in cut_notes(record.get("usage", {})):
@@ -167,6 +185,14 @@ def _with_candidates(
     merge_price = Price(options.merge_price_in, options.merge_price_out)
     revisions = [Path(file) for file in options.revisions]
     return evaluation, {**figures, "usage": usage(files, price, revisions, merge_price)}
+
+
+def _beside(evaluation: Evaluation, options: Options, executor: Executor) -> Beside | None:
+    """The same predictions on the databases of `--beside`."""
+    if not options.beside or not evaluation.outcomes:
+        return None
+    others = read_questions(options.files()[0], Path(options.beside))
+    return evaluate_beside(evaluation, others, executor)
 
 
 def _sampling_lines(sampling: Record) -> str:

@@ -84,12 +84,12 @@ def breakdown(evaluation: Evaluation, by: str) -> Iterator[tuple[str, Metric]]:
 def as_table(evaluation: Evaluation) -> str:
     """The figures of a run as text for a terminal."""
     accuracy = evaluation.accuracy
-    lines = [_line(f"EX ({evaluation.match.value})", accuracy)] if accuracy else []
+    lines = [metric_line(f"EX ({evaluation.match.value})", accuracy)] if accuracy else []
     for name, metric in breakdown(evaluation, "difficulty"):
-        lines.append(_line(f"  {name}", metric))
+        lines.append(metric_line(f"  {name}", metric))
     for name, metric in metrics(evaluation):
         if name != f"ex_{evaluation.match.value}":
-            lines.append(_line(name, metric))
+            lines.append(metric_line(name, metric))
     if not accuracy:
         lines.append("EX: not defined, no question could be judged")
     classes = errors(evaluation)
@@ -181,7 +181,8 @@ def _rounded(score: bool | float) -> bool | float:
     return score if isinstance(score, bool) else round(score, 6)
 
 
-def _line(name: str, metric: Metric) -> str:
+def metric_line(name: str, metric: Metric) -> str:
+    """A metric as one line of a table: value, interval and number of questions."""
     low, high = metric.interval.low, metric.interval.high
     line = f"{name:<22} {metric.value:6.1f}   [{low:.1f}, {high:.1f}]   n = {metric.n}"
     if metric.over_databases is None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from slmsql.errors import InputError
 from slmsql.execution.database import (
     NO_DATABASE,
     Identity,
@@ -57,11 +58,17 @@ def check_usable(database: Path) -> None:
 
 
 def database_fault(database: Path) -> str | None:
-    """Why a database cannot be used, in a few words; None if its schema can be read."""
+    """Why a database cannot be used, in a few words; None if its schema can be read.
+
+    Raises:
+        InputError: its name is a wrong URL, or its driver is not installed.
+    """
     try:
         check_usable(database)
     except UnusableDatabase as error:
         return error.reason
+    except InputError:
+        raise
     except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: not a possible path
         return NO_DATABASE
     except OSError:

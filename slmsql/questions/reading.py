@@ -5,10 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from slmsql.errors import InputError
-from slmsql.execution.engines.address import is_url, name_of, with_name
+from slmsql.execution.engines.address import dialect_of, is_url, name_of, server_address, with_name
 from slmsql.files import Record
 from slmsql.questions.question import Question
 from slmsql.questions.records import read_records
+from slmsql.sql.dialect import Dialect
 
 # Where each benchmark keeps its splits: (questions, databases), relative to its folder.
 LAYOUTS: dict[str, dict[str, tuple[str, str]]] = {
@@ -24,6 +25,8 @@ LAYOUTS: dict[str, dict[str, tuple[str, str]]] = {
         "mini_dev": ("mini_dev_sqlite.json", "dev_databases"),
     },
 }
+# A suite's questions may have a gold query for each engine.
+GOLD_BY_DIALECT = {dialect: f"{dialect}_sql" for dialect in Dialect}
 # Spider-Syn keeps both questions; the one with synonyms is asked.
 TEXT_FIELDS = ("question", "SpiderSynQuestion", "text")
 
@@ -65,7 +68,8 @@ def read_questions(file: Path, databases: Path | None = None) -> list[Question]:
 
     Args:
         file: `dev.json`, `train.json`, ... as published, or JSON Lines whose objects have at least
-            `question` and `db_id` or `database`.
+            `question` and `db_id` or `database`. A gold query for another engine may stand beside
+            `gold_sql`, as `postgres_sql`, `mysql_sql` or `duckdb_sql`.
         databases: folder with `<db_id>/<db_id>.sqlite` or `.duckdb`, or the URL of a server with
             databases of these names. JSON Lines with `database` need none.
 
@@ -74,8 +78,8 @@ def read_questions(file: Path, databases: Path | None = None) -> list[Question]:
         tells which, and each program decides what to do about them.
 
     Raises:
-        InputError: a record is malformed (the message has its position), an id occurs twice, or
-            the file is empty.
+        InputError: a record is malformed (the message has its position), an id occurs twice, the
+            file is empty, or the URL of a database holds a password.
         FileNotFoundError: the file or the folder of databases is missing.
     """
     if databases is not None and not is_url(databases) and not databases.is_dir():
@@ -99,7 +103,9 @@ def _question(
 ) -> Question:
     text = _text(record, where)
     database = _database(record, where, databases)
-    gold_sql = record.get("gold_sql", record.get("SQL", record.get("query", record.get("sql"))))
+    if is_url(database):
+        server_address(database)  # refuses a password, which must not reach any file
+    gold_sql = _gold_sql(record, database)
     benchmark = "bird" if "SQL" in record else "spider" if "query" in record else ""
     return Question(
         id=_id(record, benchmark, position, file),
@@ -111,6 +117,15 @@ def _question(
         difficulty=str(record.get("difficulty") or ""),
         source=str(record.get("source") or benchmark),
     )
+
+
+def _gold_sql(record: Record, database: Path) -> object:
+    """The gold query for the database's engine (`postgres_sql`, ...), else the only one."""
+    if any(name in record for name in GOLD_BY_DIALECT.values()):
+        own = record.get(GOLD_BY_DIALECT[dialect_of(database)])
+        if own is not None:
+            return own
+    return record.get("gold_sql", record.get("SQL", record.get("query", record.get("sql"))))
 
 
 def _text(record: Record, where: str) -> str:

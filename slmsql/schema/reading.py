@@ -12,9 +12,9 @@ from slmsql.execution import reading
 from slmsql.execution.database import Identity
 from slmsql.execution.engines.address import dialect_of
 from slmsql.execution.locating import locate
-from slmsql.schema.comments import column_comments
 from slmsql.schema.engine_tables import FIRST_ROWS, MORE_ROWS, read_tables
 from slmsql.schema.model import Column, ForeignKey, Schema, Table, Value
+from slmsql.sql.comments import column_comments
 from slmsql.sql.dialect import Dialect
 from slmsql.sql.quoting import quote_identifier
 

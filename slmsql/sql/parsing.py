@@ -16,7 +16,7 @@ from typing import TypeVar
 import sqlglot
 from func_timeout import FunctionTimedOut, func_timeout
 from sqlglot import exp
-from sqlglot.errors import SqlglotError
+from sqlglot.errors import ErrorLevel, SqlglotError
 
 GUARDED_CHARS = 2_000
 PARSE_SECONDS = 2.0
@@ -118,7 +118,13 @@ def _spelling(tree: exp.Expr) -> str:
         identifier.set("quoted", False)
     for join in tree.find_all(exp.Join):
         join.set("kind", None if join.args.get("kind") in ("INNER", "CROSS") else join.kind)
-    return tree.sql(dialect="sqlite", normalize_functions="upper", comments=False, copy=False)
+    return tree.sql(
+        dialect="sqlite",
+        normalize_functions="upper",
+        comments=False,
+        copy=False,
+        unsupported_level=ErrorLevel.IGNORE,  # no warnings about queries of other engines
+    )
 
 
 def _is_quoted_text(column: exp.Column) -> bool:

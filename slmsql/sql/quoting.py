@@ -54,8 +54,10 @@ def quote_if_needed(name: str, dialect: Dialect = Dialect.SQLITE) -> str:
     return name if is_plain else quote_identifier(name, dialect)
 
 
-def quote_text(text: str) -> str:
-    """A text as a literal of standard SQL."""
+def quote_text(text: str, dialect: Dialect = Dialect.SQLITE) -> str:
+    """A text as a literal of standard SQL; MySQL reads backslashes as escapes."""
+    if dialect is Dialect.MYSQL:
+        text = text.replace("\\", "\\\\")
     return "'" + text.replace("'", "''") + "'"
 
 

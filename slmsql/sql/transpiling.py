@@ -1,24 +1,56 @@
-"""SQLite's queries for another engine: sqlglot translates, and rules of ours keep the meaning.
+"""Queries for another engine: sqlglot translates, and rules of ours keep the meaning.
 
     from_sqlite("SELECT name FROM t WHERE year = '2014' GROUP BY id", Dialect.POSTGRES, columns)
     # SELECT MIN(name) FROM t WHERE year = 2014 GROUP BY id
+    to_sqlite("SELECT EXTRACT(YEAR FROM d) FROM t", Dialect.POSTGRES)
+    # SELECT CAST(STRFTIME('%Y', d) AS INTEGER) FROM t
 
 SQLite takes liberties that others refuse, and queries are full of them: a text in double quotes, a
 number compared with a text, LIKE without case, columns beside aggregates that GROUP BY does not
-list. The rules need to know which columns hold texts.
+list. The rules need to know which columns hold texts. Dates need rules in both directions.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import sqlglot
 from sqlglot import exp
+from sqlglot.errors import ErrorLevel
 
 from slmsql.sql.dialect import Dialect
+from slmsql.sql.parsing import guarded
 
 # By table and column in lower case: whether the column holds texts, and so not numbers.
 TextColumns = Mapping[str, Mapping[str, bool]]
 COMPARISONS = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE)
+SHIFT = re.compile(r"([+-]?)\s*(\d+) (day|month|year)s?")  # of a date in SQLite: '+7 days'
+DATE_PARTS = {"YEAR": "%Y", "MONTH": "%m", "DAY": "%d"}
+
+
+def translated(sql: str, source: Dialect, target: Dialect, columns: TextColumns) -> str | None:
+    """Any text as a query for another engine; None if sqlglot cannot translate it.
+
+    Args:
+        sql: perhaps from a model.
+        source: the dialect in which it is written.
+        target: the dialect to translate to.
+        columns: the tables of the database, for queries from SQLite.
+    """
+    return sql if source is target else guarded(sql, _translate, sql, source, target, columns)
+
+
+def _translate(sql: str, source: Dialect, target: Dialect, columns: TextColumns) -> str:
+    statements = sqlglot.parse(sql, read=source)
+    if len(statements) != 1:  # it must stay refused, and not become its first statement
+        raise ValueError("several statements")
+    if source is Dialect.SQLITE:
+        return from_sqlite(sql, target, columns)
+    if target is Dialect.SQLITE:
+        return to_sqlite(sql, source)
+    return sqlglot.parse_one(sql, read=source).sql(
+        dialect=target, unsupported_level=ErrorLevel.IGNORE
+    )
 
 
 def from_sqlite(sql: str, dialect: Dialect, columns: TextColumns) -> str:
@@ -39,9 +71,35 @@ def from_sqlite(sql: str, dialect: Dialect, columns: TextColumns) -> str:
             column.replace(exp.Literal.string(column.name))
     for select in list(tree.find_all(exp.Select)):
         _rewrite(select, columns, dialect)
+    for call in list(tree.find_all(exp.Anonymous)):
+        _fit_date(call, dialect)
     if dialect is not Dialect.DUCKDB:
         _lower_names(tree)
-    return tree.sql(dialect=dialect)
+    return tree.sql(dialect=dialect, unsupported_level=ErrorLevel.IGNORE)
+
+
+def _fit_date(call: exp.Anonymous, dialect: Dialect) -> None:
+    """Translate `DATE(d, '+7 days')` and `JULIANDAY(d)`."""
+    name, arguments = call.name.upper(), call.expressions
+    if name == "JULIANDAY" and len(arguments) == 1:
+        call.replace(_julian_day(exp.cast(arguments[0].copy(), "timestamp"), dialect))
+    elif name == "DATE" and len(arguments) == 2:
+        shift = SHIFT.fullmatch(arguments[1].name)
+        if shift is not None:
+            sign, count, unit = shift.groups()
+            step = exp.Interval(this=exp.Literal.string(count), unit=exp.var(unit))
+            change = exp.Sub if sign == "-" else exp.Add
+            day = exp.cast(arguments[0].copy(), "timestamp")
+            call.replace(exp.cast(change(this=day, expression=step), "date"))
+
+
+def _julian_day(moment: exp.Expr, dialect: Dialect) -> exp.Expr:
+    """SQLite's begins at noon, those of PostgreSQL and DuckDB at midnight; MySQL counts days."""
+    if dialect is Dialect.MYSQL:
+        days: exp.Expr = exp.Anonymous(this="TO_DAYS", expressions=[moment])
+        return exp.paren(exp.Add(this=days, expression=exp.Literal.number("1721059.5")))
+    days = exp.Extract(this=exp.var("JULIAN"), expression=moment)
+    return exp.paren(exp.Sub(this=days, expression=exp.Literal.number("0.5")))
 
 
 def _lower_names(tree: exp.Expr) -> None:
@@ -184,7 +242,8 @@ def _aggregate_bare_columns(select: exp.Select) -> None:
     parts = [*select.expressions, *(select.args.get("order") or exp.Order()).expressions]
     if having := select.args.get("having"):
         parts.append(having)
-    has_aggregate = any(_own(part, exp.AggFunc, select) for part in parts)
+    found = [node for part in parts for node in _own(part, exp.AggFunc, select)]
+    has_aggregate = any(_is_aggregate(node) for node in found)
     if group is None and not has_aggregate:
         return
     keys: list[exp.Expr] = group.expressions if group else []
@@ -194,7 +253,7 @@ def _aggregate_bare_columns(select: exp.Select) -> None:
     for part in parts:
         for column in _own(part, exp.Column, select):
             is_grouped = column.sql().lower() in grouped or column.name.lower() in grouped
-            if not is_grouped and not column.find_ancestor(exp.AggFunc, exp.Window):
+            if not is_grouped and not column.find_ancestor(exp.AggFunc, exp.Window, exp.Filter):
                 if not column.table and column.name.lower() in aliases:
                     continue
                 if isinstance(column.this, exp.Star):
@@ -204,7 +263,58 @@ def _aggregate_bare_columns(select: exp.Select) -> None:
                 column.replace(exp.alias_(bare, column.name) if in_list else bare)
 
 
+def _is_aggregate(node: exp.Expr) -> bool:
+    """Whether a function makes one row of many, and is no window function (`... OVER (...)`)."""
+    parent = node.parent
+    while isinstance(parent, exp.Filter | exp.IgnoreNulls | exp.RespectNulls):
+        parent = parent.parent
+    return not isinstance(parent, exp.Window)
+
+
 def _own(part: exp.Expr, kinds: Any, select: exp.Select) -> list[Any]:
     """The nodes of some kinds that belong to this SELECT and not to one inside it."""
     kinds = kinds if isinstance(kinds, tuple) else (kinds,)
     return [node for node in part.find_all(*kinds) if node.find_ancestor(exp.Select) is select]
+
+
+def to_sqlite(sql: str, dialect: Dialect) -> str:
+    """Translate a query to SQLite. The caller checks that it runs.
+
+    Raises:
+        sqlglot.errors.SqlglotError: sqlglot cannot parse the query.
+    """
+    if dialect is Dialect.SQLITE:
+        return sql
+    tree = sqlglot.parse_one(sql, read=dialect)
+    tree = tree.transform(_date_part).transform(_date_arithmetic)
+    return tree.sql(dialect=Dialect.SQLITE, unsupported_level=ErrorLevel.IGNORE)
+
+
+def _date_part(node: exp.Expr) -> exp.Expr:
+    """Translate `EXTRACT(YEAR FROM d)` and `DATE_TRUNC('month', d)`."""
+    if isinstance(node, exp.Extract) and node.name.upper() in DATE_PARTS:
+        text = exp.func(
+            "STRFTIME", exp.Literal.string(DATE_PARTS[node.name.upper()]), node.expression
+        )
+        return exp.cast(text, "INT")
+    if isinstance(node, exp.TimestampTrunc | exp.DateTrunc) and node.text("unit") in DATE_PARTS:
+        start = exp.Literal.string(f"start of {node.text('unit').lower()}")
+        return exp.func("DATE", node.this, start)
+    return node
+
+
+def _date_arithmetic(node: exp.Expr) -> exp.Expr:
+    """Translate `d + INTERVAL '7 days'`, and `a::date - b::date`, a number of days."""
+    if isinstance(node, exp.Add | exp.Sub) and isinstance(node.expression, exp.Interval):
+        sign = "+" if isinstance(node, exp.Add) else "-"
+        interval = node.expression
+        step = exp.Literal.string(f"{sign}{interval.name} {interval.text('unit').lower()}")
+        return exp.func("DATE", node.this, step)
+    if isinstance(node, exp.Sub) and _is_date(node.left) and _is_date(node.right):
+        days = [exp.Anonymous(this="JULIANDAY", expressions=[d]) for d in (node.left, node.right)]
+        return exp.cast(exp.Sub(this=days[0], expression=days[1]), "INT")
+    return node
+
+
+def _is_date(node: exp.Expr) -> bool:
+    return isinstance(node, exp.Cast) and node.to.is_type("date")

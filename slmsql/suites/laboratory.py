@@ -3,6 +3,7 @@
 import random
 from datetime import date, timedelta
 
+from slmsql.sql.dialect import Dialect
 from slmsql.suites.laboratory_forms import (
     CITIES,
     DETERMINANDS,
@@ -138,5 +139,5 @@ def _day(rng: random.Random, first: int, span: int) -> date:
 
 
 LABORATORY = Suite(
-    "laboratory", script, FORMS, {"evaluation": 200, "train": 579}, dialect="postgres"
+    "laboratory", script, FORMS, {"evaluation": 200, "train": 579}, dialect=Dialect.POSTGRES
 )

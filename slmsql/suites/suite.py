@@ -8,7 +8,8 @@ from slmsql.errors import InputError
 from slmsql.execution import Executor, Statement, create_database
 from slmsql.files import Record, write_jsonl
 from slmsql.questions.question import Question
-from slmsql.suites.dialect import to_sqlite
+from slmsql.sql.dialect import Dialect
+from slmsql.sql.transpiling import to_sqlite
 from slmsql.suites.faults import cut_ties, is_trivial, spelling, spelling_of_gold
 from slmsql.suites.forms import Form, FormQuestion, interleaved
 
@@ -31,7 +32,7 @@ class Suite:
     script: Callable[[int], str]
     forms: Sequence[Form]
     sizes: dict[str, int]
-    dialect: str = "sqlite"
+    dialect: Dialect = Dialect.SQLITE
 
 
 def make(suite: Suite, folder: Path, seed: int, executor: Executor) -> dict[str, int]:
@@ -81,7 +82,7 @@ def _sound_records(suite: Suite, seed: int, database: Path, executor: Executor) 
             yield _record(form_question, question, suite.dialect)
 
 
-def _record(form_question: FormQuestion, question: Question, dialect: str) -> Record:
+def _record(form_question: FormQuestion, question: Question, dialect: Dialect) -> Record:
     record = {
         "question": question.text,
         "db_id": question.db_id,
@@ -89,7 +90,7 @@ def _record(form_question: FormQuestion, question: Question, dialect: str) -> Re
         "difficulty": form_question.tier,
         "form": form_question.form,
     }
-    return record if dialect == "sqlite" else {**record, f"{dialect}_sql": form_question.sql}
+    return record if dialect is Dialect.SQLITE else {**record, f"{dialect}_sql": form_question.sql}
 
 
 def _with_ids(suite: Suite, file: str, records: Iterable[Record]) -> Iterator[Record]:

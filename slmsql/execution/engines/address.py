@@ -111,7 +111,7 @@ def server_address(database: Path) -> ServerAddress:
     credentials, _, location = place.rpartition("@")
     user, colon, _ = credentials.partition(":")
     dialect = SERVERS[match[1]]
-    if colon:
+    if colon or "password" in options:
         raise InputError(f"a URL of {dialect.label} must not hold a password; {PASSWORDS[dialect]}")
     host, _, name = location.rpartition("/")
     host, _, port = host.partition(":")

@@ -1,14 +1,15 @@
-"""Copies SQLite databases into DuckDB files and onto servers: types, keys, indexes and rows.
+"""Copies SQLite databases into DuckDB files and onto servers: types, keys, comments and rows.
 
 SQLite's columns hold any value, whatever type they declare. A column's type in the copy therefore
 follows its values: whole numbers, numbers, dates if it declares them, bytes, else text. Keys that
-the rows break are left out. Texts compare byte by byte in the copy, as they do in SQLite. On
-servers all names are in lower case, so that no query needs to quote them.
+the rows break are left out. Comments in a CREATE TABLE statement become the columns' comments.
+Texts compare byte by byte in the copy, as they do in SQLite. On servers all names are in lower
+case, so that no query needs to quote them.
 """
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,8 +20,10 @@ from slmsql.errors import InputError
 from slmsql.execution.database import reading
 from slmsql.execution.engines import duckdb_file, servers
 from slmsql.execution.engines.address import dialect_of, is_url
+from slmsql.sql.comments import column_comments
 from slmsql.sql.dialect import Dialect
-from slmsql.sql.quoting import quote_identifier
+from slmsql.sql.quoting import quote_identifier, quote_text
+from slmsql.sql.transpiling import TextColumns
 
 BATCH = 500  # rows sent at once
 # The type in the copy, by the kind of the column's values.
@@ -37,6 +40,7 @@ TYPES = {
     "blob": {Dialect.DUCKDB: "BLOB", Dialect.POSTGRES: "BYTEA", Dialect.MYSQL: "LONGBLOB"},
 }
 MOST_INDEXED = 180  # characters of a text that MySQL can index with others
+LONGEST_COMMENT = 1024  # characters, MySQL's limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,7 @@ class CopiedColumn:
     kind: str
     required: bool
     longest: int = 0
+    comment: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +106,14 @@ def column_kinds(source: Path) -> dict[str, dict[str, str]]:
         }
 
 
+def text_columns(source: Path) -> TextColumns:
+    """Which columns of an SQLite database hold texts, dates included, as a copy has them."""
+    return {
+        table: {column: kind in ("text", "date", "timestamp") for column, kind in columns.items()}
+        for table, columns in column_kinds(source).items()
+    }
+
+
 def _copy_to_duckdb(connection: Connection, target: Path) -> CopyReport:
     if target.exists():
         raise InputError(f"{target} exists; remove it first, or name another file")
@@ -126,6 +139,8 @@ def _copy(connection: Connection, target: Target, dialect: Dialect) -> CopyRepor
         report.tables = _without_long_keys(report.tables, report.left_out)
     for table in report.tables:
         target.execute(_create_table(table, dialect))
+        for statement in _comments(table, dialect):
+            target.execute(statement)
         report.rows += _copy_rows(connection, target, table, dialect)
     for table in report.tables:
         _add_indexes(target, table, dialect)
@@ -170,20 +185,25 @@ CONVERTERS: dict[str, Callable[[Any], Any]] = {"text": _text, "real": float}
 
 def _tables(connection: Connection, left_out: list[str]) -> list[CopiedTable]:
     names = connection.execute(
-        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%'"
+        "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%'"
         " ESCAPE '\\' ORDER BY rowid"
     ).fetchall()
-    tables = [_table(connection, name, left_out) for (name,) in names]
+    tables = [_table(connection, name, column_comments(sql), left_out) for name, sql in names]
     by_name = {table.name.lower(): table for table in tables}
     return [_with_foreign_keys(connection, table, by_name, left_out) for table in tables]
 
 
-def _table(connection: Connection, name: str, left_out: list[str]) -> CopiedTable:
+def _table(
+    connection: Connection, name: str, comments: Mapping[str, str], left_out: list[str]
+) -> CopiedTable:
     rows = connection.execute(
         'SELECT name, type, "notnull", pk FROM pragma_table_info(?)', (name,)
     ).fetchall()
     columns = tuple(
-        _column(connection, name, column, kind, bool(required or key))
+        replace(
+            _column(connection, name, column, kind, bool(required or key)),
+            comment=comments.get(column.lower(), "")[:LONGEST_COMMENT],
+        )
         for column, kind, required, key in rows
     )
     key = tuple(column for _, column in sorted((pk, column) for column, _, _, pk in rows if pk))
@@ -344,7 +364,7 @@ def _lowered(table: CopiedTable) -> CopiedTable:
 
     return CopiedTable(
         table.name.lower(),
-        tuple(CopiedColumn(c.name.lower(), c.kind, c.required, c.longest) for c in table.columns),
+        tuple(replace(column, name=column.name.lower()) for column in table.columns),
         low(table.primary_key),
         tuple((low(own), parent.lower(), low(refs)) for own, parent, refs in table.foreign_keys),
         tuple((is_unique, low(columns)) for is_unique, columns in table.indexes),
@@ -391,7 +411,18 @@ def _definition(table: CopiedTable, column: CopiedColumn, dialect: Dialect) -> s
     if dialect is Dialect.MYSQL and column.kind == "text" and column.name in keys:
         kind = f"VARCHAR({MOST_INDEXED})"
     required = " NOT NULL" if column.required else ""
-    return f"{_quoted([column.name], dialect)} {kind}{required}"
+    comment = ""
+    if dialect is Dialect.MYSQL and column.comment:
+        comment = f" COMMENT {quote_text(column.comment, dialect)}"
+    return f"{_quoted([column.name], dialect)} {kind}{required}{comment}"
+
+
+def _comments(table: CopiedTable, dialect: Dialect) -> Iterator[str]:
+    """Statements that add the comments; MySQL takes them when it creates the table."""
+    for column in table.columns if dialect is not Dialect.MYSQL else ():
+        if column.comment:
+            name = f"{_quoted([table.name], dialect)}.{_quoted([column.name], dialect)}"
+            yield f"COMMENT ON COLUMN {name} IS {quote_text(column.comment, dialect)}"
 
 
 def _foreign_key(key: tuple[tuple[str, ...], str, tuple[str, ...]], dialect: Dialect) -> str:

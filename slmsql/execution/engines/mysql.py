@@ -56,6 +56,7 @@ CLOCKS = """
 """
 VOLATILE = frozenset(CLOCKS.split())
 WAITING_IS_VAIN = frozenset({1044, 1045, 1049, 1130, 1698, 2059})
+UNKNOWN_DATABASE = 1049
 LOST = frozenset({0, 1053, 1077, 1079, 1152, 1158, 1159, 1160, 1161, 1927, 2006, 2013, 2014, 2055})
 # How a statement ended, by MySQL's number of the error.
 ENDS: dict[int, tuple[Status, str]] = {
@@ -98,7 +99,11 @@ def connect(address: ServerAddress, seconds: float) -> "pymysql.Connection[Curso
                 cursor.execute(f"SET SESSION max_execution_time = {max(1, int(seconds * 1000))}")
     except (pymysql.Error, OSError) as error:
         number, message = _parts(error)
-        raise Unreachable(f"MySQL: {message}", is_final=number in WAITING_IS_VAIN) from None
+        raise Unreachable(
+            f"MySQL: {message}",
+            is_final=number in WAITING_IS_VAIN,
+            is_missing=number == UNKNOWN_DATABASE,
+        ) from None
     return connection
 
 
@@ -161,7 +166,7 @@ def reading(address: ServerAddress) -> Iterator[Query]:
     try:
         connection = connect(address, OWN_SECONDS)
     except Unreachable as error:
-        raise UnusableDatabase("no connection to the server", str(error)) from error
+        raise UnusableDatabase(error.reason, str(error)) from error
 
     def query(sql: str) -> list[Any]:
         with connection.cursor() as cursor:

@@ -106,7 +106,10 @@ def connect(address: ServerAddress, seconds: float) -> "psycopg.Connection[Any]"
     except psycopg.Error as error:
         message = str(error)
         is_final = any(part in message for part in WAITING_IS_VAIN)
-        raise Unreachable(f"PostgreSQL: {message}", is_final=is_final) from None
+        is_missing = f'database "{address.database}" does not exist' in message
+        raise Unreachable(
+            f"PostgreSQL: {message}", is_final=is_final, is_missing=is_missing
+        ) from None
     return connection
 
 
@@ -164,7 +167,7 @@ def reading(address: ServerAddress) -> Iterator[Query]:
     try:
         connection = connect(address, OWN_SECONDS)
     except Unreachable as error:
-        raise UnusableDatabase("no connection to the server", str(error)) from error
+        raise UnusableDatabase(error.reason, str(error)) from error
     try:
         with connection:
             yield lambda sql: [plain_row(row) for row in connection.execute(sql.encode())]

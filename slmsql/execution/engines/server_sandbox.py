@@ -7,6 +7,7 @@ the statement. A server that restarts is waited for; the statement then runs aga
 import time
 from abc import ABC, abstractmethod
 
+from slmsql.execution.database import NO_DATABASE
 from slmsql.execution.engines.address import ServerAddress
 from slmsql.execution.engines.names import ForbiddenNames
 from slmsql.execution.result import Overflow, Result, refusal
@@ -18,11 +19,12 @@ PAUSE = 0.25  # seconds between two attempts
 
 
 class Unreachable(Exception):
-    """No connection to the server; the message is one line."""
+    """No connection to the server's database; the message is one line."""
 
-    def __init__(self, message: str, *, is_final: bool) -> None:
+    def __init__(self, message: str, *, is_final: bool, is_missing: bool = False) -> None:
         super().__init__(" ".join(message.split()))
         self.is_final = is_final  # waiting does not help: a wrong password, no such database
+        self.reason = NO_DATABASE if is_missing else "no connection to the server"
 
 
 class Lost(Exception):
