@@ -15,8 +15,9 @@ interval, and tokens per second are at most 10 % lower.
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from statistics import median
 from typing import Literal
@@ -38,10 +39,11 @@ from slmsql.prompt.build import build_prompt
 from slmsql.questions.question import Question
 from slmsql.sampling.loading import sampler_when_needed
 from slmsql.sampling.options import PlanOptions, SamplerOptions, sampling_params
-from slmsql.sampling.sampler import Request, Sampler, seed_of
+from slmsql.sampling.sampler import Completed, Request, Sampler, seed_of
 
 Way = Literal["off", "schema"]
 WAYS: tuple[Way, ...] = ("off", "schema")
+BATCHES = 4  # of completions that a turn draws
 NAME_ERRORS = frozenset({"no such table", "no such column", "ambiguous"})
 
 
@@ -54,7 +56,9 @@ class Options:
     output: Path = field(metadata={"help": "folder for candidates and figures"})
     workers: int = field(default=0, metadata={"help": "processes that run SQL; 0: all cores"})
     batch: int = field(default=32, metadata={"help": "completions at once, to measure speed"})
-    turns: int = field(default=4, metadata={"help": "batches of each way, after a warm-up"})
+    turns: int = field(
+        default=4, metadata={"help": "of each way, after a warm-up; each draws 4 batches"}
+    )
 
     def __post_init__(self) -> None:
         if self.plan.round_size or self.plan.repair:
@@ -129,8 +133,8 @@ def measured_speed(
     sampler = get_sampler()
     speeds: dict[Way, list[float]] = {way: [] for way in WAYS}
     for turn in range(options.turns + 1):
-        first = turn * options.batch
-        some = [questions[(first + place) % len(questions)] for place in range(options.batch)]
+        number = BATCHES * options.batch
+        some = [questions[(turn * number + place) % len(questions)] for place in range(number)]
         for way in WAYS if turn % 2 else WAYS[::-1]:
             speeds[way].append(batch_speed(options, way, some, turn, sampler))
     ratios = [b / a for a, b in zip(speeds["off"][1:], speeds["schema"][1:], strict=True)]
@@ -143,7 +147,11 @@ def measured_speed(
 def batch_speed(
     options: Options, way: Way, questions: Sequence[Question], turn: int, sampler: Sampler
 ) -> float:
-    """Completion tokens per second of one completion to each question."""
+    """Completion tokens per second of one completion to each question, `batch` of them at once.
+
+    The next one begins where one ends. Otherwise the longest completions would run alone, and the
+    speed would tell how long completions are.
+    """
     sampling = sampling_params(replace(options.plan, constrain=way), options.prompt.template)
     requests = [
         Request(
@@ -156,14 +164,22 @@ def batch_speed(
         )
         for place, question in enumerate(questions)
     ]
-    began, tokens, waiting = time.perf_counter(), 0, len(requests)
-    for request in requests:
+    began, tokens, waiting = time.perf_counter(), 0, iter(requests)
+    for request in islice(waiting, options.batch):
         sampler.submit(request)
-    while waiting:
-        for completed in sampler.completed():
-            waiting -= 1
-            tokens += sum(sample.tokens for sample in completed.samples)
+    for completed in sampled(sampler, len(requests)):
+        tokens += sum(sample.tokens for sample in completed.samples)
+        for request in islice(waiting, 1):
+            sampler.submit(request)
     return tokens / (time.perf_counter() - began)
+
+
+def sampled(sampler: Sampler, number: int) -> Iterator[Completed]:
+    """The next completed requests."""
+    while number:
+        for completed in sampler.completed():
+            number -= 1
+            yield completed
 
 
 # Figures

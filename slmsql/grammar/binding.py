@@ -13,8 +13,6 @@ later tables.
 States are immutable and shared, so that the equal prefixes of many samples are read once.
 """
 
-from dataclasses import replace
-
 from slmsql.grammar.expectations import (
     COMPLETE,
     OPERAND_ENDS,
@@ -134,8 +132,8 @@ class Binding:
             if known or (
                 query.clause == "select" and self.references.may_become_source(state, query)
             ):
-                return replace(
-                    state, previous=".", word="", may_be_text=False, qualifier=state.word
+                return state._replace(
+                    previous=".", word="", may_be_text=False, qualifier=state.word
                 )
         return None
 
@@ -176,7 +174,7 @@ class Binding:
                 if state.query.orders_outputs
                 else state.in_item().after(word if has_more else "operand")
             )
-        return None if word in NEVER_NAMES else replace(state, previous="word", word=word)
+        return None if word in NEVER_NAMES else state._replace(previous="word", word=word)
 
     def _keyword(self, state: State, word: str) -> State | None:
         """A keyword after an operand or a source."""
@@ -207,20 +205,20 @@ class Binding:
         if word == "from":
             query = state.query.with_item()
             has_width = query.width in (None, len(query.outputs))
-            return state.after("from", replace(query, clause="from")) if has_width else None
+            return state.after("from", query._replace(clause="from")) if has_width else None
         if word in IN_FROM:
             complete = with_source(state.query, before_using=word == "using")
             clause = word if word in ("natural", "on", "using") else "join"
             if complete is None:
                 return None
-            return state.after(word, replace(complete, clause=clause))
+            return state.after(word, complete._replace(clause=clause))
         left = self._without_pending(state)
         if left is None:
             return None
         if word in COMPOUNDS:
             return left.after(word, left.query.next_select(word))
         is_aggregate = left.query.is_aggregate or word == "group"
-        return left.after(word, replace(left.query, clause=word, is_aggregate=is_aggregate))
+        return left.after(word, left.query._replace(clause=word, is_aggregate=is_aggregate))
 
     def _without_pending(self, state: State) -> State | None:
         """The state when FROM is over, or SELECT without one: its sources are known.
@@ -239,7 +237,7 @@ class Binding:
         if complete is None:
             return None
         left: State | None = state.after(
-            state.previous, replace(complete, clause="left", pending=frozenset())
+            state.previous, complete._replace(clause="left", pending=frozenset())
         )
         for qualifier, column in sorted(complete.pending):
             is_own = (qualifier, column) in complete.own
@@ -277,13 +275,13 @@ class Binding:
         columns = left.query.named_columns()
         depth = 3 if kind in ("rows", "row value") else 2  # the query, and what it belongs to
         previous = "operand" if depth == 2 else "row condition"
-        outer = replace(left, frames=left.frames[:-depth], previous=previous)
+        outer = left._replace(frames=left.frames[:-depth], previous=previous)
         query = outer.query
         if kind == "derived":
-            return outer.after("table", replace(query, source=Source("", columns)))
+            return outer.after("table", query._replace(source=Source("", columns)))
         if kind == "cte" and query.cte:
             cte = Source(query.cte.name, query.cte.columns or columns)
-            return outer.after("cte", replace(query, ctes=(*query.ctes, cte), cte=None))
+            return outer.after("cte", query._replace(ctes=(*query.ctes, cte), cte=None))
         return outer
 
     def _star(self, state: State) -> State | None:
@@ -300,10 +298,10 @@ class Binding:
             if referred is None or query.item is not None:
                 return None
             item = f"{state.qualifier}.{STAR}"
-            return referred.after("star", replace(referred.query, item=item))
+            return referred.after("star", referred.query._replace(item=item))
         if state.previous not in ("select", "distinct", "all", ","):
             return None
-        return state.after("star", replace(query, item=STAR))
+        return state.after("star", query._replace(item=STAR))
 
     def _end(self, state: State) -> State | None:
         if len(state.frames) > 1 or state.previous not in COMPLETE:
@@ -321,7 +319,7 @@ class Binding:
         if lexeme.kind == "string":
             return None if state.query.orders_outputs else state.in_item().after("operand")
         may_be_text = lexeme.kind == "double"
-        return replace(state, previous="word", word=lexeme.text, may_be_text=may_be_text)
+        return state._replace(previous="word", word=lexeme.text, may_be_text=may_be_text)
 
     # Names
 
@@ -333,9 +331,9 @@ class Binding:
             found = next((t for t in self.references.visible_tables(state) if t.name == name), None)
             if found is None or not self.references.fits(state, found):
                 return None
-            return state.after("table", replace(query, source=found))
+            return state.after("table", query._replace(source=found))
         if state.parens == "using":
-            merged = replace(query, merged=query.merged | {name})
+            merged = query._replace(merged=query.merged | {name})
             return state.after("named", merged) if name in query.common_columns() else None
         if query.clause == "with":
             return _with_cte_name(state, name)
@@ -349,7 +347,7 @@ class Binding:
             return None
         if not wanted_of(query, name) <= set(query.source.columns):
             return None
-        return state.after("alias", replace(query, source=replace(query.source, name=name)))
+        return state.after("alias", query._replace(source=query.source._replace(name=name)))
 
     def resolved(self, state: State) -> State | None:
         """The state when the name that was read last is a column, or a text in double quotes."""
@@ -362,11 +360,11 @@ class Binding:
         return self._next[key]
 
     def _resolved(self, state: State) -> State | None:
-        column, unnamed = state.word, replace(state, word="", may_be_text=False)
+        column, unnamed = state.word, state._replace(word="", may_be_text=False)
         referred = self.references.refer(unnamed, "", column)
         if referred is not None:
             return self._as_item(state, referred, column)
-        is_text = not any(query.count(column) for query in state.queries())
+        is_text = not any(query.sources_with(column) for query in state.queries())
         may_be_later = state.query.clause in ("select", "on")  # the column of a table to come
         is_text &= not may_be_later or column not in self.references.columns
         if state.may_be_text and is_text and not state.query.orders_outputs:
@@ -380,9 +378,9 @@ class Binding:
 
     def _as_item(self, before: State, after: State, column: str) -> State:
         """An item that is a column has its name."""
-        after = replace(after, previous="operand", word="", qualifier="", may_be_text=False)
+        after = after._replace(previous="operand", word="", qualifier="", may_be_text=False)
         if not before.parens and before.query.clause == "select" and before.query.item is None:
-            return after.after("operand", replace(after.query, item=column))
+            return after.after("operand", after.query._replace(item=column))
         return after.in_item()
 
 
@@ -390,11 +388,11 @@ def _with_cte_name(state: State, name: str) -> State | None:
     query = state.query
     if state.parens == "columns":
         assert query.cte is not None
-        cte = replace(query.cte, columns=(*query.cte.columns, name))
-        return state.after("named", replace(query, cte=cte))
+        cte = query.cte._replace(columns=(*query.cte.columns, name))
+        return state.after("named", query._replace(cte=cte))
     if any(cte.name == name for cte in query.ctes):
         return None
-    return state.after("cte name", replace(query, cte=Source(name, ())))
+    return state.after("cte name", query._replace(cte=Source(name, ())))
 
 
 def _with_output_name(state: State, name: str) -> State:
@@ -402,5 +400,5 @@ def _with_output_name(state: State, name: str) -> State:
     aggregated = query.aggregated | ({name} if query.has_aggregate else set())
     aliases = query.aliases | {name}
     return state.after(
-        "alias", replace(query, item=name, aliases=aliases, aggregated=frozenset(aggregated))
+        "alias", query._replace(item=name, aliases=aliases, aggregated=frozenset(aggregated))
     )

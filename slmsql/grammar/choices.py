@@ -1,8 +1,8 @@
 """The words that a statement may go on with, for a mask over the tokens of a model."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import NamedTuple
 
 from slmsql.grammar.binding import Binding
 from slmsql.grammar.expectations import (
@@ -33,8 +33,7 @@ MANY_SETS = 1_000  # of names, that are kept without those that need quotes
 FROM = frozenset({"from"})
 
 
-@dataclass(frozen=True, slots=True)
-class Choices:
+class Choices(NamedTuple):
     """What the next word or quoted name may be."""
 
     keywords: tuple[frozenset[str], ...] = ()
@@ -59,7 +58,7 @@ Scope = tuple[tuple[Query, ...], bool, bool]
 def scope(state: State) -> Scope:
     """The scope of a state: its queries without what names do not depend on."""
     queries = tuple(
-        replace(query, outputs=(), item=None, has_aggregate=False, width=None)
+        query._replace(outputs=(), item=None, has_aggregate=False, width=None)
         for query in state.queries()
     )
     return queries, state.is_within("aggregate"), bool(state.parens)
@@ -82,7 +81,7 @@ class Chooser:
             tuple(self._sets.setdefault(some, some) for some in sets)
             for sets in (found.names, found.keywords, found.words)
         )
-        return replace(found, names=names, keywords=keywords, words=words)
+        return found._replace(names=names, keywords=keywords, words=words)
 
     def _found(self, state: State) -> Choices:
         resolved = self._binding.resolved(state)
@@ -125,7 +124,7 @@ class Chooser:
             return choices
         # People who leave out AS often take initials, such as sd where s is taken.
         numbered = frozenset(name for name in taken(state.query) if name[-1:].isdigit())
-        return replace(choices, any_name=True, taken=numbered)
+        return choices._replace(any_name=True, taken=numbered)
 
     def _fitting_tables(self, state: State) -> frozenset[str]:
         tables = self._references.visible_tables(state)
@@ -187,7 +186,7 @@ class Chooser:
     def _calls(self, state: State) -> Iterator[frozenset[str]]:
         """The functions that may be called here."""
         for functions in (AGGREGATES, RANKINGS, FUNCTIONS):
-            if open_call(replace(state, word=min(functions))) is not None:
+            if open_call(state._replace(word=min(functions))) is not None:
                 yield frozenset(functions)
 
 

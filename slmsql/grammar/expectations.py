@@ -1,7 +1,5 @@
 """What a statement expects next, whatever names its database has."""
 
-from dataclasses import replace
-
 from slmsql.grammar.scopes import Parens, State
 from slmsql.grammar.words import AFTER_CLAUSES, AFTER_OPERANDS, BINARY, ONLY_OPENERS
 
@@ -68,7 +66,7 @@ def words_after(state: State) -> frozenset[str]:
     if previous == "table":
         words |= {"as"}
     if query.clause == "join" and query.source:
-        joined = replace(query, sources=(*query.sources, query.source))
+        joined = query._replace(sources=(*query.sources, query.source))
         words |= {"on", "using"} if joined.common_columns() else {"on"}
     return words
 

@@ -5,8 +5,8 @@ character.
 """
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from slmsql.grammar.names import fold
 
@@ -36,8 +36,7 @@ COMMENTS = ("--", "/*")
 CLOSING = {"'": "'", '"': '"', "`": "`", "[": "]"}
 
 
-@dataclass(frozen=True, slots=True)
-class Lexeme:
+class Lexeme(NamedTuple):
     """A token of SQL.
 
     `kind` is word, double (in double quotes: a name or a text), name (in other quotes), string,

@@ -167,5 +167,5 @@ def has_column(query: Query, qualifier: str, column: str, state: State) -> bool 
     takes_aggregates = query.clause in ("having", "order") and not state.is_within("aggregate")
     if is_output and (takes_aggregates or column not in query.aggregated):
         return True
-    number = query.count(column)
+    number = query.sources_with(column)
     return None if number == 0 else number == 1

@@ -1,8 +1,8 @@
 """How far a statement has been read: the open queries, their sources, names that wait for FROM."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from itertools import chain
+from typing import NamedTuple
 
 Reference = tuple[str, str]
 """A column after its qualifier, which is empty if there is none; all names are folded."""
@@ -10,8 +10,7 @@ Reference = tuple[str, str]
 STAR = "*"
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """A table, CTE or subquery, and the name before its columns, which a subquery may lack."""
 
     name: str
@@ -20,8 +19,7 @@ class Source:
     """Whether it is the CTE that is being defined."""
 
 
-@dataclass(frozen=True, slots=True)
-class Parens:
+class Parens(NamedTuple):
     """Open parentheses, or a CASE or BETWEEN that is not complete.
 
     `kind` says what they belong to: a call, a group, IN, a subquery, ...
@@ -35,8 +33,7 @@ class Parens:
     commas: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(NamedTuple):
     """A query, or one of several that UNION joins, up to where it has been read."""
 
     kind: str
@@ -97,12 +94,12 @@ class Query:
         """The query when FROM must also resolve this reference."""
         reference = frozenset({(qualifier, column)})
         own = self.own | reference if is_own else self.own
-        return replace(self, pending=self.pending | reference, own=own)
+        return self._replace(pending=self.pending | reference, own=own)
 
     def with_item(self) -> "Query":
         """The query when the item that was read is complete."""
         outputs = (*self.outputs, self.item or "")
-        return replace(self, outputs=outputs, item=None, has_aggregate=False)
+        return self._replace(outputs=outputs, item=None, has_aggregate=False)
 
     def columns(self) -> tuple[str, ...]:
         """The names of its columns, with those of its sources in the place of stars."""
@@ -126,7 +123,7 @@ class Query:
         """The columns of the source with this name, if there is one."""
         return next((source.columns for source in self.sources if source.name == name), None)
 
-    def count(self, column: str) -> int:
+    def sources_with(self, column: str) -> int:
         """In how many sources a column is found by its name alone; two or more are ambiguous."""
         number = sum(column in source.columns for source in self.sources)
         return min(number, 1) if column in self.merged else number
@@ -134,8 +131,8 @@ class Query:
     def common_columns(self) -> frozenset[str]:
         """The columns of the last source that earlier ones have as well."""
         *earlier, last = self.sources
-        before = replace(self, sources=tuple(earlier))
-        return frozenset(column for column in last.columns if before.count(column) == 1)
+        before = self._replace(sources=tuple(earlier))
+        return frozenset(column for column in last.columns if before.sources_with(column) == 1)
 
     def next_select(self, set_operation: str) -> "Query":
         """The query when a further SELECT begins after UNION, INTERSECT or EXCEPT."""
@@ -153,8 +150,7 @@ class Query:
 Frame = Query | Parens
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(NamedTuple):
     """What is open after some lexemes, and what the last lexeme was."""
 
     frames: tuple[Frame, ...] = (Query("statement"),)
@@ -169,7 +165,8 @@ class State:
     @property
     def query(self) -> Query:
         """The innermost query."""
-        return next(self.queries())
+        top = self.frames[-1]
+        return top if isinstance(top, Query) else next(self.queries())
 
     def queries(self) -> Iterator[Query]:
         """The open queries from the innermost outwards."""
@@ -214,34 +211,34 @@ class State:
     def after(self, previous: str, query: Query | None = None) -> "State":
         """The state after a lexeme, with the innermost query changed."""
         if query is None:
-            return replace(self, previous=previous, word="", qualifier="")
+            return self._replace(previous=previous, word="", qualifier="")
         index = max(i for i, frame in enumerate(self.frames) if isinstance(frame, Query))
         frames = (*self.frames[:index], query, *self.frames[index + 1 :])
-        return replace(self, frames=frames, previous=previous, word="", qualifier="")
+        return self._replace(frames=frames, previous=previous, word="", qualifier="")
 
     def with_query(self, index: int, query: Query) -> "State":
         """The state with another query in the place of one of `frames`."""
-        return replace(self, frames=(*self.frames[:index], query, *self.frames[index + 1 :]))
+        return self._replace(frames=(*self.frames[:index], query, *self.frames[index + 1 :]))
 
     def in_item(self) -> "State":
         """The state when the item that is being read is more than a column: it has no name."""
         query = self.query
         if query.clause != "select" or query.item == "":
             return self
-        return replace(self.after(self.previous, replace(query, item="")))
+        return self.after(self.previous, query._replace(item=""))
 
     def opened(self, kind: str, previous: str = "(") -> "State":
         """The state after an opening parenthesis, or the beginning of CASE or BETWEEN."""
-        return replace(self.after(previous), frames=(*self.frames, Parens(kind)))
+        return self.after(previous)._replace(frames=(*self.frames, Parens(kind)))
 
     def closed(self, previous: str) -> "State":
         """The state after the innermost parentheses."""
-        return replace(self.after(previous), frames=self.frames[:-1])
+        return self.after(previous)._replace(frames=self.frames[:-1])
 
     def renamed(self, kind: str, previous: str) -> "State":
         """The state with another kind of innermost parentheses."""
         parens = Parens(kind, fewest=1, most=1) if kind == "distinct" else Parens(kind)
-        return replace(self.after(previous), frames=(*self.frames[:-1], parens))
+        return self.after(previous)._replace(frames=(*self.frames[:-1], parens))
 
 
 def is_covered(columns: frozenset[str], tables: Sequence[frozenset[str]]) -> bool:

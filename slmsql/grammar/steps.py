@@ -1,7 +1,5 @@
 """What a lexeme changes, whatever names the database has: keywords, marks, numbers."""
 
-from dataclasses import replace
-
 from slmsql.grammar.expectations import (
     AGGREGATING,
     CALL_KINDS,
@@ -76,8 +74,8 @@ def begin_query(state: State, word: str) -> State:
         cte = state.query.cte if state.parens == "cte" else None
         width = len(cte.columns) if cte and cte.columns else state.row_width
         subquery = Query(state.parens, width=width)
-        state = replace(state.in_item(), frames=(*state.frames, subquery))
-    return state.after(word, replace(state.query, clause=word))
+        state = state.in_item()._replace(frames=(*state.frames, subquery))
+    return state.after(word, state.query._replace(clause=word))
 
 
 def binary(state: State, word: str) -> State:
@@ -114,13 +112,13 @@ def open_call(state: State) -> State | None:
         if query.clause == "order" and word in AGGREGATES and not query.is_aggregate:
             return None
         is_aggregate = query.is_aggregate or word in AGGREGATES
-        counted = replace(query, has_aggregate=True, is_aggregate=is_aggregate)
+        counted = query._replace(has_aggregate=True, is_aggregate=is_aggregate)
         state = state.after("word", counted)
     kind = "aggregate" if word in AGGREGATES else "ranking" if word in RANKINGS else "call"
     opened = state.in_item().opened(kind)
     fewest, most = CALLS[word]
     parens = Parens(kind, word, fewest, most)
-    return replace(opened, frames=(*opened.frames[:-1], parens))
+    return opened._replace(frames=(*opened.frames[:-1], parens))
 
 
 def close_parenthesis(state: State, parens: Parens) -> State | None:
@@ -138,7 +136,7 @@ def close_parenthesis(state: State, parens: Parens) -> State | None:
         return None
     if parens.commas and kind == "group":
         row = Parens("row", most=parens.commas + 1)
-        return replace(state.closed("row"), frames=(*state.frames[:-1], row))
+        return state.closed("row")._replace(frames=(*state.frames[:-1], row))
     if kind == "row value":
         return state.closed("row").closed("row condition")
     return state.closed(AFTER_PARENS.get(kind, "operand"))
@@ -157,9 +155,9 @@ def comma(state: State) -> State | None:
         has_places = parens.kind in CALL_KINDS | {"size", "group", "row value"}
         if not has_places or parens.commas + 1 >= parens.most:
             return None
-        more = replace(parens, commas=parens.commas + 1)
+        more = parens._replace(commas=parens.commas + 1)
         previous = "(" if parens.kind == "size" else ","
-        return replace(state.after(previous), frames=(*state.frames[:-1], more))
+        return state.after(previous)._replace(frames=(*state.frames[:-1], more))
     if query.clause in ("group", "order"):
         return state.after(",")
     if query.clause == "limit":
@@ -172,7 +170,7 @@ def comma(state: State) -> State | None:
     complete = with_source(query)
     if complete is None:
         return None
-    return state.after("from", replace(complete, clause="from"))
+    return state.after("from", complete._replace(clause="from"))
 
 
 def number(state: State, text: str) -> State | None:
@@ -206,20 +204,20 @@ def open_parenthesis(state: State) -> State | None:
         return state.opened("cte")
     if previous == "type":
         size = state.opened("size")
-        return replace(size, frames=(*state.frames, Parens("size", most=2)))
+        return size._replace(frames=(*state.frames, Parens("size", most=2)))
     if expects_table(state):
         return state.opened("derived")
     if previous in ("in rows", "row comparison"):
         width = state.row_width or 0
         value = Parens("rows" if previous == "in rows" else "row value", fewest=width, most=width)
-        return replace(state.after("("), frames=(*state.frames, value))
+        return state.after("(")._replace(frames=(*state.frames, value))
     if previous in ("in", "exists", "over", "filter", "cast", "using"):
         return state.in_item().opened(previous)
     if not expects_operand(state) or must_open(state) or state.query.orders_outputs:
         return None
     group = Parens("group", most=MANY if previous in BEFORE_ROWS else 0)
     opened = state.in_item().opened("group")
-    return replace(opened, frames=(*opened.frames[:-1], group))
+    return opened._replace(frames=(*opened.frames[:-1], group))
 
 
 def with_source(query: Query, *, before_using: bool = False) -> Query | None:
@@ -233,7 +231,7 @@ def with_source(query: Query, *, before_using: bool = False) -> Query | None:
         return None
     merged = query.merged
     if query.clause == "natural":
-        merged = frozenset(column for column in source.columns if query.count(column) == 1)
+        merged = frozenset(column for column in source.columns if query.sources_with(column) == 1)
     elif not before_using:
         merged -= set(source.columns)
-    return replace(query, source=None, sources=(*query.sources, source), merged=merged)
+    return query._replace(source=None, sources=(*query.sources, source), merged=merged)
