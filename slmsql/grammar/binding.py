@@ -37,6 +37,7 @@ from slmsql.grammar.scopes import (
     State,
 )
 from slmsql.grammar.steps import (
+    BEFORE_POSITIONS,
     begin_query,
     binary,
     close_parenthesis,
@@ -62,6 +63,8 @@ from slmsql.grammar.words import (
 )
 
 NAME_ENDS = Lexeme("", "")  # stands for whatever follows a name, other than a dot or parenthesis
+# Stand for all numbers, except where one may be a position in ORDER BY or GROUP BY.
+WHOLE, DECIMAL = Lexeme("number", "1"), Lexeme("number", "1.5")
 STATE_SIZE = 4_000  # bytes that a state takes, with what may follow it
 
 
@@ -86,6 +89,8 @@ class Binding:
         """
         if lexeme.kind == "string" and not expects_new_name(state):
             lexeme = Lexeme("string", "")
+        if lexeme.kind == "number" and state.previous not in BEFORE_POSITIONS:
+            lexeme = WHOLE if lexeme.text.isdigit() else DECIMAL
         key = (id(state), lexeme)
         if key not in self._next:
             after = self._read(state, lexeme)

@@ -37,6 +37,8 @@ AFTER_PARENS = {
 UNCLOSED = frozenset(
     ["case", "when", "then", "else", "between", "derived", "exists", "cte", "row", "rows"]
 )
+# What comes before a number that may be the position of a column in ORDER BY or GROUP BY.
+BEFORE_POSITIONS = frozenset({"by", ","})
 # What a row value, such as (a, b), may follow: a condition must begin there.
 BEFORE_ROWS = frozenset({"where", "and", "or", "on", "having", "when"})
 
@@ -187,7 +189,7 @@ def number(state: State, text: str) -> State | None:
         return None
     query = state.query
     is_position = not state.parens and query.clause in ("group", "order")
-    if is_position and previous in ("by", ","):  # ORDER BY 2: by the second column
+    if is_position and previous in BEFORE_POSITIONS:  # ORDER BY 2: by the second column
         if not (text.isdigit() and 1 <= int(text) <= len(query.columns())):
             return None
     elif query.orders_outputs:
