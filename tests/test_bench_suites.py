@@ -4,7 +4,7 @@ import sqlite3
 
 from scripts.bench.suite_training import write_small
 from slmsql.execution import create_database
-from slmsql.files import write_json, write_jsonl
+from slmsql.files import read_jsonl, write_json, write_jsonl
 from slmsql.suites.neighbours.making import Task, make_suite
 from slmsql.suites.neighbours.profile import read_profile
 from tests.in_process import run_here
@@ -54,3 +54,24 @@ def test_both_rewards_are_timed_on_the_same_steps(tmp_path):
     assert ended.returncode == 0, ended.stderr
     assert "completions: 4" in ended.stdout  # the first of three steps does not count
     assert "execution_suite" in ended.stdout
+
+
+def test_power_and_coincidences_are_printed(tmp_path):
+    database = singers(tmp_path / "singers" / "singers.sqlite")
+    make_suite(Task(database, GOLD, tmp_path / "suites", seed=0))
+    write_json(tmp_path / "suites" / "card.json", {})
+    questions, candidates = tmp_path / "questions.jsonl", tmp_path / "candidates.jsonl"
+    row = {"id": "q", "db_id": "singers", "database": str(database)}
+    write_jsonl(questions, [{**row, "text": "Who is over 30?", "gold_sql": GOLD}])
+    samples = [GOLD, "SELECT name FROM singer WHERE age >= 32", "SELECT id FROM singer", None]
+    write_jsonl(candidates, [{**row, "candidates": [{"sql": sql} for sql in samples]}])
+    given = ("--questions", questions, "--suites", tmp_path / "suites")
+    power = run_here("scripts/bench/suite_power.py", *given, "--workers", 1)
+    assert power.returncode == 0, power.stderr
+    assert "'bird': {'value': 100.0" in power.stdout
+    lucky = run_here(
+        "scripts/bench/coincidences.py", *given, "--predictions", candidates,
+        "--output", tmp_path / "refused.jsonl",
+    )  # fmt: skip
+    assert lucky.returncode == 0, lucky.stderr
+    assert [record["sql"] for record in read_jsonl(tmp_path / "refused.jsonl")] == [samples[1]]

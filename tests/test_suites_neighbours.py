@@ -482,9 +482,7 @@ def test_numbers_stay_with_their_names_if_query_or_evidence_have_them(
 ):
     path = database(tmp_path, TEAMS)
     (folder := tmp_path / "neighbours").mkdir()
-    trial = try_neighbours(
-        gold, read_profile(path), executor, folder, evidence=evidence, rounds=2, patience=2
-    )
+    trial = try_neighbours(gold, read_profile(path), executor, folder, evidence=evidence, rounds=2)
     pairs = {pair for path in trial.killed for pair in rows(path, "SELECT id, name FROM side")}
     assert pairs
     assert (pairs <= {(1, "Good"), (2, "Bad"), (3, "Neutral"), (4, "-")}) is stay

@@ -4,10 +4,11 @@
         --suites SUITES --predictions predictions/spider_dev__*.jsonl \\
         --sample 60 --output coincidences.jsonl --json coincidences.json
 
-Prints for each prediction file, and for each part in which a prediction differs from the gold
-query, how many predictions are right on the benchmark's database, and how many of these a suite
-refuses (match mode `bird` unless --match says otherwise). --output gets a random sample of the
-distinct refused predictions, each with a witness, to be judged by a person.
+PREDICTIONS may also be candidates.jsonl of inference/generate.py. Prints for each file, and for
+each part in which a prediction differs from the gold query, how many predictions are right on the
+benchmark's database, and how many of these a suite refuses (match mode `bird` unless --match says
+otherwise). --output gets a random sample of the distinct refused predictions, each with a witness,
+to be judged by a person.
 """
 
 import random
@@ -18,7 +19,7 @@ from pathlib import Path
 
 from slmsql.cli.config import parse
 from slmsql.cli.options import SourceOptions
-from slmsql.consistency.prediction import read_predictions
+from slmsql.consistency.candidates import read_candidates
 from slmsql.errors import run_program
 from slmsql.evaluation.diagnosis import ErrorClass, differences
 from slmsql.evaluation.metric import share
@@ -34,7 +35,7 @@ from slmsql.suites.neighbours.witness import find_witness
 @dataclass(kw_only=True)
 class Options(SourceOptions):
     suites: Path = field(metadata={"help": "folder of make_neighbours.py"})
-    predictions: list[Path] = field(metadata={"help": "prediction files"})
+    predictions: list[Path] = field(metadata={"help": "prediction files, or candidates.jsonl"})
     match: Match = field(default=Match.BIRD, metadata={"help": "when two results agree"})
     sample: int = field(default=60, metadata={"help": "refused predictions to write, at most"})
     seed: int = field(default=0, metadata={"help": "of the sample"})
@@ -60,13 +61,14 @@ class Right:
 
 def main() -> None:
     options = parse(Options, about=__doc__)
-    questions, _ = with_databases(options.read_all())
+    every = options.read_all()
+    questions, _ = with_databases(every)
     suites = Suites(options.suites)
     with Executor() as executor:
         right = [
             answer
             for file in options.predictions
-            for answer in _right(file, questions, suites, options.match, executor)
+            for answer in _right(file, every, questions, suites, options.match, executor)
         ]
         _print(right)
         if options.output:
@@ -76,19 +78,29 @@ def main() -> None:
 
 
 def _right(
-    file: Path, questions: Sequence[Question], suites: Suites, match: Match, executor: Executor
+    file: Path,
+    every: Sequence[Question],
+    questions: Sequence[Question],
+    suites: Suites,
+    match: Match,
+    executor: Executor,
 ) -> Iterator[Right]:
-    predictions = read_predictions(file, questions)
-    answered = [question for question in questions if question.id in predictions]
-    pairs = [Pair(q.database, predictions[q.id], q.gold_sql) for q in answered]
+    """The right answers of a file; of several samples for a question, each distinct one."""
+    sets = read_candidates([file], every, wanted=questions)
+    answers = [
+        (question, sql)
+        for question, answered in zip(questions, sets, strict=True)
+        for sql in dict.fromkeys(c.sql for c in answered.candidates if c.sql)
+    ]
+    pairs = [Pair(question.database, sql, question.gold_sql) for question, sql in answers]
     verdicts = executor.judge(pairs, match=match)
     found = suite_verdicts(
         pairs, verdicts, suites, match, lambda more, mode: executor.judge(more, match=mode)
     )
     model = file.stem.partition("__")[2] or file.stem
-    for question, verdict in zip(answered, found, strict=True):
+    for (question, sql), verdict in zip(answers, found, strict=True):
         if verdict is not None and verdict.agreed:
-            yield Right(model, question, predictions[question.id], verdict.parted)
+            yield Right(model, question, sql, verdict.parted)
 
 
 def _figures(right: Sequence[Right]) -> Record:

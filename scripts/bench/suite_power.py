@@ -21,7 +21,9 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from itertools import repeat
 from pathlib import Path
 
 from slmsql.cli.config import parse
@@ -29,18 +31,27 @@ from slmsql.cli.options import SourceOptions
 from slmsql.consistency.prediction import read_predictions
 from slmsql.errors import InputError, run_program
 from slmsql.evaluation.metric import share
-from slmsql.execution import Executor, Limits, Pair
+from slmsql.execution import Executor, Pair
 from slmsql.files import Record, write_json
 from slmsql.match import Match
 from slmsql.questions.question import Question, with_databases
-from slmsql.suites.neighbours.building import MODES, ROUND, killed_on, try_neighbours
+from slmsql.suites.neighbours.building import (
+    MODES,
+    ROUND,
+    killed_on,
+    neighbour_rounds,
+    running,
+    usable,
+)
 from slmsql.suites.neighbours.folder import Suites
 from slmsql.suites.neighbours.judging import suite_verdicts
-from slmsql.suites.neighbours.making import STEPS
-from slmsql.suites.neighbours.profile import read_profile
+from slmsql.suites.neighbours.making import process_executor, profile_of
+from slmsql.suites.neighbours.mutants import Mutant, mutants
 
 RANDOM = 200  # neighbours that decide whether a near miss means the same as the gold query
 OTHER_SEED = 20_101_994
+
+Told = set[tuple[Mutant, Match]]  # near misses told from the gold query, and in which mode
 
 
 @dataclass(kw_only=True)
@@ -50,6 +61,7 @@ class Options(SourceOptions):
         default_factory=list, metadata={"help": "prediction files to time"}
     )
     sample: int = field(default=100, metadata={"help": "gold queries whose near misses are tried"})
+    workers: int = field(default=0, metadata={"help": "processes that try them; 0: all processors"})
     json: Path | None = field(default=None, metadata={"help": "file for the figures"})
 
 
@@ -63,7 +75,7 @@ def main() -> None:
         raise InputError(f"{options.suites} has no suite for any of the {len(distinct)} queries")
     figures: Record = {"gold_queries": len(distinct), "suites": len(golds), **_sizes(golds, suites)}
     figures["gold_against_gold"] = _gold_against_gold(golds, suites)
-    figures["near_misses"] = _power(golds, suites, options.sample)
+    figures["near_misses"] = _power(golds, suites, options)
     if options.predictions:
         figures["speed"] = _speed(questions, suites, options.predictions)
     for name, value in figures.items():
@@ -99,15 +111,16 @@ def _gold_against_gold(golds: Sequence[Question], suites: Suites) -> Record:
     return {"pairs": len(pairs), "right": right}
 
 
-def _power(golds: Sequence[Question], suites: Suites, sample: int) -> Record:
+def _power(golds: Sequence[Question], suites: Suites, options: Options) -> Record:
     """Of the near misses that any random neighbour tells apart, how many the suite tells apart."""
-    chosen = random.Random(0).sample(list(golds), min(sample, len(golds)))
+    chosen = random.Random(0).sample(list(golds), min(options.sample, len(golds)))
+    workers = options.workers or len(os.sched_getaffinity(0))
     found: Counter[Match] = Counter()
     killed: Counter[Match] = Counter()
     tried = 0
-    with Executor(limits=Limits(steps=STEPS, rows=20_000)) as executor:
-        for number, question in enumerate(chosen, start=1):
-            told, by_suite, count = _told_apart(question, suites, executor)
+    with ProcessPoolExecutor(max_workers=workers) as pool:
+        parts = pool.map(_told_apart, chosen, repeat(suites))
+        for number, (told, by_suite, count) in enumerate(parts, start=1):
             tried += count
             found.update(mode for _, mode in told)
             killed.update(mode for _, mode in told & by_suite)
@@ -120,29 +133,35 @@ def _power(golds: Sequence[Question], suites: Suites, sample: int) -> Record:
     return result
 
 
-def _told_apart(
-    question: Question, suites: Suites, executor: Executor
-) -> tuple[frozenset[tuple[int, Match]], frozenset[tuple[int, Match]], int]:
+def _told_apart(question: Question, suites: Suites) -> tuple[Told, Told, int]:
     """Near misses told apart by random neighbours, and by the suite; and how many there are."""
-    gold, rounds = question.gold_sql or "", RANDOM // ROUND + 1
-    with tempfile.TemporaryDirectory() as folder:
-        trial = try_neighbours(
-            gold,
-            read_profile(question.database),
-            executor,
-            Path(folder),
-            evidence=question.evidence,
-            seed=OTHER_SEED,
-            rounds=rounds,
-            patience=rounds,
-        )
-    paths = suites.neighbours(question.database, gold)
-    by_suite = killed_on(gold, trial.mutants, paths, executor)
-    return (
-        frozenset().union(*trial.killed.values()),
-        frozenset().union(*by_suite.values()),
-        len(trial.mutants),
+    gold, profile, executor = (
+        question.gold_sql or "",
+        profile_of(question.database),
+        process_executor(),
     )
+    near_misses: Sequence[Mutant] = mutants(gold, profile)
+    told: Told = set()
+    with tempfile.TemporaryDirectory() as folder:
+        drawn = neighbour_rounds(
+            gold, profile, Path(folder), evidence=question.evidence, seed=OTHER_SEED,
+            rounds=RANDOM // ROUND + 1,
+        )  # fmt: skip
+        for number, paths in enumerate(drawn):
+            if number == 0 and paths:
+                near_misses = running(near_misses, paths[0], executor)
+            told |= _told_on(gold, near_misses, list(usable(gold, paths, executor)), told)
+            if len(told) == len(MODES) * len(near_misses):
+                break
+    paths = list(suites.neighbours(question.database, gold))
+    return told, _told_on(gold, near_misses, paths, set()), len(near_misses)
+
+
+def _told_on(gold: str, near_misses: Sequence[Mutant], paths: Sequence[Path], told: Told) -> Told:
+    """Near misses that these neighbours tell apart, of those not told apart in all modes yet."""
+    left = [m for m in near_misses if not {(m, mode) for mode in MODES} <= told]
+    killed = killed_on(gold, left, paths, process_executor()).values()
+    return {(left[index], mode) for targets in killed for index, mode in targets}
 
 
 def _speed(questions: Sequence[Question], suites: Suites, files: Sequence[Path]) -> Record:

@@ -66,7 +66,6 @@ def try_neighbours(
     evidence: str = "",
     seed: int = 0,
     rounds: int = ROUNDS,
-    patience: int = PATIENCE,
 ) -> Trial:
     """Write neighbours to a folder, and run the gold query and its mutants on them.
 
@@ -80,19 +79,16 @@ def try_neighbours(
         folder: for the neighbours.
         evidence: what the benchmark says beside the question.
         seed: of the rows.
-        rounds: of `ROUND` neighbours, at most.
-        patience: rounds without a new kill, after which no more are tried.
+        rounds: of `ROUND` neighbours, at most; it stops after `PATIENCE` rounds without a new kill.
 
     Raises:
         InputError: a neighbour cannot be written, for instance because a CHECK uses a function that
             SQLite does not have.
     """
-    near_misses, focus = tuple(mutants(gold, profile)), read_focus(gold, profile, evidence)
-    profile = with_joins(profile, focus.equal)
-    trial = Trial(near_misses, {}, {})
-    idle = 0
-    for number in range(rounds):
-        paths = _written(profile, focus, folder, number, f"{seed} {gold}")
+    trial, idle = Trial(tuple(mutants(gold, profile)), {}, {}), 0
+    drawn = neighbour_rounds(gold, profile, folder, evidence=evidence, seed=seed, rounds=rounds)
+    for number, paths in enumerate(drawn):
+        near_misses = trial.mutants
         if number == 0 and paths:
             near_misses = running(near_misses, paths[0], executor)
         rows = usable(gold, paths, executor)
@@ -101,9 +97,26 @@ def try_neighbours(
         trial = Trial(near_misses, {**trial.killed, **killed}, {**trial.rows, **rows})
         after = len(set().union(*trial.killed.values()))
         idle = 0 if after > before else idle + 1
-        if after == len(MODES) * len(near_misses) or idle >= patience:
+        if after == len(MODES) * len(near_misses) or idle >= PATIENCE:
             break
     return trial
+
+
+def neighbour_rounds(
+    gold: str, profile: Profile, folder: Path, *, evidence: str, seed: int, rounds: int
+) -> Iterator[list[Path]]:
+    """Write neighbours to a folder, `ROUND` at a time. Those larger than 2 MB are not listed.
+
+    The arguments are those of `try_neighbours`.
+
+    Raises:
+        InputError: a neighbour cannot be written, for instance because a CHECK uses a function that
+            SQLite does not have.
+    """
+    focus = read_focus(gold, profile, evidence)
+    profile = with_joins(profile, focus.equal)
+    for number in range(rounds):
+        yield _written(profile, focus, folder, number, f"{seed} {gold}")
 
 
 def _written(profile: Profile, focus: Focus, folder: Path, number: int, seed: str) -> list[Path]:

@@ -89,9 +89,9 @@ def _make(task: Task, work: Path) -> Record:
     """Write neighbours and `suite.json` to a folder; returns the latter."""
     record: Record = {"database": task.database.stem, "gold_sql": task.gold, "seed": task.seed}
     try:
-        profile = _profile(task.database)
+        profile = profile_of(task.database)
         trial = try_neighbours(
-            task.gold, profile, _executor(), work, evidence=task.evidence, seed=task.seed
+            task.gold, profile, process_executor(), work, evidence=task.evidence, seed=task.seed
         )
         record |= _figures(trial) if trial.killed else _left_out(_why_not(task, work))
     except InputError as error:
@@ -109,7 +109,7 @@ def _why_not(task: Task, work: Path) -> str:
     paths = sorted(work.glob("*.sqlite"))
     if not paths:
         return "every neighbour is larger than 2 MB"
-    execution = _executor().run([Statement(paths[0], task.gold)])[0]
+    execution = process_executor().run([Statement(paths[0], task.gold)])[0]
     if not execution.ok:
         return f"the gold query does not run: {execution.error}"
     return "the gold result depends on the time, on chance or on the order of stored rows"
@@ -163,11 +163,12 @@ def _file(task: Task) -> Path:
 
 
 @lru_cache(maxsize=8)
-def _profile(database: Path) -> Profile:
+def profile_of(database: Path) -> Profile:
+    """The profile of a database, which is read once for its many gold queries."""
     return read_profile(database)
 
 
 @lru_cache(maxsize=1)
-def _executor() -> Executor:
+def process_executor() -> Executor:
     """One worker for each process that makes suites: while it runs SQL, the process waits."""
     return Executor(workers=1, limits=Limits(steps=STEPS, rows=20_000))

@@ -289,20 +289,25 @@ def _with_distinct_keys(table: Table, rows: Iterable[list[Value]], rng: random.R
     kept = []
     for row in rows:
         for key, values in seen.items():
-            if len(key) == 1 and _key(row, key) in values and key[0] not in linked:
+            if len(key) == 1 and key[0] not in linked and _key(row, key) in values:
                 row[key[0]] = _fresh(table, key[0], values, row[key[0]], rng)
-        if not any(_key(row, key) in values for key, values in seen.items()):
-            for key, values in seen.items():
-                values.add(_key(row, key))
+        present = [_key(row, key) for key in seen]
+        if not any(map(set.__contains__, seen.values(), present)):
+            for values, value in zip(seen.values(), present, strict=True):
+                values.add(value)
             kept.append(tuple(row))
     return kept
 
 
 def _key(row: Sequence[Value], key: Sequence[int]) -> tuple[object, ...]:
-    values = [row[index] for index in key]
-    if None in values:
-        return (object(),)  # NULL never repeats
-    return tuple(value.lower() if isinstance(value, str) else value for value in values)
+    return tuple([_folded(row[index]) for index in key])
+
+
+def _folded(value: Value) -> object:
+    """What two equal values of a key have in common: text is equal in any case, NULL never is."""
+    if value is None:
+        return object()
+    return value.lower() if isinstance(value, str) else value
 
 
 def _fresh(
@@ -310,13 +315,13 @@ def _fresh(
 ) -> Value:
     """A value of the column that no row has: one of the original, else a made-up one."""
     for row in rng.choices(table.rows, k=ATTEMPTS) if table.rows else ():
-        if row[index] is not None and _key(row, (index,)) not in taken:
+        if row[index] is not None and (_folded(row[index]),) not in taken:
             return row[index]
     for number in range(2, FRESH):
         if isinstance(value, int | float):
             made: Value = int(value) + number
         else:
             made = str(number) if str(value).isdigit() else f"{value!s} {number}"
-        if _key((made,), (0,)) not in taken:
+        if (_folded(made),) not in taken:
             return made
     return value
