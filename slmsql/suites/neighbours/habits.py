@@ -77,9 +77,13 @@ def agreeing_repeats(first: Sequence[Value], second: Sequence[Value]) -> int:
             return 0
         repeats += 1
     repeats -= len(partner)
-    shares = [count / len(second) for count in Counter(second).values()]
-    agreement = sum(share * share for share in shares)
-    return repeats if agreement**repeats < CHANCE else 0
+    return 0 if would_agree(second, repeats) else repeats
+
+
+def would_agree(values: Sequence[Value], times: int) -> bool:
+    """Whether values drawn from these could agree by chance with others so many times in a row."""
+    shares = [count / len(values) for count in Counter(values).values()]
+    return sum(share * share for share in shares) ** times >= CHANCE
 
 
 def would_repeat(rows: Sequence[Sequence[Value]], key: Sequence[int]) -> bool:
@@ -89,6 +93,13 @@ def would_repeat(rows: Sequence[Sequence[Value]], key: Sequence[int]) -> bool:
         counts = Counter(row[index] for row in rows)
         pairs *= sum((count / len(rows)) ** 2 for count in counts.values())
     return -pairs < math.log(CHANCE)
+
+
+def are_each_chosen_once(parents: int, children: int) -> bool:
+    """Whether that no two children have one parent is a rule: at random, some would."""
+    if not 0 < children <= parents:
+        return False
+    return sum(math.log1p(-number / parents) for number in range(children)) < math.log(CHANCE)
 
 
 def are_all_chosen(parents: int, children: int) -> bool:

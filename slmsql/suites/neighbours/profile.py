@@ -22,6 +22,7 @@ from slmsql.suites.neighbours.habits import (
     Value,
     agreeing_repeats,
     are_all_chosen,
+    are_each_chosen_once,
     are_row_numbers,
     determines,
     is_cased,
@@ -30,6 +31,7 @@ from slmsql.suites.neighbours.habits import (
     never_repeats,
     would_repeat,
 )
+from slmsql.suites.neighbours.rules import copied, mirrored, repeats
 
 SAMPLE = 300  # rows of a table that neighbours draw from
 LONGEST = 1000  # characters of a text, bytes of a blob
@@ -48,6 +50,8 @@ class Link:
     references: tuple[int, ...]
     is_total: bool = False
     """Whether each parent has a child in the original, too often for chance."""
+    copies: tuple[tuple[int, int], ...] = ()
+    """Columns with the parent's column of the same name, whose value they always have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,8 @@ class Table:
     closed: frozenset[int]
     """Columns that hold a few values again and again, so that others are not to be expected."""
     rows: tuple[Row, ...]
+    mirrored: tuple[tuple[int, int], ...] = ()
+    """Pairs of columns in which each row (a, b) has a row (b, a)."""
 
     @property
     def is_complete(self) -> bool:
@@ -141,7 +147,7 @@ def read_profile(database: Path, seed: int = 0) -> Profile:
         linked = [_with_links(connection, table, tables) for table in tables]
         for index, table in enumerate(linked):
             table = _with_inclusions(connection, table, linked)
-            linked[index] = _with_pair_key(connection, table)
+            linked[index] = _with_keys(connection, table)
     first = [sql for kind, _, sql in statements if kind == "table" or _is_unique(kind, sql)]
     later = [sql for kind, _, sql in statements if kind != "table" and not _is_unique(kind, sql)]
     return Profile(database, tuple(parents_first(linked)), tuple(first), tuple(later))
@@ -336,21 +342,41 @@ def _link(
     parent: Table,
     references: tuple[int, ...],
 ) -> Link:
-    is_total = len(columns) == 1 and _is_total(connection, table, columns[0], parent, references[0])
-    return Link(columns, parent.name, references, is_total)
+    if len(columns) > 1:
+        return Link(columns, parent.name, references)
+    (column,), (reference,) = columns, references
+    is_total = _is_total(connection, table, column, parent, reference)
+    copies = tuple(_copies(connection, table, column, parent, reference))
+    return Link(columns, parent.name, references, is_total, copies)
+
+
+def _copies(
+    connection: sqlite3.Connection, table: Table, column: int, parent: Table, reference: int
+) -> Iterator[tuple[int, int]]:
+    key = table.columns[column], parent.columns[reference]
+    for here, name in enumerate(table.columns):
+        there = parent.position(name)
+        if there is None or here == column or there == reference or table.name == parent.name:
+            continue
+        values = [row[there] for row in parent.rows]
+        if copied(connection, table.name, parent.name, key, name, values):
+            yield here, there
 
 
 def _is_total(
     connection: sqlite3.Connection, table: Table, column: int, parent: Table, reference: int
 ) -> bool:
     """Whether each parent has a child, and children at random would hardly have done so."""
-    parents, children = (
-        connection.execute(f"SELECT count(*) FROM {quote_identifier(t.name)}").fetchone()[0]
-        for t in (parent, table)
-    )
+    parents, children = (_count(connection, t.name) for t in (parent, table))
     if not are_all_chosen(parents, children):
         return False
     return _all_occur(connection, parent, reference, table, column)
+
+
+def _count(connection: sqlite3.Connection, table: str, what: str = "*") -> int:
+    query = f"SELECT count({what}) FROM {quote_identifier(table)}"
+    count: int = connection.execute(query).fetchone()[0]
+    return count
 
 
 def _all_occur(
@@ -367,48 +393,85 @@ def _all_occur(
     return bool(some) and not missing
 
 
-def _with_pair_key(connection: sqlite3.Connection, table: Table) -> Table:
-    """The table with its links as a key, if they never repeat together, as a hero and a power.
+def _with_keys(connection: sqlite3.Connection, table: Table) -> Table:
+    """The table with the keys and mirrored columns that only the original shows."""
+    shown = [
+        key
+        for key in (*_single_keys(connection, table), *_wide_keys(table))
+        if not any(set(known) <= set(key) for known in table.keys)
+        and not repeats(connection, table.name, [table.columns[index] for index in key])
+    ]
+    pairs = tuple(mirrored(connection, table.name, table.columns, table.rows))
+    return replace(table, keys=(*table.keys, *shown), mirrored=pairs)
 
-    They are one if the table holds nothing else, or if some would repeat by chance.
+
+def _single_keys(connection: sqlite3.Connection, table: Table) -> Iterator[tuple[int, ...]]:
+    """Links that could not all be different by chance, as of professors to employees."""
+    for link in (link for link in table.links if len(link.columns) == 1):
+        column = quote_identifier(table.columns[link.columns[0]])
+        parents, children = _count(connection, link.parent), _count(connection, table.name, column)
+        if are_each_chosen_once(parents, children):
+            yield link.columns
+
+
+def _wide_keys(table: Table) -> Iterator[tuple[int, ...]]:
+    """All links together, as a hero and a power; in a table without a key, all columns.
+
+    They are a key if the table holds nothing else, or if some rows would repeat by chance.
     """
-    key = tuple(sorted({link.columns[0] for link in table.links if len(link.columns) == 1}))
-    if len(key) < 2 or any(set(known) <= set(key) for known in table.keys):
-        return table
+    linked = tuple(sorted({link.columns[0] for link in table.links if len(link.columns) == 1}))
     numbered = {known[0] for known in table.keys if len(known) == 1}
-    if len({*key, *numbered}) < len(table.columns) and not would_repeat(table.rows, key):
-        return table
-    names = ", ".join(quote_identifier(table.columns[index]) for index in key)
-    repeated = connection.execute(
-        f"SELECT 1 FROM {quote_identifier(table.name)} GROUP BY {names} HAVING count(*) > 1 LIMIT 1"
-    ).fetchone()
-    return table if repeated else replace(table, keys=(*table.keys, key))
+    is_all = len({*linked, *numbered}) == len(table.columns)
+    if len(linked) > 1 and (is_all or would_repeat(table.rows, linked)):
+        yield linked
+    every = tuple(range(len(table.columns)))
+    if not table.keys and every != linked and would_repeat(table.rows, every):
+        yield every
 
 
 def _with_inclusions(
     connection: sqlite3.Connection, table: Table, tables: Sequence[Table]
 ) -> Table:
-    """The table with links for texts that always occur in the column of that name elsewhere."""
+    """The table with links for texts that always occur in a column elsewhere.
+
+    That column has the same name, or holds names, as `river.traverse` has names of states. One that
+    holds names goes first; then one that is called after its table, as `state.state_name`.
+    """
     linked = {index for link in table.links for index in link.columns}
     free = [group[0] for group in table.groups if len(group) == 1]
-    free = [index for index in free if index not in linked | table.names]
-    links = [
-        _link(connection, table, (index,), parent, (position,))
-        for index in free
-        for parent in tables
-        if parent.name != table.name
-        and all(link.parent != table.name for link in parent.links)
-        and (position := parent.position(table.columns[index])) is not None
-        and _is_included(connection, table, index, parent)
-    ]
-    first = {link.columns: link for link in reversed(links)}  # one for each column
-    return replace(table, links=(*table.links, *first.values()))
+    links = []
+    for index in (index for index in free if index not in linked | table.names):
+        homes = [
+            (parent, place)
+            for parent, place in _homes(table, index, tables)
+            if _is_included(connection, table, index, parent, place)
+        ]
+        if homes:
+            parent, place = max(homes, key=_is_home_of_names)
+            links.append(_link(connection, table, (index,), parent, (place,)))
+    return replace(table, links=(*table.links, *links))
 
 
-def _is_included(connection: sqlite3.Connection, table: Table, index: int, parent: Table) -> bool:
+def _homes(table: Table, index: int, tables: Sequence[Table]) -> Iterator[tuple[Table, int]]:
+    """Columns elsewhere in which the values of a column may all occur."""
+    for parent in tables:
+        if parent.name != table.name and all(link.parent != table.name for link in parent.links):
+            same = parent.position(table.columns[index])
+            places = parent.names if same is None else parent.names | {same}
+            yield from ((parent, place) for place in sorted(places))
+
+
+def _is_home_of_names(home: tuple[Table, int]) -> tuple[bool, bool]:
+    parent, place = home
+    return place in parent.names, parent.name.lower() in parent.columns[place].lower()
+
+
+def _is_included(
+    connection: sqlite3.Connection, table: Table, index: int, parent: Table, place: int
+) -> bool:
     values = {row[index] for row in table.rows if row[index] is not None}
     if len(values) < FEWEST or not all(isinstance(value, str) for value in values):
         return False
-    name = quote_identifier(table.columns[index])
+    name = quote_identifier(parent.columns[place])
     query = f"SELECT 1 FROM {quote_identifier(parent.name)} WHERE {name} = ? LIMIT 1"
     return all(connection.execute(query, (value,)).fetchone() for value in values)

@@ -75,7 +75,11 @@ class _Maker:
         for link in table.links:
             if link.is_total:
                 self._give_children(rows, link, table.keys)
+                for row in rows:
+                    self._copy_from_parents(table, row)
         self._exchange_names(table, rows)
+        for here, there in table.mirrored:
+            rows += [_swapped(row, here, there) for row in rows]
         return self._linked_to_itself(table, _with_distinct_keys(table, rows, self.rng))
 
     def _keeps_numbers(self, table: Table) -> bool:
@@ -139,6 +143,7 @@ class _Maker:
         self._empty(table, row)
         for link in table.links:
             self._link(row, link, table.keys)
+        self._copy_from_parents(table, row)
         for index, target in table.determined:
             self._agree(table, row, index, target)
         for here, there in self.focus.equal:
@@ -199,9 +204,19 @@ class _Maker:
         if not parents:
             return
         hot = parents[: max(1, round(self.temper.hot * len(parents)))]
-        parent = self.rng.choice(parents if link.columns in keys else hot)
-        for index, reference in zip(link.columns, link.references, strict=True):
-            row[index] = parent[reference]
+        _refer(row, link, self.rng.choice(parents if link.columns in keys else hot))
+
+    def _copy_from_parents(self, table: Table, row: list[Value]) -> None:
+        """Copy what a row has in common with those it refers to; first what refers to others."""
+        linked = {index for link in table.links for index in link.columns}
+        copying = [link for link in table.links if link.copies]
+        for link in sorted(copying, key=lambda link: linked.isdisjoint(h for h, _ in link.copies)):
+            value, reference = row[link.columns[0]], link.references[0]
+            for parent in self.done.get(link.parent, ()):
+                if parent[reference] == value:
+                    for here, there in link.copies:
+                        row[here] = parent[there]
+                    break
 
     def _give_children(
         self, rows: list[list[Value]], link: Link, keys: Sequence[tuple[int, ...]]
@@ -209,8 +224,7 @@ class _Maker:
         """Let the first rows refer to one parent each; if a parent has one child, drop the rest."""
         parents = self.done.get(link.parent, ())
         for row, parent in zip(rows, parents, strict=False):
-            for index, reference in zip(link.columns, link.references, strict=True):
-                row[index] = parent[reference]
+            _refer(row, link, parent)
         if link.columns in keys:
             del rows[len(parents) :]
 
@@ -223,6 +237,17 @@ class _Maker:
         is_key = any(here[1] in key for key in table.keys)
         if self.rng.random() < (0.5 if is_key else 1 - UNLINKED):
             row[here[1]] = self.rng.choice(partners)[there[1]]
+
+
+def _refer(row: list[Value], link: Link, parent: Row) -> None:
+    for index, reference in zip(link.columns, link.references, strict=True):
+        row[index] = parent[reference]
+
+
+def _swapped(row: Sequence[Value], here: int, there: int) -> list[Value]:
+    swapped = list(row)
+    swapped[here], swapped[there] = row[there], row[here]
+    return swapped
 
 
 def _in_style(values: Iterable[Value], present: Value, table: Table, index: int) -> list[Value]:
