@@ -535,6 +535,61 @@ def test_rules_that_the_original_shows_without_declaring_them_hold(executor, tmp
     assert any(count for count in trial.rows.values())
 
 
+GEOGRAPHY = """
+CREATE TABLE state (name TEXT, capital TEXT);
+CREATE TABLE border (state TEXT, neighbour TEXT);
+CREATE TABLE river (river TEXT, through TEXT);
+CREATE TABLE person (number INTEGER PRIMARY KEY, town TEXT);
+CREATE TABLE governor (person INTEGER REFERENCES person (number), town TEXT, pay INTEGER);
+CREATE TABLE census (area INTEGER, year INTEGER, people INTEGER);
+"""
+KEPT_RELATIONS = {
+    "a state borders another one, but not the other way round":
+        "SELECT state, neighbour FROM border EXCEPT SELECT neighbour, state FROM border",
+    "two states border each other twice":
+        "SELECT 1 FROM border GROUP BY state, neighbour HAVING count(*) > 1",
+    "a river runs through no state": "SELECT through FROM river EXCEPT SELECT name FROM state",
+    "a person is governor twice": "SELECT 1 FROM governor GROUP BY person HAVING count(*) > 1",
+    "a governor lives elsewhere than the same person":
+        "SELECT 1 FROM governor AS g JOIN person ON person = number WHERE g.town != person.town",
+    "an area has two censuses in a year":
+        "SELECT 1 FROM census GROUP BY area, year HAVING count(*) > 1",
+}  # fmt: skip
+
+
+def test_relations_that_the_original_shows_without_declaring_them_hold(executor, tmp_path):
+    ring = [(f"State {n}", f"State {(n + 1) % 12}") for n in range(12)]
+    script = GEOGRAPHY + "".join(
+        f"INSERT INTO {table} VALUES {', '.join(map(str, rows))};"
+        for table, rows in {
+            "state": [(f"State {n}", f"Capital {n}") for n in range(12)],
+            "border": ring + [pair[::-1] for pair in ring],
+            "river": [(f"River {n % 4}", f"State {n % 7}") for n in range(14)],
+            "person": [(n, f"Town {n % 3}") for n in range(20)],
+            "governor": [(n, f"Town {n % 3}", n % 4) for n in range(15)],
+            "census": [(n % 8, 1990 + n // 8, n % 3) for n in range(40)],
+        }.items()
+    )
+    gold = "SELECT river FROM river WHERE through = 'State 1'"
+    trial = neighbours_of(database(tmp_path, script), gold, executor, tmp_path)
+    assert trial.killed
+    for path in trial.killed:
+        assert [rule for rule, broken in KEPT_RELATIONS.items() if rows(path, broken)] == []
+
+
+def test_rows_that_mirror_each_other_by_habit_may_do_otherwise(executor, tmp_path):
+    ways = [(n % 5, f"Port {n % 6}", f"Port {(n + 1) % 6}") for n in range(12)]
+    back = [(price + 1, there, here) for price, here, there in ways]
+    path = database(
+        tmp_path,
+        "CREATE TABLE flight (price INTEGER, source TEXT, target TEXT);"
+        f"INSERT INTO flight VALUES {', '.join(map(str, ways + back))};",
+    )
+    gold = "SELECT count(*) FROM flight WHERE source = 'Port 1'"
+    trial = neighbours_of(path, gold, executor, tmp_path)
+    assert {"column"} <= {trial.mutants[n].kind for s in trial.killed.values() for n, _ in s}
+
+
 @pytest.mark.parametrize(
     ("values", "numbers"),
     [

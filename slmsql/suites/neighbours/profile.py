@@ -12,6 +12,7 @@ import random
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
 
 from slmsql.errors import InputError
@@ -31,7 +32,7 @@ from slmsql.suites.neighbours.habits import (
     never_repeats,
     would_repeat,
 )
-from slmsql.suites.neighbours.rules import copied, mirrored, repeats
+from slmsql.suites.neighbours.rules import copied, is_mirrored, repeats
 
 SAMPLE = 300  # rows of a table that neighbours draw from
 LONGEST = 1000  # characters of a text, bytes of a blob
@@ -82,8 +83,8 @@ class Table:
     closed: frozenset[int]
     """Columns that hold a few values again and again, so that others are not to be expected."""
     rows: tuple[Row, ...]
-    mirrored: tuple[tuple[int, int], ...] = ()
-    """Pairs of columns in which each row (a, b) has a row (b, a)."""
+    mirror: tuple[int, int] | None = None
+    """Two columns, of a table that holds no others, in which each row (a, b) has a row (b, a)."""
 
     @property
     def is_complete(self) -> bool:
@@ -401,8 +402,19 @@ def _with_keys(connection: sqlite3.Connection, table: Table) -> Table:
         if not any(set(known) <= set(key) for known in table.keys)
         and not repeats(connection, table.name, [table.columns[index] for index in key])
     ]
-    pairs = tuple(mirrored(connection, table.name, table.columns, table.rows))
-    return replace(table, keys=(*table.keys, *shown), mirrored=pairs)
+    return replace(table, keys=(*table.keys, *shown), mirror=_mirror(connection, table))
+
+
+def _mirror(connection: sqlite3.Connection, table: Table) -> tuple[int, int] | None:
+    """The columns that mirror each other. With more columns it could be a habit, as of flights."""
+    numbered = {known[0] for known in table.keys if len(known) == 1}
+    pair = [index for index in range(len(table.columns)) if index not in numbered]
+    if len(pair) != 2:
+        return None
+    first, second = pair
+    rows = [(row[first], row[second]) for row in table.rows]
+    names = table.columns[first], table.columns[second]
+    return (first, second) if is_mirrored(connection, table.name, names, rows) else None
 
 
 def _single_keys(connection: sqlite3.Connection, table: Table) -> Iterator[tuple[int, ...]]:
@@ -415,7 +427,7 @@ def _single_keys(connection: sqlite3.Connection, table: Table) -> Iterator[tuple
 
 
 def _wide_keys(table: Table) -> Iterator[tuple[int, ...]]:
-    """All links together, as a hero and a power; in a table without a key, all columns.
+    """All links together, as a hero and a power; in a table without a key, pairs of columns.
 
     They are a key if the table holds nothing else, or if some rows would repeat by chance.
     """
@@ -424,9 +436,10 @@ def _wide_keys(table: Table) -> Iterator[tuple[int, ...]]:
     is_all = len({*linked, *numbered}) == len(table.columns)
     if len(linked) > 1 and (is_all or would_repeat(table.rows, linked)):
         yield linked
-    every = tuple(range(len(table.columns)))
-    if not table.keys and every != linked and would_repeat(table.rows, every):
-        yield every
+    if not table.keys:
+        for pair in combinations(range(len(table.columns)), 2):
+            if pair != linked and would_repeat(table.rows, pair):
+                yield pair
 
 
 def _with_inclusions(

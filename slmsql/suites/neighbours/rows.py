@@ -78,8 +78,8 @@ class _Maker:
                 for row in rows:
                     self._copy_from_parents(table, row)
         self._exchange_names(table, rows)
-        for here, there in table.mirrored:
-            rows += [_swapped(row, here, there) for row in rows]
+        if table.mirror:
+            rows += [_swapped(row, *table.mirror) for row in rows]
         return self._linked_to_itself(table, _with_distinct_keys(table, rows, self.rng))
 
     def _keeps_numbers(self, table: Table) -> bool:

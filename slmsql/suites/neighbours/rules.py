@@ -5,8 +5,7 @@ song and its file name the same artist. A neighbour that breaks such a rule coul
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
-from itertools import combinations
+from collections.abc import Sequence
 
 from slmsql.sql.quoting import quote_identifier
 from slmsql.suites.neighbours.habits import FEWEST, Value, would_agree
@@ -23,21 +22,26 @@ def repeats(connection: sqlite3.Connection, table: str, columns: Sequence[str]) 
     return found.fetchone() is not None
 
 
-def mirrored(
-    connection: sqlite3.Connection, table: str, columns: Sequence[str], rows: Sequence[Values]
-) -> Iterator[tuple[int, int]]:
-    """The pairs of columns in which each row (a, b) has a row (b, a), as states that border."""
-    held = [{row[index] for row in rows} - {None} for index in range(len(columns))]
-    for first, second in combinations(range(len(columns)), 2):
-        if len(held[first] & held[second]) < FEWEST:
-            continue
-        here, there = quote_identifier(columns[first]), quote_identifier(columns[second])
-        source = quote_identifier(table)
-        alone = connection.execute(
-            f"SELECT {here}, {there} FROM {source} EXCEPT SELECT {there}, {here} FROM {source}"
-        ).fetchone()
-        if alone is None and any(row[first] != row[second] for row in rows):
-            yield first, second
+def is_mirrored(
+    connection: sqlite3.Connection, table: str, columns: tuple[str, str], rows: Sequence[Values]
+) -> bool:
+    """Whether each row (a, b) of two columns has a row (b, a), as states that border each other.
+
+    Args:
+        connection: to the original.
+        table: its name.
+        columns: the two columns.
+        rows: some rows, with the values of these columns alone.
+    """
+    first, second = ({row[index] for row in rows} for index in range(2))
+    if len(first & second) < FEWEST or all(here == there for here, there in rows):
+        return False
+    here, there = map(quote_identifier, columns)
+    source = quote_identifier(table)
+    alone = connection.execute(
+        f"SELECT {here}, {there} FROM {source} EXCEPT SELECT {there}, {here} FROM {source}"
+    )
+    return alone.fetchone() is None
 
 
 def copied(
