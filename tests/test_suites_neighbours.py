@@ -542,6 +542,7 @@ CREATE TABLE river (river TEXT, through TEXT);
 CREATE TABLE person (number INTEGER PRIMARY KEY, town TEXT);
 CREATE TABLE governor (person INTEGER REFERENCES person (number), town TEXT, pay INTEGER);
 CREATE TABLE census (area INTEGER, year INTEGER, people INTEGER);
+CREATE TABLE lifter (name TEXT, snatch REAL, jerk REAL, total REAL);
 """
 KEPT_RELATIONS = {
     "a state borders another one, but not the other way round":
@@ -554,6 +555,8 @@ KEPT_RELATIONS = {
         "SELECT 1 FROM governor AS g JOIN person ON person = number WHERE g.town != person.town",
     "an area has two censuses in a year":
         "SELECT 1 FROM census GROUP BY area, year HAVING count(*) > 1",
+    "a total is not the sum of its parts":
+        "SELECT 1 FROM lifter WHERE abs(total - snatch - jerk) > 0.1",
 }  # fmt: skip
 
 
@@ -568,6 +571,9 @@ def test_relations_that_the_original_shows_without_declaring_them_hold(executor,
             "person": [(n, f"Town {n % 3}") for n in range(20)],
             "governor": [(n, f"Town {n % 3}", n % 4) for n in range(15)],
             "census": [(n % 8, 1990 + n // 8, n % 3) for n in range(40)],
+            "lifter": [
+                (f"Lifter {n}", 120.5 + n, 160 + n % 3, 280.5 + n + n % 3) for n in range(9)
+            ],
         }.items()
     )
     gold = "SELECT river FROM river WHERE through = 'State 1'"
@@ -575,6 +581,29 @@ def test_relations_that_the_original_shows_without_declaring_them_hold(executor,
     assert trial.killed
     for path in trial.killed:
         assert [rule for rule, broken in KEPT_RELATIONS.items() if rows(path, broken)] == []
+
+
+def test_a_constant_beside_a_function_of_a_column_is_no_value_of_it(executor, tmp_path):
+    days = ", ".join(f"('Ann {n}', '200{n % 9}-0{n % 7 + 1}-11')" for n in range(30))
+    path = database(
+        tmp_path, f"CREATE TABLE visit (name TEXT, day TEXT); INSERT INTO visit VALUES {days};"
+    )
+    gold = "SELECT name FROM visit WHERE strftime('%Y', day) = '2006'"
+    trial = neighbours_of(path, gold, executor, tmp_path)
+    assert trial.killed
+    assert not [
+        1 for neighbour in trial.killed if rows(neighbour, "SELECT 1 FROM visit WHERE day = '2006'")
+    ]
+
+
+def test_a_witness_keeps_numbers_as_they_are(executor, tmp_path):
+    item = "CREATE TABLE item (name TEXT, price REAL); INSERT INTO item VALUES"
+    original = database(tmp_path, f"{item} ('A', 1.99), ('B', 2.99)")
+    neighbour = database(tmp_path, f"{item} ('A', 7.99), ('B', 8.99)", "neighbour")
+    gold = "SELECT name FROM item WHERE price = 7.99"
+    pair = Pair(original, "SELECT 'C' FROM item WHERE price > 9", gold)
+    witness = find_witness(neighbour, pair, Match.BIRD, executor)
+    assert (witness.gold.rows, witness.predicted.rows) == ((("A",),), ())
 
 
 def test_rows_that_mirror_each_other_by_habit_may_do_otherwise(executor, tmp_path):

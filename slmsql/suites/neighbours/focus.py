@@ -18,6 +18,8 @@ from slmsql.suites.neighbours.profile import Place, Profile, Table
 DAY = re.compile(r"\d{4}-\d\d-\d\d")
 ROW_NUMBER = re.compile(r"(?:\b|_)id\s*=\s*\d", re.IGNORECASE)
 LARGEST_COUNT = 60  # rows in a group that neighbours are made large enough for
+# Functions, such as strftime and julianday, whose values are not like those of their column.
+FUNCTIONS = (exp.TimeToStr, exp.Date, exp.Substring, exp.Length, exp.Anonymous)
 TESTS = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Like, exp.Between, exp.In, exp.Glob)
 
 
@@ -95,7 +97,7 @@ def _focus(tree: exp.Expr, profile: Profile) -> Focus:
             equal.append((places[0], places[1]))
         if isinstance(test, exp.Like | exp.Glob):
             patterns.update(_literals(test))
-        for place in places:
+        for place in (place for c in _columns(test) if _is_bare(c) for place in names.places(c)):
             constants.setdefault(place, []).extend(_literals(test))
     return Focus(
         frozenset(place for c in tree.find_all(exp.Column) for place in names.places(c)),
@@ -129,6 +131,14 @@ def _columns(test: exp.Expr) -> Iterator[exp.Column]:
     for column in test.find_all(exp.Column):
         if column.find_ancestor(exp.Select) is test.find_ancestor(exp.Select):
             yield column
+
+
+def _is_bare(column: exp.Column) -> bool:
+    """Whether a constant beside the column is one of its values, not one of a function of it.
+
+    In `strftime('%Y', born) = '2006'` it is not.
+    """
+    return column.find_ancestor(*FUNCTIONS, exp.Select) is column.find_ancestor(exp.Select)
 
 
 def _literals(test: exp.Expr) -> list[Value]:

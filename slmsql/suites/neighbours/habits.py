@@ -7,7 +7,9 @@ is_closed([0, 1, 1, 0, ...])            # True: other values are not to be expec
 
 import math
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
+from itertools import combinations
+from typing import cast
 
 CHANCE = 0.001  # that a rule which always held did so by accident
 FEWEST = 5  # values that can show a rule
@@ -107,3 +109,31 @@ def are_all_chosen(parents: int, children: int) -> bool:
     if not parents or not children:
         return False
     return parents * math.log1p(-math.exp(-children / parents)) < math.log(CHANCE)
+
+
+def totals(rows: Sequence[Sequence[Value]], free: Sequence[int]) -> Iterator[tuple[int, range]]:
+    """Columns that are the sum of columns side by side, as the total of a weight lifter.
+
+    Args:
+        rows: of a table; reals may be rounded to 1/64.
+        free: columns that are neither keys nor references.
+    """
+    if len(rows) < FEWEST:
+        return
+    numbers = [i for i in free if all(isinstance(row[i], int | float) for row in rows)]
+    for total in numbers:
+        for first, last in combinations(numbers, 2):
+            parts = range(first, last + 1)
+            is_fit = total not in parts and set(parts) <= set(numbers)
+            if is_fit and all(_adds_up(row, total, parts) for row in rows) and _vary(rows, parts):
+                yield total, parts
+                break
+
+
+def _adds_up(row: Sequence[Value], total: int, parts: range) -> bool:
+    added = math.fsum(cast(float, row[index]) for index in parts)
+    return abs(cast(float, row[total]) - added) < len(parts) / 64
+
+
+def _vary(rows: Sequence[Sequence[Value]], parts: range) -> bool:
+    return all(len({row[index] for row in rows}) > 1 for index in parts)

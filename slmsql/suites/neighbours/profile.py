@@ -2,10 +2,12 @@
 
 A neighbour is of use only if its rows could occur in reality. So what the original shows, declared
 or not, holds in all neighbours: keys, columns without NULL, names that never repeat (and belong to
-the same thing, such as Aruba and ABW), columns that determine each other (country and continent),
-pairs that never repeat (a hero and a power), parents that always have children (a car and its
-data). Declared foreign keys hold even where the original breaks them. A text that always occurs in
-the column of the same name in another table (a state among the states) does so in neighbours, too.
+the same thing, such as Aruba and ABW), columns that determine each other (country and continent) or
+add up (a total), pairs that never repeat (a hero and a power), parents that always have children (a
+car and its data) or at most one, values that a row shares with the row it refers to. Declared
+foreign keys hold even where the original breaks them. A text that always occurs in the column of
+the same name in another table, or among its names (a state among the states), does so in
+neighbours, too.
 """
 
 import random
@@ -30,6 +32,7 @@ from slmsql.suites.neighbours.habits import (
     is_closed,
     is_nested,
     never_repeats,
+    totals,
     would_repeat,
 )
 from slmsql.suites.neighbours.rules import copied, is_mirrored, repeats
@@ -83,6 +86,8 @@ class Table:
     closed: frozenset[int]
     """Columns that hold a few values again and again, so that others are not to be expected."""
     rows: tuple[Row, ...]
+    totals: tuple[tuple[int, range], ...] = ()
+    """Columns with those side by side whose sum they are."""
     mirror: tuple[int, int] | None = None
     """Two columns, of a table that holds no others, in which each row (a, b) has a row (b, a)."""
 
@@ -222,6 +227,7 @@ def _table(connection: sqlite3.Connection, name: str, sql: str, rng: random.Rand
         frozenset(index for index, values in enumerate(by_column) if is_cased(values)),
         frozenset(index for index, values in enumerate(by_column) if is_closed(values)),
         rows,
+        tuple(totals(rows, free)),
     )
 
 

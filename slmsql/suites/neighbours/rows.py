@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from slmsql.suites.neighbours.focus import Focus, containing, near_values
 from slmsql.suites.neighbours.habits import Value
@@ -149,6 +150,8 @@ class _Maker:
         for here, there in self.focus.equal:
             self._equal(table, row, here, there)
             self._equal(table, row, there, here)
+        for total, parts in table.totals:
+            _add_up(row, total, parts)
         return row
 
     def _agree(self, table: Table, row: list[Value], index: int, target: int) -> None:
@@ -242,6 +245,15 @@ class _Maker:
 def _refer(row: list[Value], link: Link, parent: Row) -> None:
     for index, reference in zip(link.columns, link.references, strict=True):
         row[index] = parent[reference]
+
+
+def _add_up(row: list[Value], total: int, parts: range) -> None:
+    """Change the first part so that the total, which may be at a constant, stays."""
+    first, *others = parts
+    numbers = [row[index] for index in (total, *others)]
+    if all(isinstance(number, int | float) for number in numbers):
+        whole, *rest = (cast(float, number) for number in numbers)
+        row[first] = whole - sum(rest)
 
 
 def _swapped(row: Sequence[Value], here: int, there: int) -> list[Value]:

@@ -13,7 +13,15 @@ from dataclasses import dataclass, replace
 from itertools import compress
 from pathlib import Path
 
-from slmsql.execution import Execution, Executor, Filling, Pair, Statement, create_filled
+from slmsql.execution import (
+    Execution,
+    Executor,
+    Filling,
+    Pair,
+    Statement,
+    create_filled,
+    reading,
+)
 from slmsql.match import Match
 from slmsql.sql.quoting import quote_identifier, quote_value
 from slmsql.suites.neighbours.building import usable
@@ -62,7 +70,7 @@ def find_witness(neighbour: Path, pair: Pair, match: Match, executor: Executor) 
         match: when two results agree.
         executor: runs the queries.
     """
-    profile = _with_rules(read_profile(neighbour), pair)
+    profile = _profile(neighbour, pair)
     items = [(t.name, row) for t in reversed(profile.tables) for row in t.rows]  # children first
     with tempfile.TemporaryDirectory() as folder:
         alone = _without_partner(profile, items)
@@ -95,13 +103,21 @@ def _excerpt(table: Table, rows: Sequence[Stored], shown: Sequence[bool]) -> Exc
     return Excerpt(table.name, columns, tuple(tuple(compress(row, shown)) for row in rows))
 
 
-def _with_rules(profile: Profile, pair: Pair) -> Profile:
-    """The neighbour's rows, with the links that the original shows."""
-    original = read_profile(pair.database)
-    original = with_joins(original, read_focus(pair.gold or "", original).equal)
-    rows = {table.name: table.rows for table in profile.tables}
-    tables = (replace(table, rows=rows[table.name]) for table in original.tables)
-    return replace(profile, tables=tuple(tables))
+def _profile(neighbour: Path, pair: Pair) -> Profile:
+    """The rules of the original, and the rows of the neighbour exactly as they are."""
+    profile = read_profile(pair.database)
+    profile = with_joins(profile, read_focus(pair.gold or "", profile).equal)
+    with reading(neighbour) as connection:
+        tables = tuple(
+            replace(table, rows=tuple(connection.execute(_all_rows(table))))
+            for table in profile.tables
+        )
+    return replace(profile, database=neighbour, tables=tables)
+
+
+def _all_rows(table: Table) -> str:
+    columns = ", ".join(map(quote_identifier, table.columns))
+    return f"SELECT {columns} FROM {quote_identifier(table.name)}"
 
 
 def fewest(
