@@ -431,6 +431,9 @@ def test_ask_and_serve_answer_from_postgres(shop):
     try:
         reply = client.post("/api/ask", json={"question": "albums", "database": "shop"}).json()
         assert reply["rows"] == [["<b>Bold</b>", 1], ["AC/DC", 2]]
+        (listed,) = client.get("/api/databases").json()
+        assert (listed["name"], listed["dialect"]) == ("shop", "PostgreSQL")
+        assert PASSWORD not in client.get("/api/databases").text + client.get("/metrics").text
     finally:
         stop(process)
         model.shutdown()

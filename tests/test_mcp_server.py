@@ -82,7 +82,7 @@ def test_each_tool_answers_and_hostile_queries_change_nothing(databases):
     tools, results = calls(databases, requests)
     assert tools == ["list_databases", "list_tables", "describe_table", "run_query"]
     names, tables, album, one, three, *wrong = results
-    assert names.structured_content == {"result": ["shop"]}
+    assert names.structured_content == {"result": [{"name": "shop", "dialect": "SQLite"}]}
     assert tables.structured_content["result"][0] == {"name": "artist", "columns": ["id", "name"]}
     assert "REFERENCES artist" in text(album)
     assert "'Rock'" in text(album)

@@ -128,6 +128,7 @@ def test_a_person_asks_on_chinook_and_sees_rows_and_groups(browser, pictures):
     assert browser.text("#database").split("\n") == [HOSTILE, "chinook", "northwind"]
     ask(browser, "Who has most albums?")
     assert "COUNT(*) AS albums\nFROM Artist" in browser.text("#sql")
+    assert browser.text("#sql-title") == "SQL SQLite"
     rows = browser.text("#rows").splitlines()
     assert rows[0].split() == ["Name", "albums"]
     assert rows[1].split("\t") == ["Iron Maiden", "21"]

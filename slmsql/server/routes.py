@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
 from pydantic import BaseModel
 
+from slmsql.execution.engines.address import dialect_of
 from slmsql.files import Record
 from slmsql.page import STYLESHEET
 from slmsql.schema.reading import read_schema
@@ -179,13 +180,20 @@ def _add_api(app: FastAPI, site: Site) -> None:
 
 def _description(name: str, path: Path) -> dict[str, Any]:
     """A database with its tables; one that cannot be read has none, and says so."""
+    dialect = dialect_of(path).label
     try:
         tables = read_schema(path, sample_values=0).tables
     except DATABASE_ERRORS as error:
         print(f"{name}: {error}", file=sys.stderr, flush=True)
-        return {"name": name, "tables": [], "error": "the database cannot be read now"}
+        return {
+            "name": name,
+            "dialect": dialect,
+            "tables": [],
+            "error": "the database cannot be read now",
+        }
     return {
         "name": name,
+        "dialect": dialect,
         "tables": [
             {
                 "name": table.name,

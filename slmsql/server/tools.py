@@ -11,6 +11,7 @@ from pydantic import Field
 
 from slmsql.errors import InputError
 from slmsql.execution import Execution, Executor, Statement
+from slmsql.execution.engines.address import dialect_of
 from slmsql.files import Record
 from slmsql.schema.reading import read_schema
 from slmsql.server.cells import cell
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 MOST_ROWS = 1000  # of one result
 INSTRUCTIONS = (
-    "Read-only SQL databases. Look at the tables before you write a query, and quote names with "
-    "spaces in double quotes."
+    "Read-only SQL databases. Look at the tables before you write a query, write it in the "
+    "database's dialect, and quote names with spaces: in MySQL in backticks, else in double quotes."
 )
 Database = Annotated[str, Field(description="a name from list_databases")]
 Rows = Annotated[int, Field(ge=1, le=MOST_ROWS, description="number of rows to return")]
@@ -93,9 +94,11 @@ def build_server(databases: Mapping[str, Path], executor: Executor) -> "MCPServe
     source = Databases(databases, executor)
 
     @server.tool()
-    async def list_databases() -> list[str]:
-        """The names of the databases."""
-        return list(databases)
+    async def list_databases() -> list[Record]:
+        """The names of the databases, each with its SQL dialect."""
+        return [
+            {"name": name, "dialect": dialect_of(path).label} for name, path in databases.items()
+        ]
 
     @server.tool()
     async def list_tables(database: Database) -> list[Record]:

@@ -142,6 +142,7 @@ function showFailures() {
 
 function showAnswer() {
   at("answer").hidden = false;
+  at("dialect").textContent = databases.find((database) => database.name === answer.database).dialect;
   at("sql").textContent = answer.sql || "(no SQL)";
   at("how").textContent = `How it was chosen: ${answer.explanation}. It took ${answer.seconds.toFixed(1)} s.`;
   if (answer.status !== "ok") showError("This question has no answer: " + (answer.error || answer.status));
