@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from pathlib import Path
 
 import pytest
@@ -358,6 +359,27 @@ def test_one_file_may_ask_several_engines_and_no_password_is_written(shop, tmp_p
     assert (report["execution_accuracy"], report["n"]) == (100.0, 3)
     assert str(shop) in texts
     assert PASSWORD not in texts
+
+
+def test_no_process_has_the_password_in_its_title(executor, shop):
+    assert run(executor, shop, "SELECT 1").ok  # a worker is connected now
+    titles = b"".join(title_of(process) for process in Path("/proc").glob("[0-9]*"))
+    assert b"slmsql.execution.worker" in titles
+    assert PASSWORD.encode() not in titles
+
+
+def title_of(process):
+    try:
+        return (process / "cmdline").read_bytes()
+    except OSError:  # it has ended
+        return b""
+
+
+def test_a_run_on_a_url_with_a_password_is_not_recorded(shop):
+    url = str(shop).replace("reader@", "reader:topsecret@")
+    with pytest.raises(InputError, match="must not hold a password") as raised:
+        fingerprint(Path(url))  # as the record of a training run does
+    assert "topsecret" not in "".join(traceback.format_exception(raised.value))
 
 
 def test_gold_results_of_a_server_are_not_kept_on_disk(server, shop, tmp_path):
