@@ -44,16 +44,17 @@ models/smollm2: | .venv/ready
 	  lm-eval==0.4.13 verifiers==0.4.0
 	touch $@
 
-# All tests, on two cores, a file at a time on each. The last lines of each part say what was skipped and why. The models
-# are tiny, so each process takes one thread; several would spend their time waiting for each other.
+# All tests, on two cores, a file at a time on each. The last lines say what was skipped and why. The models are tiny, so
+# each process takes one thread; several would spend their time waiting for each other.
+PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadfile
 test test-quick: export OMP_NUM_THREADS := 1
 test: export VLLM_CPU_OMP_THREADS_BIND := nobind
-test: test-quick
-	$(BIN)/pytest -m slow --numprocesses 2 --dist loadfile --no-loadscope-reorder
+test: .venv/ready
+	$(PYTEST) --no-loadscope-reorder
 
 # Everything that is not marked `slow`.
 test-quick: .venv/ready
-	$(BIN)/pytest -m "not slow" --numprocesses 2 --dist loadfile
+	$(PYTEST) -m "not slow"
 
 check: .venv/ready
 	$(BIN)/ruff check .

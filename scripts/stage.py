@@ -132,7 +132,7 @@ def _follow(words: Sequence[str], log: IO[str], python: WarmPython) -> tuple[int
     """Run a command; returns its exit status and seconds of processor time."""
     if python.can_run(words):
         output, end = os.pipe()
-        warm = python.start(words[1:], end)
+        warm = python.start(words, end)
         os.close(end)
         with open(output, "rb") as stream:
             _copy(stream, log)

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from scripts.warm_python import WarmPython
 from slmsql.execution import create_database
+from tests.warm_programs import warm_python
 
 ROOT = Path(__file__).parent.parent
 ARCHIVE = ROOT.parent / "shared" / "data" / "benchmarks.tar.xz"
@@ -39,6 +41,13 @@ def benchmarks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with tarfile.open(ARCHIVE) as archive:
         archive.extractall(folder, filter="data")
     return folder / "benchmarks"
+
+
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmPython]:
+    """A Python that has imported the large libraries; `Program` forks from it."""
+    with warm_python(tmp_path_factory.mktemp("warm") / "log") as python:
+        yield python
 
 
 @pytest.fixture

@@ -1,8 +1,5 @@
 """The measurement of constrained sampling, and of what a constraint takes to begin."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,8 +12,8 @@ from slmsql.execution import Execution, Status, Verdict, create_database
 from slmsql.files import read_json, read_jsonl, write_json
 from slmsql.schema.reading import read_schema
 from tests.tiny_model import tiny_model
+from tests.warm_programs import Program
 
-ROOT = Path(__file__).parent.parent
 GOLD = Execution(Status.OK)
 RIGHT = Verdict(True, Execution(Status.OK), GOLD)
 WRONG = Verdict(False, Execution(Status.OK), GOLD)
@@ -69,7 +66,7 @@ def test_a_made_schema_has_as_many_columns_as_it_says(tmp_path):
 
 
 @pytest.mark.slow
-def test_both_ways_are_sampled_compared_and_kept(tmp_path):
+def test_both_ways_are_sampled_compared_and_kept(warm, tmp_path):
     (tmp_path / "shop").mkdir()
     create_database(tmp_path / "shop" / "shop.sqlite", "CREATE TABLE item (id INTEGER, name TEXT)")
     question = {"id": "q1", "db_id": "shop", "question": "How many?", "sql": "SELECT 1"}
@@ -81,15 +78,10 @@ def test_both_ways_are_sampled_compared_and_kept(tmp_path):
         "output": tmp_path / "run",
     }
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
-    command = [sys.executable, str(ROOT / "scripts" / "bench" / "constrain.py"), *words]
-    ended = subprocess.run(
-        command,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
-    assert ended.returncode == 0, ended.stderr
-    assert "1,000 columns: reader" in ended.stdout
+    command = ["python", "scripts/bench/constrain.py", *words]
+    status, text = Program(warm, command, tmp_path / "log").finish()
+    assert status == 0, text
+    assert "1,000 columns: reader" in text
     (free,) = read_jsonl(tmp_path / "run" / "candidates_off.jsonl")
     (constrained,) = read_jsonl(tmp_path / "run" / "candidates_schema.jsonl")
     assert constrained["constrain"] == "schema"

@@ -1,10 +1,5 @@
 """The benchmark of a GRPO step."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 from rl.step_clock import PARTS
@@ -13,8 +8,7 @@ from slmsql.execution import create_database
 from slmsql.files import read_json, read_jsonl, write_jsonl
 from slmsql.prompt.answer import parse
 from tests.tiny_model import tiny_model
-
-ROOT = Path(__file__).parent.parent
+from tests.warm_programs import Program
 
 
 def row(number, database, sql):
@@ -43,7 +37,7 @@ def test_a_group_larger_than_the_queries_of_its_database_repeats_them():
 
 
 @pytest.mark.slow
-def test_a_real_training_samples_and_is_rewarded_for_the_queries_in_their_place(tmp_path):
+def test_a_real_training_samples_and_is_rewarded_for_the_queries_in_their_place(warm, tmp_path):
     shop = tmp_path / "shop.sqlite"
     create_database(shop, "CREATE TABLE item (id INTEGER); INSERT INTO item VALUES (1), (2);")
     sql = ["SELECT id FROM item", "SELECT count(*) FROM item", "SELECT 7"]
@@ -57,23 +51,11 @@ def test_a_real_training_samples_and_is_rewarded_for_the_queries_in_their_place(
         "max_steps": 2,
     }
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
-    ended = subprocess.run(
-        [
-            sys.executable,
-            "scripts/bench/step.py",
-            "--config",
-            "configs/quickstart/grpo.yaml",
-            *words,
-        ],
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=500,
-    )
-    assert ended.returncode == 0, ended.stderr[-3000:]
-    assert ended.stdout.splitlines()[-3].split()[0] == "1"
-    assert ended.stdout.splitlines()[-1].startswith("later")
+    command = ["python", "scripts/bench/step.py", "--config", "configs/quickstart/grpo.yaml"]
+    status, text = Program(warm, [*command, *words], tmp_path / "log").finish()
+    assert status == 0, text[-3000:]
+    assert text.splitlines()[-3].split()[0] == "1"
+    assert text.splitlines()[-1].startswith("later")
     for step in read_json(tmp_path / "run" / "step_times.json"):
         whole = sum(step[part] for part in PARTS)
         assert step["reward_share"] == pytest.approx(step["reward"] / whole)

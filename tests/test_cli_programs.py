@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 
@@ -20,6 +21,14 @@ def test_a_program_is_found_from_any_folder(tmp_path):
     with start(["python", "inference/vote.py", "--help"], cwd=tmp_path, stdout=-1) as process:
         assert b"--candidates" in process.stdout.read()
     assert process.returncode == 0
+
+
+def test_a_program_finds_ninja_where_the_environment_is_not_activated(monkeypatch):
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    which = "import shutil; print(shutil.which('ninja'))"
+    with start(["python", "-c", which], stdout=-1) as process:
+        found = process.stdout.read().decode().strip()
+    assert Path(found) == Path(sys.executable).with_name("ninja")
 
 
 def test_a_process_ends_with_its_parent():

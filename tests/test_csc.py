@@ -6,9 +6,7 @@ import re
 import subprocess
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
 from importlib.util import find_spec
-from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -19,6 +17,7 @@ from slmsql.execution import create_database
 from slmsql.files import read_jsonl, write_jsonl
 from slmsql.sampling.loading import sampler_when_needed
 from tests.talking_model import talking_model
+from tests.warm_programs import call
 
 pytestmark = [
     pytest.mark.slow,
@@ -125,14 +124,13 @@ def test_a_better_merge_model_raises_accuracy(resumed, folder):
     assert figures["broken"] == 0
 
 
-def test_two_shards_joined_equal_one_run(resumed, folder):
+def test_two_shards_joined_equal_one_run(resumed, folder, warm):
     shards = [folder / f"shard{number}.jsonl" for number in range(2)]
     commands = [
         arguments(folder, "--shard", f"{number}/2", "--output", shard)
         for number, shard in enumerate(shards)
     ]
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
-        process.submit(generate_all, commands).result()
+    call(warm, folder, generate_all, commands)
     joined = folder / "joined.jsonl"
     command = ["inference/join.py", "--candidates", *shards, "--output", joined]
     command += ["--questions", folder / "questions.jsonl"]

@@ -6,13 +6,13 @@ import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 
-import psutil
 import pytest
 import yaml
 
+from slmsql.cli.programs import variables
 from slmsql.execution import create_database, fingerprint
 from slmsql.files import read_jsonl, write_json, write_jsonl
 from slmsql.prompt.build import Layout, PromptSettings, build_prompt
@@ -22,6 +22,7 @@ from slmsql.rows.formats import grpo_row
 from slmsql.suites.neighbours.making import Task, make_suite
 from tests.in_process import run_here
 from tests.tiny_model import tiny_model
+from tests.warm_programs import Program
 
 ROOT = Path(__file__).parent.parent
 pytestmark = pytest.mark.slow
@@ -68,23 +69,47 @@ def write_rows(path, database, count, prefix="q", gold="SELECT name FROM item"):
 def command(folder, options, *, launch="", program="rl/grpo.py"):
     config = folder.with_suffix(".yaml")
     config.write_text(yaml.safe_dump({**TINY, **options, "output_dir": str(folder)}))
-    start = ["-m", "accelerate.commands.launch", "--config_file", launch] if launch else []
-    return [sys.executable, *start, program, "--config", str(config)]
+    start = ["accelerate", "launch", "--config_file", launch] if launch else ["python"]
+    return [*start, program, "--config", str(config)]
 
 
-def run(*arguments, **options):
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "WANDB_MODE": "offline"}
-    environment["WANDB_DIR"] = environment["TRACKIO_DIR"] = str(arguments[0].parent)
+def run_afresh(*arguments, **options):
+    """As users start it; returns its output."""
+    executable, *words = command(*arguments, **options)
     ended = subprocess.run(
-        command(*arguments, **options),
+        [Path(sys.executable).with_name(executable), *words],
         cwd=ROOT,
-        env=environment,
+        env={**variables(), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         timeout=500,
     )
     assert ended.returncode == 0, ended.stderr[-3000:]
-    return ended
+    return ended.stdout
+
+
+@pytest.fixture
+def start(warm):
+    """Starts a training whose processes are forked."""
+
+    def start(folder, *arguments, **options):
+        wandb = {"WANDB_DIR": str(folder.parent), "WANDB_MODE": "offline"}
+        words = command(folder, *arguments, **options)
+        return Program(warm, words, folder.with_suffix(".log"), **wandb)
+
+    return start
+
+
+@pytest.fixture
+def run(start):
+    """As `start`, to the end; returns its output."""
+
+    def run(*arguments, **options):
+        status, text = start(*arguments, **options).finish()
+        assert status == 0, text[-3000:]
+        return text
+
+    return run
 
 
 def history(folder):
@@ -105,10 +130,12 @@ def run_in_this_process(folder, options, *, program="rl/grpo.py"):
     _, path, *words = command(folder, options, program=program)
     ended = run_here(path, *words)
     assert ended.returncode == 0, ended.stderr[-3000:]
-    return ended
+    return ended.stdout
 
 
-def test_a_killed_run_resumes_as_if_it_had_not_been_killed(model, shop, tmp_path, one_thread):
+def test_a_killed_run_resumes_as_if_it_had_not_been_killed(
+    model, shop, tmp_path, one_thread, start
+):
     options = {
         "model_name_or_path": str(model),
         "train_file": str(write_rows(tmp_path / "rows.jsonl", shop, 12)),
@@ -126,10 +153,9 @@ def test_a_killed_run_resumes_as_if_it_had_not_been_killed(model, shop, tmp_path
     }
     run_in_this_process(tmp_path / "whole", options)
     killed = tmp_path / "killed"
-    kill_at(killed, 5, command(killed, options))
+    kill_at(killed, 5, start(killed, options))
     before = rollouts(killed)
-    ended = run_in_this_process(killed, options)
-    assert "resuming from" in ended.stdout
+    assert "resuming from" in run_in_this_process(killed, options)
     aside = list(read_jsonl(killed / "rollouts" / "abandoned" / "rank-00000.jsonl"))
     assert {one["step"] for one in aside} >= {4, 5}
     assert len(aside) + sum(one["step"] <= 3 for one in before) == len(before)
@@ -143,29 +169,17 @@ def test_a_killed_run_resumes_as_if_it_had_not_been_killed(model, shop, tmp_path
     assert any(log["loss"] for log in whole.values())
 
 
-def kill_at(folder, step, words):
-    """Start a training and kill -9 it when it has rollouts of a step."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = psutil.Popen(words, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
+def kill_at(folder, step, training):
+    """Kill -9 a training when it has rollouts of a step."""
     log = folder / "rollouts" / "rank-00000.jsonl"
     deadline = time.monotonic() + 900  # a busy machine takes minutes
     try:
         while not (log.exists() and f'"step": {step}' in log.read_text()):
-            assert process.poll() is None
+            assert training.is_running(), training.finish()
             assert time.monotonic() < deadline
             time.sleep(0.01)
     finally:
-        for one in (process, *descendants(process)):  # a launcher first, then its ranks
-            with suppress(psutil.NoSuchProcess):
-                one.kill()
-        process.wait()
-
-
-def descendants(process):
-    """All processes that it has started; none if it has ended itself."""
-    with suppress(psutil.NoSuchProcess):
-        return process.children(recursive=True)
-    return []
+        training.kill()
 
 
 def think(sql):
@@ -194,11 +208,13 @@ def given(tmp_path_factory, benchmarks):
     return folder
 
 
-def on_given(model, given, folder, size, *, zero="", interrupt=False):
-    """Six steps of one question each on the given completions; with `interrupt`, killed once.
+def on_given(model, given, folder, size, run, start=None, **launch):
+    """Six steps of one question each on the given completions.
 
     Args:
-        zero: DeepSpeed's configuration for two processes; empty: one process without it.
+        run: runs the training.
+        start: starts one before, which is killed; None: none.
+        launch: accelerate's configuration.
     """
     options = {
         "model_name_or_path": str(model),
@@ -210,15 +226,11 @@ def on_given(model, given, folder, size, *, zero="", interrupt=False):
         "save_steps": 2,
     }
     program = "tests/fixed_rollouts.py"
-    launch = f"configs/accelerate/{zero}.yaml"
-    if interrupt:
-        kill_at(folder, 6, command(folder, options, launch=launch, program=program))
-    if zero:
-        ended = run(folder, options, launch=launch, program=program)
-    else:
-        ended = run_in_this_process(folder, options, program=program)
-    assert "732 rows; left out: none" in ended.stdout
-    assert ("resuming from" in ended.stdout) == interrupt
+    if start:
+        kill_at(folder, 6, start(folder, options, program=program, **launch))
+    text = run(folder, options, program=program, **launch)
+    assert "732 rows; left out: none" in text
+    assert ("resuming from" in text) == bool(start)
     made = sorted((one["step"], one["id"], one["completion"]) for one in rollouts(folder))
     paid = {}
     for one in rollouts(folder):
@@ -229,7 +241,8 @@ def on_given(model, given, folder, size, *, zero="", interrupt=False):
 @pytest.fixture(scope="module")
 def alone(model, given, tmp_path_factory):
     """One process that is not interrupted."""
-    logs, made, paid = on_given(model, given, tmp_path_factory.mktemp("alone") / "one", 4)
+    folder = tmp_path_factory.mktemp("alone") / "one"
+    logs, made, paid = on_given(model, given, folder, 4, run_in_this_process)
     assert {tuple(rewards) for rewards in paid.values()} == {(2, 1, 1, 0), (1, 1, 1, 1)}
     for step, rewards in paid.items():
         mean = 0.1 if rewards == [1] * 4 else (1.1 + 1.0 + 0.1) / 4
@@ -237,12 +250,20 @@ def alone(model, given, tmp_path_factory):
     return logs, made
 
 
-@pytest.mark.parametrize(("zero", "interrupt"), [("cpu_zero2", False), ("cpu_zero3", True)])
-def test_two_ranks_do_as_one_process_does_even_if_they_are_killed(
-    model, given, alone, tmp_path, zero, interrupt
-):
+def test_two_ranks_do_as_one_process_does(model, given, alone, tmp_path):
     """Half a group on each rank. The rows are BIRD's train questions with their databases."""
-    logs, made, _ = on_given(model, given, tmp_path / zero, 2, zero=zero, interrupt=interrupt)
+    launch = "configs/accelerate/cpu_zero2.yaml"
+    found = on_given(model, given, tmp_path / "zero2", 2, run_afresh, launch=launch)
+    assert_same(found, alone)
+
+
+def test_two_ranks_that_were_killed_do_so_too(model, given, alone, tmp_path, run, start):
+    launch = "configs/accelerate/cpu_zero3.yaml"
+    assert_same(on_given(model, given, tmp_path / "zero3", 2, run, start, launch=launch), alone)
+
+
+def assert_same(found, alone):
+    logs, made, _ = found
     expected, expected_rollouts = alone
     assert made == expected_rollouts
     for step, log in expected.items():
@@ -262,7 +283,7 @@ HOSTILE = [
 ]
 
 
-def test_hostile_rollouts_cost_their_own_reward_and_nothing_else(model, shop, tmp_path):
+def test_hostile_rollouts_cost_their_own_reward_and_nothing_else(model, shop, tmp_path, run):
     """The last query is right by coincidence; a suite refuses it, here with weight 0."""
     gold = "SELECT id FROM item WHERE id < 2"
     rows = write_rows(tmp_path / "rows.jsonl", shop, 1, gold=gold)
@@ -280,13 +301,14 @@ def test_hostile_rollouts_cost_their_own_reward_and_nothing_else(model, shop, tm
         "reward_weights": [1.0, 0.1, 0.0],
         "suites": str(tmp_path / "suites"),
         "report_to": "wandb,tensorboard,trackio",
+        "project": "attacked",
         "log_completions": True,
         "max_steps": 2,
         "save_strategy": "steps",
         "save_steps": 2,
     }
-    ended = run(tmp_path / "attacked", options, program="tests/fixed_rollouts.py")
-    assert "0 of 1 rows have no suite" in ended.stdout
+    text = run(tmp_path / "attacked", options, program="tests/fixed_rollouts.py")
+    assert "0 of 1 rows have no suite" in text
     found = rollouts(tmp_path / "attacked")
     assert [one["rewards"]["execution"] for one in found] == ([0] * 7 + [1]) * 2
     assert [one["rewards"]["execution_suite"] for one in found] == [0] * 16
@@ -313,7 +335,7 @@ def assert_tracked(folder):
     assert expected <= set(json.loads(next(tables).read_text())["columns"])
     for name in (b"data_card", b"of a test", b"data_hash"):  # in the run's configuration
         assert name in log.read_bytes()
-    (file,) = folder.glob("*.db")  # of trackio
+    file = Path(os.environ["TRACKIO_DIR"]) / "attacked.db"  # tests/conftest.py sets it
     with closing(sqlite3.connect(file)) as connection:
         logs = [json.loads(text) for (text,) in connection.execute("SELECT metrics FROM metrics")]
         (config,) = connection.execute("SELECT config FROM configs").fetchone()
@@ -343,7 +365,7 @@ def test_the_program_of_trl_takes_our_rewards(model, shop, tmp_path):
     ended = subprocess.run(
         [Path(sys.executable).with_name("trl"), "grpo", "--config", config],
         cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**variables(), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         timeout=500,

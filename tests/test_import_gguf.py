@@ -1,14 +1,13 @@
 """A GGUF file becomes a model that computes and tokenizes what the original did."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.in_process import run_here
 from tests.tiny_model import tiny_model
+from tests.warm_programs import Program
 
 gguf = pytest.importorskip("gguf")
 torch = pytest.importorskip("torch")
@@ -158,7 +157,7 @@ def test_an_existing_output_is_not_touched(tmp_path):
 
 
 @pytest.mark.slow
-def test_smollm2_splits_digits_one_by_one_and_answers_in_plain_chat(singers, tmp_path):
+def test_smollm2_splits_digits_one_by_one_and_answers_in_plain_chat(warm, singers, tmp_path):
     if not (SMOLLM2 / "config.json").is_file():
         pytest.skip("needs models/smollm2 (make models/smollm2)")
     from transformers import AutoTokenizer
@@ -170,9 +169,9 @@ def test_smollm2_splits_digits_one_by_one_and_answers_in_plain_chat(singers, tmp
     assert tokenizer.eos_token == "<|im_end|>"
     plain = tmp_path / "plain.txt"
     plain.write_text("layout: sql\n## user\n$question")
-    command = [sys.executable, "inference/ask.py", "--model", SMOLLM2, "--database", singers]
+    command = ["python", "inference/ask.py", "--model", SMOLLM2, "--database", singers]
     command += ["--template", plain, "--question", "What is the capital of France?"]
     command += ["--sampler", "transformers", "--temperature", "0", "--max_tokens", "20"]
-    done = subprocess.run([*map(str, command)], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "The capital of France is Paris." in done.stdout.splitlines()
+    status, text = Program(warm, [*map(str, command)], tmp_path / "log").finish()
+    assert status == 0, text
+    assert "The capital of France is Paris." in text.splitlines()

@@ -7,10 +7,8 @@ import socket
 import subprocess
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from importlib.util import find_spec
-from multiprocessing import get_context
 from types import SimpleNamespace
 
 import httpx
@@ -33,6 +31,7 @@ from slmsql.sampling.transformers_sampler import TransformersSampler, _end_token
 from slmsql.schema.reading import read_schema
 from slmsql.training.weight_sync import TEXT, engine_logprobs
 from tests.tiny_model import tiny_model
+from tests.warm_programs import call
 
 pytestmark = pytest.mark.slow  # loads models
 MESSAGES = [{"role": "user", "content": "How many singers are there?"}]
@@ -271,12 +270,12 @@ def wait_for(url, process, log):
     raise AssertionError(log.read_text()[-3000:])
 
 
-def test_vllm_its_server_and_transformers_agree(model, local, server, singers):
+def test_vllm_its_server_and_transformers_agree(model, local, server, singers, warm, tmp_path):
     greedy, drawn = requests(GREEDY, 1), requests(DRAWN, 4)
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
-        inside, inside_drawn, alone, again, named, waiting, seconds = process.submit(
-            texts_of_vllm, model, greedy, drawn, drawn[1:2], drawn, constrained(6, singers)
-        ).result()
+    batches = (greedy, drawn, drawn[1:2], drawn, constrained(6, singers))
+    inside, inside_drawn, alone, again, named, waiting, seconds = call(
+        warm, tmp_path, texts_of_vllm, model, *batches
+    )
     assert_prefixes_of_statements(named["constrained"], singers)
     assert 0 < waiting["q2"].seconds < 0.9 * seconds  # most of its samples waited for the others'
     assert {(s.finish, s.tokens == 12) for s in waiting["q2"].samples} <= {

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -17,10 +16,12 @@ import yaml
 
 from sft.options import Options
 from sft.train import check, main
+from slmsql.cli.programs import variables
 from slmsql.errors import InputError
 from slmsql.execution import create_database
 from slmsql.files import read_jsonl, write_jsonl
 from tests.tiny_model import tiny_model
+from tests.warm_programs import Program
 
 ROOT = Path(__file__).parent.parent
 BASE = {
@@ -92,30 +93,38 @@ def run(monkeypatch):
     return run_here
 
 
-def launch(accelerate, config):
+def words_of(accelerate, config):
+    file = f"configs/accelerate/{accelerate}.yaml"
+    return ["accelerate", "launch", "--config_file", file, "sft/train.py", "--config", str(config)]
+
+
+@pytest.fixture
+def launch(warm):
+    """Starts the program on one or two processes that are forked."""
+    return lambda accelerate, config: Program(
+        warm, words_of(accelerate, config), config.with_suffix(".log")
+    )
+
+
+def launch_afresh(accelerate, config):
     """The program as users start it."""
-    command = [sys.executable, "-m", "accelerate.commands.launch"]
-    command += ["--config_file", ROOT / "configs" / "accelerate" / f"{accelerate}.yaml"]
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # DeepSpeed looks for ninja
+    _, *words = words_of(accelerate, config)
     return subprocess.Popen(
-        [*command, "sft/train.py", "--config", config],
+        [Path(sys.executable).with_name("accelerate"), *words],
         cwd=ROOT,
-        env={**os.environ, "PATH": path, "OMP_NUM_THREADS": "1"},
+        env={**variables(), "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
 
 
-def kill_when_there(checkpoint, process):
+def kill_when_there(checkpoint, program):
     """Kill a run, all its processes at once, at a checkpoint that may just be written."""
     while not checkpoint.exists():
-        assert process.poll() is None, process.communicate()
+        assert program.is_running(), program.finish()
         time.sleep(0.01)
-    children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True)
-    for child in [*children.stdout.split(), process.pid]:
-        os.kill(int(child), signal.SIGKILL)
-    process.communicate()
+    program.kill()
 
 
 def history(output, step):
@@ -138,7 +147,7 @@ def same_weights(one, two):
 
 
 @pytest.mark.slow
-def test_a_killed_run_resumes_to_the_same_losses_and_weights(config, run):
+def test_a_killed_run_resumes_to_the_same_losses_and_weights(config, run, launch):
     undisturbed = run(config("undisturbed"))
     killed = config("killed")
     output = Path(yaml.safe_load(killed.read_text())["output_dir"])
@@ -150,7 +159,9 @@ def test_a_killed_run_resumes_to_the_same_losses_and_weights(config, run):
 
 
 @pytest.mark.slow
-def test_two_killed_processes_resume_to_the_losses_of_one_and_validate(config, run, tmp_path):
+def test_two_killed_processes_resume_to_the_losses_of_one_and_validate(
+    config, run, launch, tmp_path
+):
     """DeepSpeed ZeRO-3: each process finds its part of the weights and of the optimiser again.
 
     At the end both generate together for three questions, of which one process has two.
@@ -171,8 +182,8 @@ def test_two_killed_processes_resume_to_the_losses_of_one_and_validate(config, r
     kill_when_there(tmp_path / "killed" / "checkpoint-4", launch("cpu_zero3", killed))
     again = launch("cpu_zero3", killed)
     alone = run(config("alone", **validated))
-    text, _ = again.communicate(timeout=400)
-    assert again.returncode == 0, text
+    status, text = again.finish()
+    assert status == 0, text
     assert losses(tmp_path / "killed", 8) == pytest.approx(losses(alone, 8), abs=2e-5)
     (scores,) = [e for e in history(tmp_path / "killed", 8) if "eval_ex_greedy" in e]
     assert scores["eval_questions"] == 3
@@ -272,7 +283,7 @@ def test_the_checkpoint_of_the_best_execution_accuracy_is_kept(config, run, tmp_
 
 @pytest.mark.slow
 def test_real_synsql_rows_give_the_same_losses_on_one_and_on_two_processes(
-    benchmarks, config, run, tmp_path, monkeypatch, capsys
+    benchmarks, config, run, launch, tmp_path, monkeypatch, capsys
 ):
     """The same global batch: alone, and under DeepSpeed ZeRO-2 and ZeRO-3 on two processes."""
     from scripts.prepare_synsql import main as prepare
@@ -286,14 +297,16 @@ def test_real_synsql_rows_give_the_same_losses_on_one_and_on_two_processes(
     model = tiny_model(tmp_path / "model", texts=texts)  # whose tokens are words of such schemas
     shared = {"data": str(data), "model_name_or_path": str(model), "max_length": 4096}
     shared |= {"max_steps": 3, "save_steps": 3}
-    started = [
-        launch(zero, config(zero, **shared, per_device_train_batch_size=1))
-        for zero in ("cpu_zero2", "cpu_zero3")
-    ]
+    fresh, forked = (
+        start(zero, config(zero, **shared, per_device_train_batch_size=1))
+        for start, zero in ((launch_afresh, "cpu_zero2"), (launch, "cpu_zero3"))
+    )
     alone = run(config("alone", **shared, per_device_train_batch_size=2))
-    for process, zero in zip(started, ("cpu_zero2", "cpu_zero3"), strict=True):
-        text, _ = process.communicate(timeout=400)
-        assert process.returncode == 0, text
+    text, _ = fresh.communicate(timeout=400)
+    assert fresh.returncode == 0, text
+    status, text = forked.finish()
+    assert status == 0, text
+    for zero in ("cpu_zero2", "cpu_zero3"):
         found = losses(tmp_path / zero, 3)
         assert found == pytest.approx(losses(alone, 3), abs=2e-5)
     kept = int(re.search(r"(\d+) rows, \d+ dropped", capsys.readouterr().out).group(1))

@@ -3,9 +3,7 @@
 import subprocess
 import sys
 import threading
-from concurrent.futures import ProcessPoolExecutor
 from importlib.util import find_spec
-from multiprocessing import get_context
 from unittest.mock import patch
 
 import pytest
@@ -20,6 +18,7 @@ from slmsql.training.deadline import deadline
 from slmsql.training.weight_sync import WeightSync
 from tests.colocated_vllm import Engine, trainer_with
 from tests.tiny_model import tiny_model
+from tests.warm_programs import call
 
 FIGURES = (
     "loss",
@@ -188,7 +187,7 @@ def trainings(folder, model, rows, sql_rows):
 
 
 @pytest.fixture(scope="module")
-def outcomes(tmp_path_factory):
+def outcomes(tmp_path_factory, warm):
     if find_spec("vllm") is None:
         pytest.skip("needs vllm")
     folder = tmp_path_factory.mktemp("sync")
@@ -205,8 +204,7 @@ def outcomes(tmp_path_factory):
         files.append(folder / f"{template}.jsonl")
         rows = zip(questions, prompts, strict=True)
         write_jsonl(files[-1], [grpo_row(q, prompt, layout) for q, prompt in rows])
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
-        return process.submit(trainings, folder, model, *files).result(timeout=1500)
+    return call(warm, folder, trainings, folder, model, *files)
 
 
 @pytest.mark.slow

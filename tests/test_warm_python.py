@@ -38,6 +38,21 @@ if __name__ == "__main__":
 """
 
 
+RANK = """
+import os, sys
+print(os.environ["RANK"], os.environ["WORLD_SIZE"], sys.argv[1:], "torch" in sys.modules)
+"""
+FAILING_RANK = """
+import os, sys, time
+if os.environ["RANK"] == "1":
+    sys.exit("wrong")
+time.sleep(600)
+"""
+ALONE = """
+import os, torch
+print(os.environ["ACCELERATE_MIXED_PRECISION"], os.environ.get("RANK"), torch.get_num_threads())
+"""
+
 # Ready sooner than with everything.
 SERVER = "from scripts import warm_python; warm_python.MODULES = ('torch',); warm_python.main()"
 CHAIN = """
@@ -49,7 +64,7 @@ command = ["python", "sft/train.py"]
 with warm_python.WarmPython(Path(sys.argv[2])) as python:
     python.warm_up([command])
     assert python.can_run(command)
-    python.start([sys.argv[3]], os.dup(1)).wait()
+    python.start(["python", sys.argv[3]], os.dup(1)).wait()
 """
 
 
@@ -66,10 +81,10 @@ def python(tmp_path_factory):
 def run(python, tmp_path):
     """Runs the text of a program; returns its output and its status."""
 
-    def run(text, *words):
+    def run(text, *words, start=("python",)):
         (tmp_path / "program.py").write_text(text)
         reading, writing = os.pipe()
-        process = python.start([str(tmp_path / "program.py"), *words], writing)
+        process = python.start([*start, str(tmp_path / "program.py"), *words], writing)
         os.close(writing)
         with open(reading, encoding="utf-8") as output:
             printed = output.read()
@@ -110,19 +125,65 @@ def test_programs_do_not_see_each_other(run):
 
 
 @pytest.mark.slow
+def test_a_program_sees_the_variables_of_its_start(run, monkeypatch):
+    text = "import os; print(os.environ.get('ADDED'), os.environ.get('HOME'))"
+    before = run(text)[0]
+    monkeypatch.setenv("ADDED", "a")
+    monkeypatch.delenv("HOME")
+    assert (before, run(text)[0]) == (f"None {Path.home()}\n", "a None\n")
+
+
+@pytest.mark.slow
+def test_programs_run_at_one_time(python, tmp_path):
+    """The first waits for the second."""
+    pipe, waits, writes = (tmp_path / name for name in ("pipe", "waits.py", "writes.py"))
+    os.mkfifo(pipe)
+    waits.write_text(f"import sys; sys.exit(int(open({str(pipe)!r}).read()))")
+    writes.write_text(f"open({str(pipe)!r}, 'w').write('5')")
+    first, second = (python.start(["python", str(file)], 2) for file in (waits, writes))
+    assert (second.wait()[0], first.wait()[0]) == (0, 5)
+
+
+def launch(config):
+    file = f"configs/accelerate/{config}.yaml"
+    return ("accelerate", "launch", "--num_cpu_threads_per_process", "1", "--config_file", file)
+
+
+@pytest.mark.slow
+def test_each_process_of_a_launch_finds_its_rank_and_what_was_imported(run):
+    printed, status = run(RANK, "a b", start=launch("cpu_two"))
+    assert sorted(printed.splitlines()) == [f"{rank} 2 ['a b'] True" for rank in range(2)]
+    assert status == 0
+
+
+@pytest.mark.slow
+def test_a_launch_ends_with_its_first_process_that_fails(run):
+    start = time.monotonic()
+    printed, status = run(FAILING_RANK, start=launch("cpu_two"))
+    assert (printed, status) == ("wrong\n", 1)
+    assert time.monotonic() - start < 120
+
+
+@pytest.mark.slow
+def test_a_launch_of_one_process_sets_what_accelerate_sets(run, monkeypatch):
+    monkeypatch.delenv("RANK", raising=False)
+    assert run(ALONE, start=launch("one")) == ("no None 1\n", 0)
+
+
+@pytest.mark.slow
 def test_a_program_may_have_workers_of_its_own(run):
     assert run(WORKERS) == ("[2, 4]\n[2, 4]\n", 0)
 
 
 @pytest.mark.slow
 def test_errors_of_our_programs_are_the_same(python):
-    words = ["sft/train.py", "--data", "nowhere.jsonl"]
+    words = ["python", "sft/train.py", "--data", "nowhere.jsonl"]
     reading, writing = os.pipe()
     process = python.start(words, writing)
     os.close(writing)
     with open(reading, encoding="utf-8") as output:
         printed = output.read()
-    usual = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True)
+    usual = subprocess.run([sys.executable, *words[1:]], cwd=ROOT, capture_output=True, text=True)
     assert (printed, process.wait()[0]) == (usual.stderr, usual.returncode)
 
 
@@ -143,7 +204,7 @@ def test_a_program_ends_when_the_chain_is_killed(tmp_path):
 
 
 def test_nothing_is_imported_for_commands_that_do_not_need_it(tmp_path):
-    light = [["python", "inference/vote.py"], ["accelerate", "launch", "sft/train.py"]]
+    light = [["python", "inference/vote.py"], ["accelerate", "config"]]
     with WarmPython(tmp_path / "log") as python:
         python.warm_up(light)
         assert not any(map(python.can_run, light))

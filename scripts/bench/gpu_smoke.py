@@ -31,6 +31,7 @@ from typing import Any, Literal
 import yaml
 
 from slmsql.cli.config import parse
+from slmsql.cli.programs import variables
 from slmsql.errors import InputError, run_program
 from slmsql.execution import create_database
 from slmsql.files import Record, read_json, write_jsonl, write_text
@@ -187,14 +188,13 @@ def train(run: SmokeRun, options: Options, folder: Path) -> str:
     """Run the training program; returns its last line where it fails, else an empty text."""
     config, log = folder / f"{run.name}.yaml", folder / f"{run.name}.log"
     write_text(config, yaml.safe_dump(settings_of(run, options, folder)))
-    paths = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # DeepSpeed looks for ninja
     limit = TIME_LIMITS[options.device]
     with open(log, "w", encoding="utf-8") as file:
         process = subprocess.Popen(
             [*command(run, options), "--config", str(config)],
             stdout=file,
             stderr=file,
-            env={**os.environ, "PATH": paths, "PYTHONPATH": str(ROOT)},
+            env={**variables(), "PYTHONPATH": str(ROOT)},
             start_new_session=True,
         )
         try:
