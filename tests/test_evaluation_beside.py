@@ -75,6 +75,22 @@ def test_a_folder_without_the_databases_leaves_all_questions_out(run, tmp_path):
     assert "on SQLite: no question could be judged" in printed
 
 
+def test_every_scorer_but_the_timings_works_without_sqlite(singers, tmp_path):
+    copy_database(singers, tmp_path / "copies" / "singers" / "singers.duckdb")
+    (tmp_path / "dev.json").write_text(
+        json.dumps([{"question": "Who?", "db_id": "singers", "query": GOLD}])
+    )
+    sql = "SELECT singer.name FROM singer WHERE singer.age > 27"
+    write_jsonl(tmp_path / "predictions.jsonl", [{"id": "spider_dev_0", "sql": sql}])
+    done = run_here(
+        *("scripts/evaluate.py", "--questions", tmp_path / "dev.json", "--every_scorer", "true"),
+        *("--databases", tmp_path / "copies", "--predictions", tmp_path / "predictions.jsonl"),
+    )
+    assert "EX strict         100.0" in done.stdout, done.stderr
+    assert "exact-set         100.0" in done.stdout
+    assert "VES" not in done.stdout
+
+
 def test_gold_results_that_differ_on_a_copy_are_found(singers, tmp_path):
     copy = tmp_path / "singers.duckdb"
     copy_database(singers, copy)

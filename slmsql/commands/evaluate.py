@@ -74,7 +74,8 @@ class Options(SourceOptions):
         },
     )
     timings: int = field(
-        default=0, metadata={"help": "how often to time right answers for R-VES; 0: never"}
+        default=0,
+        metadata={"help": "how often to time right answers for R-VES, on SQLite; 0: never"},
     )
     every_scorer: bool = field(
         default=False,

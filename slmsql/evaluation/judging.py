@@ -27,8 +27,10 @@ from slmsql.execution import (
     Status,
     Verdict,
 )
+from slmsql.execution.engines.address import dialect_of
 from slmsql.match import Match, as_executed
 from slmsql.questions.question import Question, database_faults
+from slmsql.sql.dialect import Dialect
 from slmsql.sql.ties import tie_query
 from slmsql.suites.neighbours.folder import read_suites
 
@@ -51,7 +53,7 @@ class Extras:
     test suites, `<db_id>/*.sqlite`, for test-suite EX. In the latter, each database of a question
     with a gold query must have some."""
     timings: int = 0
-    """How many times to run right answers for R-VES and VES; 0 to leave them out."""
+    """How many times to run right answers on SQLite for R-VES and VES; 0 to leave them out."""
 
 
 ALL = Extras()
@@ -252,6 +254,8 @@ def _with_suite(outcome: Outcome, passed_others: Mapping[str, bool]) -> Outcome:
 
 
 def _with_timings(outcome: Outcome, repeats: int) -> Outcome:
-    if not outcome.is_judged:
+    """Adds R-VES and VES, which are defined for SQLite alone."""
+    is_sqlite = dialect_of(outcome.question.database) is Dialect.SQLITE
+    if not outcome.is_judged or not is_sqlite:
         return outcome
     return replace(outcome, scores={**outcome.scores, **timing_scores(outcome, repeats)})

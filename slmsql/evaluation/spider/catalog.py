@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from slmsql.errors import InputError
-from slmsql.execution import connect
 from slmsql.files import read_json
+from slmsql.schema.reading import read_schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,19 +20,11 @@ class Catalog:
 
 
 def read_catalog(database: Path, same: Mapping[str, str] | None = None) -> Catalog:
-    """The tables and columns of a database."""
-    connection = connect(database)
-    try:
-        tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-        columns = {
-            str(name).lower(): tuple(
-                str(row[0]).lower()
-                for row in connection.execute("SELECT name FROM pragma_table_info(?)", (name,))
-            )
-            for (name,) in tables.fetchall()
-        }
-    finally:
-        connection.close()
+    """The tables and columns of a database of any engine."""
+    columns = {
+        table.name.lower(): tuple(column.name.lower() for column in table.columns)
+        for table in read_schema(database, sample_values=0).tables
+    }
     return Catalog(columns, same or {})
 
 
