@@ -270,10 +270,10 @@ def run_as_child(words: Sequence[str], changes: Mapping[str, str | None], output
     if words[0] == "accelerate":
         launch(words[2:])
     else:
-        run_program(words[1:])
+        run_python(words[1:])
 
 
-def run_program(words: Sequence[str]) -> None:
+def run_python(words: Sequence[str]) -> None:
     """As `python PROGRAM ...` does in this environment."""
     if threads := os.environ.get("OMP_NUM_THREADS"):  # read before the fork, when it was another
         import torch
@@ -302,7 +302,7 @@ def run_alone(arguments: "Namespace") -> None:
 
     command, environment = prepare_simple_launcher_cmd_env(arguments)
     os.environ.update(environment)
-    run_program(command[1:])
+    run_python(command[1:])
 
 
 def fork_ranks(config: "LaunchConfig", entrypoint: str) -> Callable[..., None]:
@@ -330,7 +330,7 @@ def fork_ranks(config: "LaunchConfig", entrypoint: str) -> Callable[..., None]:
             if child == 0:
                 end_with_parent()
                 os.environ.update({**environment, "RANK": rank, "LOCAL_RANK": rank})
-                run_program(words)
+                run_python(words)
                 sys.exit()
             ranks.add(child)
         sys.exit(wait_for_all(ranks))
