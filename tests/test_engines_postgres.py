@@ -28,6 +28,7 @@ from slmsql.execution import (
 from slmsql.execution.engines.copying import copy_database
 from slmsql.match import Match
 from slmsql.prompt.build import PromptSettings, build_prompt
+from slmsql.questions.gold_audit import audit
 from slmsql.questions.question import Question
 from slmsql.questions.reading import read_questions
 from slmsql.schema.reading import read_schema
@@ -401,6 +402,14 @@ def test_the_databases_of_a_server_that_are_missing_are_left_out(server, tmp_pat
     evaluation = evaluate(questions, predictions, match=Match.BIRD, executor=executor)
     assert [outcome.correct[Match.BIRD] for outcome in evaluation.outcomes] == [True]
     assert evaluation.left_out == {"no database": 1}
+
+
+def test_gold_queries_of_a_server_are_audited_but_for_ties(shop, executor, capsys):
+    golds = ["SELECT name FROM artist", "SELECT nobody", "SELECT random() FROM artist"]
+    questions = [Question(str(n), f"{n}?", "shop", shop, gold_sql=g) for n, g in enumerate(golds)]
+    findings = [len(entry.findings) for entry in audit(questions, executor)]
+    assert findings == [0, 1, 1]
+    assert "ties: shop is not SQLite, skipped" in capsys.readouterr().err
 
 
 def test_a_fingerprint_notices_a_changed_table(server, shop):

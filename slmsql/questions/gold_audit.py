@@ -20,9 +20,11 @@ from slmsql.execution import (
     Status,
     create_reversed_copy,
 )
+from slmsql.execution.engines.address import dialect_of, name_of
 from slmsql.match import Match, orders_rows, same_result
 from slmsql.questions.gold_probes import Sign, find_signs
 from slmsql.questions.question import Question, with_databases
+from slmsql.sql.dialect import Dialect
 
 ALL_ROWS = 10**9  # a preview of all rows that the limits allow
 
@@ -92,7 +94,7 @@ def audit(
         questions: with or without databases and gold queries.
         executor: runs the SQL.
         largest_copy: largest size in megabytes of a database to copy; queries on larger databases
-            are not checked for ties.
+            and on other engines than SQLite are not checked for ties.
         probe: also look for signs that gold queries are wrong.
 
     Returns:
@@ -173,6 +175,9 @@ def _find_ties(executor: Executor, audited: list[AuditedQuestion], largest: int)
     for position, (database, entries) in enumerate(by_database.items(), start=1):
         if position % 20 == 0 or position == len(by_database):
             _say(f"ties: {position} of {len(by_database)} databases")
+        if dialect_of(database) is not Dialect.SQLITE:
+            _say(f"ties: {name_of(database)} is not SQLite, skipped")
+            continue
         if database.stat().st_size > largest * 10**6:
             _say(f"ties: {database.name} is larger than {largest} MB, skipped")
             continue
