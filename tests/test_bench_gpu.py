@@ -1,10 +1,6 @@
 """The benchmark of a GPU machine: in miniature on a CPU, and its table."""
 
-import os
-import subprocess
-import sys
 from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
 from transformers import AutoTokenizer
@@ -14,27 +10,18 @@ from scripts.bench.gpu import PARTS as PROGRAM_PARTS
 from scripts.bench.gpu import TIME_LIMITS, table
 from scripts.bench.random_models import SHAPES, save_models
 from slmsql.files import read_json
-
-ROOT = Path(__file__).parent.parent
+from tests.warm_programs import Program
 
 
 @pytest.mark.slow
-def test_it_measures_all_parts_in_miniature(benchmarks, tmp_path):
+def test_it_measures_all_parts_in_miniature(benchmarks, warm, tmp_path):
     if find_spec("vllm") is None:
         pytest.skip("needs vllm")
     words = f"--benchmark spider --root {benchmarks / 'spider'} --split dev --device cpu"
-    ended = subprocess.run(
-        [
-            *(sys.executable, "scripts/bench/gpu.py", *words.split()),
-            *("--output", str(tmp_path), "--json", str(tmp_path / "figures.json")),
-        ],
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=1500,
-    )
-    assert ended.returncode == 0, ended.stderr[-3000:]
+    command = ["python", "scripts/bench/gpu.py", *words.split()]
+    command += ["--output", str(tmp_path), "--json", str(tmp_path / "figures.json")]
+    status, text = Program(warm, command, tmp_path / "log").finish()
+    assert status == 0, text[-3000:]
     figures = {f"{one['part']} {one['case']}": one for one in read_json(tmp_path / "figures.json")}
     for case in ("ours packed varlen", "ours packed sdpa", "ours padded varlen", "trl packed sdpa"):
         assert figures[f"sft tiny {case}"]["tokens_per_second"] > 0
@@ -46,7 +33,7 @@ def test_it_measures_all_parts_in_miniature(benchmarks, tmp_path):
         sampling["generate_tokens_per_second"] / sampling["vllm_tokens_per_second"]
     )
     for name in figures:
-        assert name.split(maxsplit=1)[1] in ended.stdout
+        assert name.split(maxsplit=1)[1] in text
 
 
 def test_a_model_has_the_shape_and_the_tokens_of_the_one_it_stands_for(tmp_path):
