@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from scripts.bench import hostile_sql
+from scripts.bench.hostile import LIMITS, attack
 from slmsql.errors import InputError
 from slmsql.evaluation.judging import evaluate
 from slmsql.execution import Executor, Limits, Pair, Statement, Status, database_fault, fingerprint
@@ -32,58 +34,6 @@ INSERT INTO artist VALUES (1, 'AC/DC'), (2, '<b>Bold</b>');
 INSERT INTO album VALUES
     (1, 'Rock', 1, '2020-01-01'), (2, 'Restless', 1, '2021-01-01'), (3, 'Quiet', 2, NULL);
 """
-HOSTILE = [  # what may not happen, and the status that says so
-    "COPY album TO '{folder}/out.csv'",
-    "COPY (SELECT 1) TO '{folder}/out.parquet'",
-    "ATTACH '{folder}/new.duckdb' AS n",
-    "INSTALL httpfs",
-    "LOAD httpfs",
-    "EXPORT DATABASE '{folder}/export'",
-    "IMPORT DATABASE '{folder}/export'",
-    "CREATE TABLE t (i INTEGER)",
-    "CREATE TEMP TABLE album AS SELECT 1 AS id",
-    "CREATE MACRO lower(x) AS 'x'",
-    "CREATE SECRET (TYPE s3)",
-    "INSERT INTO artist VALUES (3, 'x')",
-    "UPDATE artist SET name = 'x'",
-    "DELETE FROM artist",
-    "DROP TABLE album",
-    "ALTER TABLE album ADD COLUMN x INTEGER",
-    "VACUUM",
-    "CHECKPOINT",
-    "BEGIN",
-    "SET threads = 8",
-    "SET VARIABLE x = 1",
-    "RESET lock_configuration",
-    "PRAGMA enable_profiling",
-    "CALL pragma_version()",
-    "EXPLAIN ANALYZE SELECT 1",
-    "PREPARE p AS SELECT 1",
-    "USE memory",
-    "SELECT 1; DELETE FROM artist",
-    "SELECT * FROM read_text('{secret}')",
-    "SELECT * FROM read_text/**/('{secret}')",
-    "SELECT * FROM \"read_text\" ('{secret}')",
-    "SELECT * FROM read_blob('{secret}')",
-    "SELECT * FROM read_csv('{secret}')",
-    "SELECT * FROM read_duckdb('{folder}/shop.duckdb')",
-    "SELECT * FROM sniff_csv('{secret}')",
-    "SELECT * FROM glob('{folder}/*')",
-    "SELECT * FROM read_csv('https://example.org/x.csv')",
-    "SELECT * FROM query('SELECT 1')",
-    "SELECT * FROM query_table('artist')",
-    "SELECT * FROM json_execute_serialized_sql(json_serialize_sql('SELECT 1'))",
-    "SELECT * FROM checkpoint()",
-    "SELECT * FROM duckdb_settings()",
-    "SELECT * FROM duckdb_secrets()",
-    "SELECT * FROM sqlite_master",
-    "SELECT * FROM information_schema.tables",
-    "SELECT * FROM pg_catalog.pg_class",
-    "SELECT nextval('numbers')",
-    "SELECT setseed(0.5)",
-    "SELECT sleep_ms(100000)",
-    "SELECT write_log('x')",
-]
 
 
 @pytest.fixture(scope="module")
@@ -208,13 +158,21 @@ def test_hostile_statements_are_refused_and_change_nothing(executor, shop, folde
     secret = folder / "secret.txt"
     secret.write_text("hello")
     before = {f.name: hashlib.sha256(f.read_bytes()).digest() for f in folder.iterdir()}
-    texts = [sql.format(folder=folder, secret=secret) for sql in HOSTILE]
+    texts = [sql.format(folder=folder, secret=secret) for sql in hostile_sql.DUCKDB]
     for sql, execution in zip(
         texts, executor.run([Statement(shop, s) for s in texts]), strict=True
     ):
         assert execution.status is Status.REFUSED, (sql, execution)
     after = {f.name: hashlib.sha256(f.read_bytes()).digest() for f in folder.iterdir()}
     assert after == before
+
+
+@pytest.mark.slow
+def test_hundreds_of_hostile_statements_leave_the_file_as_it_was(shop):
+    found = attack(shop, shop, 250)
+    assert found.changed == found.leaked == found.written == found.faults == []
+    assert found.longest < 20 * LIMITS.seconds  # of processor time
+    assert {"refused", "error", "timeout", "ok"} <= set(found.statuses)
 
 
 def test_duckdb_itself_keeps_to_the_file_whatever_we_let_through(shop, folder):

@@ -1,11 +1,15 @@
 """MariaDB, on a real server: judged, read and asked as SQLite is, and never changed."""
 
+import signal
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from rewards.judge import Judge
+from scripts.bench import hostile_sql
+from scripts.bench.hostile import LIMITS, attack
 from slmsql.errors import InputError
 from slmsql.execution import (
     Executor,
@@ -18,6 +22,8 @@ from slmsql.execution import (
     database_fault,
 )
 from slmsql.execution.engines.copying import copy_database
+from slmsql.execution.engines.server_sandbox import GRACE
+from slmsql.execution.opening import open_sandbox
 from slmsql.match import Match
 from slmsql.prompt.build import PromptSettings, build_prompt
 from slmsql.questions.question import Question
@@ -30,53 +36,6 @@ pytest.importorskip("pymysql", reason="needs PyMySQL; pip install -e .[mysql]")
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(mariadb_programs() is None, reason=NO_MARIADB),
-]
-HOSTILE = [
-    "SELECT * FROM album INTO OUTFILE '/tmp/slmsql-out.csv'",
-    "SELECT * FROM album INTO DUMPFILE '/tmp/slmsql-out.csv'",
-    "SELECT load_file('/etc/passwd')",
-    "LOAD DATA INFILE '/etc/passwd' INTO TABLE album",
-    "LOAD DATA LOCAL INFILE '/etc/passwd' INTO TABLE album",
-    "SELECT sleep(100)",
-    "SELECT SLEEP (100)",
-    "SELECT sleep/**/(100)",
-    "SELECT `sleep`(100)",
-    "SELECT 1 /*!50000 , sleep(100) */",
-    "SELECT 1 /*M!100000 , 2 */",
-    "SELECT '\\'' , sleep(100) , ''",
-    "SELECT benchmark(1000000000, md5('x'))",
-    "SELECT get_lock('a', 100)",
-    "SELECT release_all_locks()",
-    "SELECT master_pos_wait('a', 1, 100)",
-    "SELECT * FROM mysql.user",
-    "SELECT * FROM `mysql`.`user`",
-    "SELECT * FROM information_schema.tables",
-    "SELECT * FROM performance_schema.threads",
-    "SELECT 1 INTO @a",
-    "SELECT 1; DELETE FROM album",
-    "SELECT * FROM artist FOR UPDATE",
-    "SELECT * FROM artist LOCK IN SHARE MODE",
-    "INSERT INTO artist VALUES (3, 'x')",
-    "UPDATE artist SET name = 'x'",
-    "DELETE FROM artist",
-    "REPLACE INTO artist VALUES (1, 'x')",
-    "TRUNCATE album",
-    "DROP TABLE album",
-    "CREATE TABLE t (i int)",
-    "CREATE TEMPORARY TABLE artist (i int)",
-    "SET GLOBAL read_only = 1",
-    "SET SESSION TRANSACTION READ WRITE",
-    "SET max_statement_time = 0",
-    "HANDLER artist OPEN",
-    "DO sleep(100)",
-    "CALL nothing()",
-    "SHOW TABLES",
-    "KILL 1",
-    "FLUSH TABLES",
-    "LOCK TABLES artist WRITE",
-    "PREPARE p FROM 'SELECT 1'",
-    "BEGIN",
-    "USE mysql",
 ]
 
 
@@ -182,12 +141,19 @@ def test_a_statement_keeps_to_its_limits(executor, server, shop, sql, status, ki
 def test_hostile_statements_change_nothing_not_even_for_a_superuser(executor, server, user):
     before = content(server)
     database = Path(server.url("shop", user))
-    for sql in HOSTILE:
+    for sql in hostile_sql.MYSQL:
         execution = run(executor, database, sql)
         is_wrong = execution.kind == "syntax"  # several statements: the protocol takes one
         assert execution.status is Status.REFUSED or is_wrong, (sql, execution)
     assert content(server) == before
     assert not [*Path("/tmp").glob("slmsql-out*")]
+
+
+def test_hundreds_of_hostile_statements_leave_the_server_as_it_was(server, shop):
+    found = attack(shop, Path(server.url("shop", "owner")), 250)
+    assert found.changed == found.leaked == found.written == found.running == found.faults == []
+    assert found.longest < LIMITS.seconds + GRACE
+    assert {"refused", "error", "timeout", "ok"} <= set(found.statuses)
 
 
 def test_the_server_itself_refuses_to_write(server):
@@ -248,3 +214,42 @@ def test_rewards_survive_a_restart_of_the_server(server, shop):
     finally:
         judge.close()
     assert all(expected == correct for expected, correct in verdicts)
+
+
+def test_a_server_without_free_connections_is_waited_for(server, shop):
+    import pymysql
+
+    (before,) = server.execute("SELECT @@global.max_connections")
+    server.execute("SET GLOBAL max_connections = 10")
+    held = []
+    try:
+        where = {"host": "127.0.0.1", "port": server.port, "user": "reader"}
+        with suppress(pymysql.Error):  # there are as many as there can be
+            while True:
+                held.append(pymysql.connect(**where, password=PASSWORD))
+        with pytest.raises(InputError, match="Too many connections"):
+            check_usable(shop)
+        threading.Timer(2, lambda: [connection.close() for connection in held]).start()
+        with Executor(workers=2) as executor:
+            executions = executor.run([Statement(shop, f"SELECT {n}") for n in range(10)])
+        assert all(execution.ok for execution in executions)
+    finally:
+        server.execute("SET GLOBAL max_connections = %s", before)
+
+
+def test_a_server_that_is_gone_gives_faults_and_never_a_verdict(server, shop, monkeypatch):
+    from slmsql.execution.engines import server_sandbox
+
+    server.stop()
+    try:
+        with pytest.raises(InputError, match="Can't connect"):
+            check_usable(shop)
+        sandbox = open_sandbox(str(shop), Limits())
+        monkeypatch.setattr(server_sandbox, "PATIENCE", 0.5)
+        monkeypatch.setattr(server_sandbox, "PAUSE", 0.0)
+        signal.setitimer(signal.ITIMER_PROF, 0.3)  # it would end this process
+        results = [sandbox.execute("SELECT 1") for _ in range(20)]
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        assert {r.kind for r in results} == {"infrastructure"}
+    finally:
+        server.start()

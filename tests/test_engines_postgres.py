@@ -1,6 +1,7 @@
 """PostgreSQL, on a real server: judged, read and asked as SQLite is, and never changed."""
 
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from rewards.judge import Judge
+from scripts.bench import hostile_sql
+from scripts.bench.hostile import LIMITS, attack
 from slmsql.consistency.candidates import Candidate, CandidateSet, run_candidates
 from slmsql.errors import InputError
 from slmsql.evaluation.judging import evaluate
@@ -26,18 +29,24 @@ from slmsql.execution import (
     fingerprint,
 )
 from slmsql.execution.engines.copying import copy_database
+from slmsql.execution.engines.server_sandbox import GRACE
+from slmsql.execution.opening import open_sandbox
+from slmsql.files import read_jsonl, write_json, write_jsonl
 from slmsql.match import Match
-from slmsql.prompt.build import PromptSettings, build_prompt
+from slmsql.prompt.build import Layout, PromptSettings, build_prompt
 from slmsql.questions.gold_audit import audit
 from slmsql.questions.question import Question
 from slmsql.questions.reading import read_questions
+from slmsql.rows.formats import grpo_row
 from slmsql.schema.reading import read_schema
 from slmsql.values.finding import find_values
 from tests import running_server
 from tests.asked_databases import sampled_voted_scored
+from tests.in_process import run_here
 from tests.real_servers import NO_POSTGRES, PASSWORD, postgres_programs, running_postgres
 from tests.running_server import ROOT, answer, start, stop
 from tests.stand_in import Server
+from tests.tiny_model import tiny_model
 
 pytest.importorskip("psycopg", reason="needs psycopg; pip install -e .[postgres]")
 pytestmark = [
@@ -59,72 +68,6 @@ CREATE TABLE stock.shelf (id integer PRIMARY KEY, album_id integer);
 CREATE SEQUENCE numbers;
 CREATE TABLE locked (i integer);
 """
-HOSTILE = [
-    "COPY album TO '/tmp/slmsql-out.csv'",
-    "COPY album FROM PROGRAM 'touch /tmp/slmsql-program'",
-    "COPY (SELECT 1) TO PROGRAM 'touch /tmp/slmsql-program'",
-    "SELECT pg_read_file('/etc/passwd')",
-    "SELECT pg_read_binary_file('/etc/passwd')",
-    "SELECT pg_ls_dir('/')",
-    "SELECT * FROM pg_stat_file('/etc/passwd')",
-    "SELECT lo_import('/etc/passwd')",
-    "SELECT lo_export(1, '/tmp/slmsql-lo')",
-    "SELECT lo_create(1)",
-    "SELECT * FROM dblink('dbname=postgres', 'SELECT 1') AS t (i int)",
-    "SELECT pg_sleep(100)",
-    "SELECT pg_sleep_for('1 hour')",
-    'SELECT "pg_sleep"(100)',
-    "SELECT pg_catalog.pg_sleep(100)",
-    'SELECT U&"pg\\005fsleep"(100)',
-    "SELECT E'\\'' || pg_sleep(100) || ''",
-    "SET ROLE owner",
-    "RESET ROLE",
-    "SET default_transaction_read_only = off",
-    "SELECT set_config('role', 'owner', false)",
-    "SELECT set_config('statement_timeout', '0', false)",
-    "DO $$ BEGIN PERFORM pg_sleep(100); END $$",
-    "SELECT pg_advisory_lock(1)",
-    "SELECT pg_try_advisory_lock(1)",
-    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity",
-    "SELECT pg_cancel_backend(1)",
-    "SELECT pg_reload_conf()",
-    "SELECT pg_switch_wal()",
-    "SELECT pg_notify('a', 'b')",
-    "SELECT nextval('numbers')",
-    "SELECT setval('numbers', 7)",
-    "SELECT query_to_xml('SELECT pg_sleep(100)', true, true, '')",
-    "SELECT table_to_xml('artist', true, true, '')",
-    "SELECT ts_stat('SELECT pg_sleep(100)')",
-    "SELECT * FROM pg_authid",
-    "SELECT * FROM pg_catalog.pg_shadow",
-    "SELECT * FROM information_schema.tables",
-    "SELECT 1; DELETE FROM album",
-    "INSERT INTO artist VALUES (3, 'x')",
-    "WITH gone AS (DELETE FROM album RETURNING *) SELECT * FROM gone",
-    "WITH new AS (INSERT INTO artist VALUES (9, 'x') RETURNING *) SELECT * FROM new",
-    "SELECT * INTO copied FROM artist",
-    "SELECT * FROM artist FOR UPDATE",
-    "UPDATE artist SET name = 'x'",
-    "DELETE FROM artist",
-    "TRUNCATE album",
-    "DROP TABLE album",
-    "CREATE TABLE t (i int)",
-    "CREATE TEMP TABLE artist AS SELECT 1",
-    "CREATE EXTENSION dblink",
-    "ALTER SYSTEM SET fsync = off",
-    "VACUUM",
-    "ANALYZE",
-    "LISTEN a",
-    "NOTIFY a",
-    "LOCK TABLE artist",
-    "PREPARE p AS SELECT 1",
-    "EXPLAIN ANALYZE SELECT 1",
-    "CALL nothing()",
-    "BEGIN",
-    "COMMIT",
-    "SHOW data_directory",
-    "TABLE artist",
-]
 
 
 @pytest.fixture(scope="module")
@@ -256,13 +199,47 @@ def test_a_statement_keeps_to_its_limits(executor, server, shop, sql, status, ki
 def test_hostile_statements_change_nothing_not_even_for_a_superuser(executor, server, user):
     before = content(server)
     database = Path(server.url("shop", user))
-    for sql in HOSTILE:
+    for sql in hostile_sql.POSTGRES:
         execution = run(executor, database, sql)
         is_missing = execution.kind == "function"  # an extension that this server does not have
         assert execution.status is Status.REFUSED or is_missing, (sql, execution)
     assert content(server) == before
     assert sessions(server) == []
     assert not [*Path("/tmp").glob("slmsql-out*"), *Path("/tmp").glob("slmsql-program*")]
+
+
+def test_hundreds_of_hostile_statements_leave_the_server_as_it_was(server, shop):
+    found = attack(shop, Path(server.url("shop", "owner")), 250)
+    assert found.changed == found.leaked == found.written == found.running == found.faults == []
+    assert found.longest < LIMITS.seconds + GRACE
+    assert {"refused", "error", "timeout", "ok"} <= set(found.statuses)
+
+
+def test_functions_of_extensions_that_run_sql_are_refused(executor, server, shop):
+    server.execute("CREATE EXTENSION tablefunc", "shop")
+    fresh = Path(f"{shop}?search_path=public")  # another name: the catalog is read again
+    try:
+        sql = "SELECT * FROM crosstab('SELECT 1, 2, 3') AS t (a int, b int)"
+        execution = run(executor, fresh, sql)
+        assert (execution.status, execution.kind) == (Status.REFUSED, "forbidden function")
+    finally:
+        server.execute("DROP EXTENSION tablefunc", "shop")
+
+
+def test_a_statement_that_the_server_cannot_end_does_not_hold_up_a_worker(
+    server, shop, monkeypatch
+):
+    """One long function: PostgreSQL looks at the clock only after it."""
+    monkeypatch.setattr("slmsql.execution.engines.postgres.GRACE", 0.5)
+    search = "SELECT position('b' || repeat('a', 300000) in repeat('a', 400000 + 10000))"
+    sandbox = open_sandbox(str(shop), Limits(seconds=0.2))
+    start = time.monotonic()
+    result = sandbox.execute(search)
+    assert (result.status, result.kind) == (Status.TIMEOUT, "seconds"), result.error
+    assert "did not end it" in result.error
+    assert time.monotonic() - start < 5
+    assert sandbox.execute("SELECT 1").rows == [(1,)]
+    sandbox.close()
 
 
 def test_the_server_itself_refuses_what_we_might_let_through(server):
@@ -486,9 +463,65 @@ def test_rewards_survive_a_restart_of_the_server(server, shop):
     assert all(expected == correct for expected, correct in verdicts)
 
 
+def test_a_restart_in_the_middle_of_a_statement_costs_no_verdict(server, shop):
+    sql = "SELECT count(*) FROM generate_series(1, 12000000)"
+    threading.Timer(0.5, server.stop).start()
+    threading.Timer(2, server.start).start()
+    with Executor(workers=1) as executor:
+        (verdict,) = executor.judge([Pair(shop, sql, sql)], match=Match.BIRD)
+    assert verdict.correct, verdict.reason
+
+
+def test_grpo_survives_a_restart_of_the_server(server, shop, tmp_path, one_thread):
+    """A training on given completions; the server is gone for two seconds after step 2."""
+    questions = [
+        Question(f"q{n}", f"{n}?", "shop", shop, gold_sql=f"SELECT {n} + count(*) FROM album")
+        for n in range(8)
+    ]
+    rows = [
+        grpo_row(q, build_prompt(q, PromptSettings()).messages, Layout.THINK) for q in questions
+    ]
+    write_jsonl(tmp_path / "rows.jsonl", rows)
+    texts = {
+        q.id: [
+            f"<think>\n{sql}\n</think>\n<answer>\n{sql}\n</answer>"
+            for sql in (q.gold_sql, f"SELECT 3 + {n}", f"SELECT {n}", "SELECT nothing")
+        ]
+        for n, q in enumerate(questions)
+    }
+    write_json(tmp_path / "completions.json", texts)
+    log = tmp_path / "run" / "rollouts" / "rank-00000.jsonl"
+
+    made_before = []
+
+    def restart():
+        while not (log.exists() and '"step": 2' in log.read_text()):
+            time.sleep(0.01)
+        server.stop()
+        made_before.extend(read_jsonl(log))
+        time.sleep(2)
+        server.start()
+
+    restarting = threading.Thread(target=restart, daemon=True)
+    restarting.start()
+    ended = run_here(
+        "tests/fixed_rollouts.py",
+        *("--model_name_or_path", tiny_model(tmp_path / "model"), "--output_dir", tmp_path / "run"),
+        *("--train_file", tmp_path / "rows.jsonl", "--completions", tmp_path / "completions.json"),
+        *("--max_steps", 8, "--per_device_train_batch_size", 4, "--num_generations", 4),
+        *("--max_completion_length", 64, "--rewards", "execution", "--use_cpu", "True"),
+        *("--bf16", "False", "--report_to", "none", "--save_strategy", "no"),
+    )
+    restarting.join(timeout=60)
+    assert len(made_before) < 8 * 4
+    assert made_before
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    paid = [one["rewards"]["execution"] for one in read_jsonl(log)]
+    assert paid == [1, 1, 0, 0] * 8
+
+
 def test_a_server_that_is_gone_gives_faults_and_never_a_verdict(server, shop, monkeypatch):
     from slmsql.execution.engines import server_sandbox
-    from slmsql.execution.opening import open_sandbox
 
     server.stop()
     try:
@@ -497,7 +530,10 @@ def test_a_server_that_is_gone_gives_faults_and_never_a_verdict(server, shop, mo
         assert database_fault(shop) == "no connection to the server"
         sandbox = open_sandbox(str(shop), Limits())
         monkeypatch.setattr(server_sandbox, "PATIENCE", 0.5)
+        monkeypatch.setattr(server_sandbox, "PAUSE", 0.0)
+        signal.setitimer(signal.ITIMER_PROF, 0.3)  # it would end this process
         results = [sandbox.execute("SELECT 1") for _ in range(20)]
+        signal.setitimer(signal.ITIMER_PROF, 0)
         assert {r.kind for r in results} == {"infrastructure"}
     finally:
         server.start()

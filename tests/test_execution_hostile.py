@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from scripts.bench import hostile_sql
+from scripts.bench.hostile_sql import COUNTING
 from slmsql.execution import Executor, Limits, Pair, Statement, Status
 from slmsql.match import Match
+from slmsql.sql.dialect import Dialect
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +28,6 @@ LIMITS = Limits(
     memory=64 * 2**20,
     sql_bytes=50_000,
 )
-COUNTING = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT {} FROM c"
 # Each costs its worker's life and a fifth of a second, so they come rarely.
 SINGLE_INSTRUCTIONS = [
     "SELECT instr(hex(zeroblob(130000)), substr(hex(zeroblob(130000)), 1, 129000) || '{n}x')",
@@ -37,144 +39,18 @@ SINGLE_INSTRUCTIONS = [
     )
     + " SELECT count(*) FROM y",
 ]
-TEMPLATES = [
-    "INSERT INTO person VALUES ({n}, 'x')",
-    "UPDATE movie SET title = '{n}' WHERE 1 RETURNING *",
-    "DELETE FROM {table}",
-    "REPLACE INTO {table} SELECT * FROM {table}",
-    "WITH c AS (SELECT {n}) DELETE FROM {table} WHERE 1",
-    "WITH c AS (SELECT {n}) UPDATE {table} SET rowid = 1",
-    "CREATE TABLE t{n} AS SELECT * FROM {table}",
-    "CREATE TEMP TABLE {table} AS SELECT {n}",
-    "CREATE TEMP VIEW {table} AS SELECT {n}",
-    "CREATE TRIGGER t{n} AFTER INSERT ON {table} BEGIN DELETE FROM {table}; END",
-    "CREATE VIRTUAL TABLE v{n} USING fts5(a)",
-    "CREATE INDEX i{n} ON {table} (1)",
-    "DROP TABLE {table}",
-    "DROP TABLE IF EXISTS {table}; SELECT {n}",
-    "ALTER TABLE {table} RENAME TO t{n}",
-    "ALTER TABLE {table} ADD COLUMN c{n}",
-    "ATTACH '{folder}/a{n}.sqlite' AS a{n}",
-    "ATTACH 'file:{folder}/b{n}.sqlite?mode=rwc' AS b{n}",
-    "ATTACH ':memory:' AS m{n}",
-    "DETACH main",
-    "VACUUM INTO '{folder}/v{n}.sqlite'",
-    "VACUUM",
-    "REINDEX; -- {n}",
-    "ANALYZE {table}",
-    "PRAGMA writable_schema = {n}",
-    "PRAGMA journal_mode = WAL -- {n}",
-    "PRAGMA query_only = OFF; DELETE FROM {table}",
-    "PRAGMA case_sensitive_like = {n}",
-    "PRAGMA hard_heap_limit = 0 -- {n}",
-    "PRAGMA temp_store_directory = '{folder}/{n}'",
-    "SELECT * FROM pragma_journal_mode('wal') -- {n}",
-    "SELECT * FROM pragma_database_list -- {n}",
-    "SELECT * FROM sqlite_master WHERE {n}",
-    "SELECT * FROM sqlite_temp_schema WHERE {n}",
-    "SELECT * FROM dbstat -- {n}",
-    "SELECT load_extension('{folder}/x{n}.so')",
-    "SELECT load_extension('libc.so.6', 'system')",
-    "SELECT fts3_tokenizer('x{n}', x'4141414141414141')",
-    "SELECT writefile('{folder}/w{n}', 'x'), readfile('/etc/passwd')",
-    "SELECT edit('{n}')",
-    "BEGIN EXCLUSIVE -- {n}",
-    "SAVEPOINT s{n}",
-    "ROLLBACK; COMMIT; END",
-    "EXPLAIN DELETE FROM {table}",
-    COUNTING.format("count(*) + {n}"),
-    COUNTING.format("x || '{n}'"),
-    COUNTING.format("group_concat(x || '{n}')"),
-    COUNTING.format("json_group_array(hex(zeroblob(x + {n})))"),
-    COUNTING.format("sum(length(randomblob(1000 * x + {n})))"),
-    COUNTING.format("hex(zeroblob(50000)) || {n}"),
-    "SELECT count(*) + {n} FROM person a, person b, person c, movie d",
-    "SELECT a.person_name || {n} FROM person a, person b ORDER BY 1",
-    "SELECT DISTINCT a.person_name, b.person_name, {n} FROM person a, person b",
-    "SELECT count(*) + {n} FROM movie a, movie b WHERE a.title LIKE '%' || b.title || '%'",
-    "SELECT max({n}, a.title GLOB '*' || b.title || '*') FROM movie a, movie b GROUP BY a.title",
-    "SELECT randomblob(1000000000 + {n})",
-    "SELECT zeroblob(2147483647 - {n})",
-    "SELECT hex(randomblob(50000 + {n}))",
-    "SELECT printf('%.{n}00000000f', 1)",
-    "SELECT printf('%*d', 2000000000 + {n}, 1)",
-    "SELECT printf('%s%s%s', hex(zeroblob(100000)), hex(zeroblob(100000)), {n})",
-    "SELECT replace(hex(zeroblob(1000 + {n})), '0', hex(zeroblob(5000)))",
-    "SELECT group_concat(hex(randomblob(100 + {n})), {n}) FROM person",
-    "SELECT quote(zeroblob(100000)) || {n} FROM person LIMIT 50",
-    "SELECT 'a' LIKE '{percents}' || {n}",
-    "SELECT hex(zeroblob(100000)) LIKE '{percents}b{n}'",
-    "SELECT hex(zeroblob(100000)) GLOB '{stars}[^0]{n}'",
-    "SELECT {open}{n}{close}",
-    "SELECT {nots}{n}",
-    "SELECT " + "CASE WHEN {n} THEN " * 300 + "1" + " END" * 300,
-    "SELECT {terms}",
-    "SELECT {n} IN ({list})",
-    "SELECT 1 WHERE {ands}",
-    "{union}",
-    "SELECT * FROM {joins}",
-    "SELECT {n}; DROP TABLE {table}",
-    "SELECT {n}; SELECT 2; SELECT 3",
-    "SELECT {n} /* open comment ; DROP TABLE {table}",
-    "-- {n}\nDROP TABLE {table}",
-    "/* {n} */ /**/ PRAGMA user_version = 7",
-    ";;; DELETE FROM {table} -- {n}",
-    "\ufeffDELETE FROM {table} -- {n}",
-    "SELECT {n}\0; DROP TABLE {table}",
-    "SELECT '\udcff{n}\ud800'",
-    "SELECT CAST(x'ff{n:04x}c328' AS TEXT)",
-    "SELECT \"{n}",
-    "SELECT '{n}",
-    "SELECT `{n}",
-    "SELECT json_extract('{json}', '$.a')",
-    "SELECT count(*) + {n} FROM json_tree('{json}')",
-    "SELECT * FROM json_each(json_array({list}))",
-    "SELECT ?{n}, :a, @b, $c",
-    "SELECT strftime('%{n}Y', 'now', '{n} years', 'localtime')",
-    "SELECT sum(x) OVER (ORDER BY x ROWS BETWEEN {n} PRECEDING AND CURRENT ROW) FROM (SELECT "
-    "person_id x FROM person)",
-    "SELECT zeroblob(200000), zeroblob(200000), zeroblob(200000), {n}, zeroblob(200000)",
-]  # fmt: skip
 HONEST = "SELECT count(*), max(title) FROM movie WHERE movie_id < {n} AND movie_id > {n} - 50"
 
 
-def statements(folder, seed=20):
-    chance = random.Random(seed)
-    made = []
-    while len(made) < COUNT:
-        n = len(made)
-        size = chance.randrange(10, 900)
-        template = chance.choice(TEMPLATES)
-        sql = template.format(
-            n=n,
-            folder=folder,
-            table=chance.choice(["movie", "person", "movie_cast"]),
-            percents="%a_" * (size // 3),
-            stars="*[0-9]?" * (size // 8),
-            open="(" * size,
-            close=")" * size,
-            nots="NOT " * size,
-            terms=" + ".join(["1"] * 3 * size),
-            list=", ".join(map(str, range(size))),
-            ands=" AND ".join(["1"] * size),
-            union=" UNION ALL ".join(["SELECT 1"] * size),
-            joins=", ".join(f"person p{i}" for i in range(size // 10)) or "person",
-            json="[" * size + "]" * size,
-        )
-        made.append(_mutated(sql, chance) if chance.random() < 0.25 else sql)
-        if n % 250 == 0:
-            made[-1] = chance.choice(SINGLE_INSTRUCTIONS).replace("{n}", str(n))
-        if n % 10 == 5:
-            made[-1] = HONEST.format(n=n)
+def statements(folder):
+    chance = random.Random(20)
+    tables = ["movie", "person", "movie_cast"]
+    made = hostile_sql.statements(COUNT, Dialect.SQLITE, tables, folder, Path("/etc/passwd"))
+    for n in range(0, COUNT, 250):
+        made[n] = chance.choice(SINGLE_INSTRUCTIONS).replace("{n}", str(n))
+    for n in range(5, COUNT, 10):
+        made[n] = HONEST.format(n=n)
     return made
-
-
-def _mutated(sql, chance):
-    characters = list(sql)
-    for _ in range(chance.randrange(1, 4)):
-        place = chance.randrange(len(characters))
-        characters[place] = chance.choice(["", "'", '"', "(", ")", ";", "--", "/*", "\0", " ", "é"])
-    return "".join(characters)
 
 
 def digest(path):

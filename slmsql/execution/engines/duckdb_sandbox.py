@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from slmsql.execution.engines.duckdb_file import connect
 from slmsql.execution.engines.names import ForbiddenNames, mentions
+from slmsql.execution.engines.timer import uncounted
 from slmsql.execution.engines.values import PlainCursor
 from slmsql.execution.result import Overflow, Result, fetch, refusal
 from slmsql.execution.types import INFRASTRUCTURE, Limits, Status
@@ -29,6 +30,7 @@ VOLATILE = RANDOM | frozenset(CLOCKS.split())
 FUNCTIONS = """
 SELECT function_name FROM duckdb_functions() GROUP BY function_name
 HAVING bool_and(function_type IN ('table', 'pragma', 'table_macro') OR stability = 'VOLATILE')
+UNION ALL SELECT 'current_setting'
 """
 TABLES = """
 SELECT view_name FROM duckdb_views() WHERE internal AND schema_name <> 'information_schema'
@@ -79,7 +81,8 @@ class DuckDBSandbox:
         Raises:
             MemoryError: DuckDB or Python ran out of memory.
         """
-        import duckdb
+        with uncounted():
+            import duckdb
 
         if (refused := refusal(sql, self.limits)) is not None:
             return refused
@@ -102,9 +105,10 @@ class DuckDBSandbox:
             return Result(Status.ERROR, f"not Unicode: {error}", "encoding")
 
     def _open(self) -> "duckdb.DuckDBPyConnection":
-        connection = connect(self.path, self.limits.memory)
-        functions = _names(connection, FUNCTIONS) - HARMLESS - RANDOM
-        self.forbidden = ForbiddenNames(functions, _names(connection, TABLES))
+        with uncounted():
+            connection = connect(self.path, self.limits.memory)
+            functions = _names(connection, FUNCTIONS) - HARMLESS - RANDOM
+            self.forbidden = ForbiddenNames(functions, _names(connection, TABLES))
         self.connection = connection
         return connection
 

@@ -16,7 +16,13 @@ from slmsql.errors import InputError
 from slmsql.execution.database import UnusableDatabase
 from slmsql.execution.engines.address import ServerAddress
 from slmsql.execution.engines.names import ForbiddenNames, mentions
-from slmsql.execution.engines.server_sandbox import Lost, ServerSandbox, Unreachable
+from slmsql.execution.engines.server_sandbox import (
+    GRACE,
+    Lost,
+    ServerSandbox,
+    Silent,
+    Unreachable,
+)
 from slmsql.execution.engines.values import PlainCursor, plain_row
 from slmsql.execution.result import Result, fetch
 from slmsql.execution.types import INFRASTRUCTURE, Query, Status
@@ -39,16 +45,25 @@ SETTINGS = (
 FUNCTIONS = """
     sleep benchmark get_lock release_lock release_all_locks is_free_lock is_used_lock load_file
     master_pos_wait source_pos_wait master_gtid_wait wait_for_executed_gtid_set nextval setval
-    wait_until_sql_thread_after_gtids sys_exec sys_eval sys_set sys_get
+    wait_until_sql_thread_after_gtids sys_exec sys_eval sys_set sys_get lastval last_insert_id
+    found_rows kdf
 """
 FORBIDDEN = ForbiddenNames(
     frozenset(FUNCTIONS.split()),
     frozenset(("information_schema", "performance_schema", "outfile", "dumpfile")),
 )
-# Comments that are executed, locks, and the schemas of the server itself.
+# Comments that are executed or set time limits, locks, and the schemas of the server itself.
+GAP = r"(?: [`\s] | /\*.*?\*/ | (?:--|\#)[^\n]*\n )*+"
 REFUSED = re.compile(
-    r"/\*M?! | \bfor\s+(?:update|share)\b | \block\s+in\s+share\b | \b(?:mysql|sys)[`\s]*\.",
-    re.IGNORECASE | re.VERBOSE,
+    rf"""
+    /\* (?: M?! | \+ )
+  | \b for {GAP} (?:update|share) \b
+  | \b lock {GAP} in {GAP} share \b
+  | \b (?:next|previous) {GAP} value {GAP} for \b
+  | \b procedure {GAP} analyse \b
+  | \b (?:mysql|sys) {GAP} \.
+    """,
+    re.IGNORECASE | re.VERBOSE | re.DOTALL,
 )
 CLOCKS = """
     now current_date current_time current_timestamp localtime localtimestamp sysdate curdate curtime
@@ -57,6 +72,7 @@ CLOCKS = """
 VOLATILE = frozenset(CLOCKS.split())
 WAITING_IS_VAIN = frozenset({1044, 1045, 1049, 1130, 1698, 2059})
 UNKNOWN_DATABASE = 1049
+SERVER_LOST = 2013
 LOST = frozenset({0, 1053, 1077, 1079, 1152, 1158, 1159, 1160, 1161, 1927, 2006, 2013, 2014, 2055})
 # How a statement ended, by MySQL's number of the error.
 ENDS: dict[int, tuple[Status, str]] = {
@@ -89,7 +105,7 @@ def connect(address: ServerAddress, seconds: float) -> "pymysql.Connection[Curso
     import pymysql
 
     try:
-        connection = _open(address, address.database)
+        connection = _open(address, address.database, seconds + GRACE)
         with connection.cursor() as cursor:
             cursor.execute(SETTINGS)
             cursor.execute("SET SESSION TRANSACTION READ ONLY")
@@ -107,7 +123,10 @@ def connect(address: ServerAddress, seconds: float) -> "pymysql.Connection[Curso
     return connection
 
 
-def _open(address: ServerAddress, database: str | None) -> "pymysql.Connection[Cursor]":
+def _open(
+    address: ServerAddress, database: str | None, silence: float | None = None
+) -> "pymysql.Connection[Cursor]":
+    """Connect; a server that says nothing for `silence` seconds is given up."""
     import pymysql
 
     is_socket = address.host.startswith("/")
@@ -122,6 +141,7 @@ def _open(address: ServerAddress, database: str | None) -> "pymysql.Connection[C
         database=database,
         charset="utf8mb4",
         connect_timeout=CONNECT_SECONDS,
+        read_timeout=silence,
         ssl_ca=address.options.get("ssl_ca"),
         conv=_conversions(),
         autocommit=True,
@@ -287,6 +307,8 @@ class MySQLSandbox(ServerSandbox):
 
     def _failure(self, error: Exception) -> Result:
         number, message = _parts(error)
+        if number == SERVER_LOST and "timed out" in message:
+            raise Silent
         if number in LOST or not self.connection.open:
             raise Lost(message)
         status, kind = ENDS.get(number, (Status.ERROR, "other"))

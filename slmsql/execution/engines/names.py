@@ -1,14 +1,15 @@
 """Names that a statement must not contain: functions with side effects, and catalog tables.
 
 Each engine lists both in its catalog. The text is searched and not parsed: a name in a literal is
-refused, too, and no trick with quotes or comments hides one.
+refused, too, and no trick with quotes or comments hides one. All these names are ASCII. Any other
+character counts as a space, because DuckDB reads some of them so.
 """
 
 import re
 from dataclasses import dataclass
 
-WORD = re.compile(r"[a-z_\x80-\U0010ffff][\w$\x80-\U0010ffff]*")
-CALLED = re.compile(rf'({WORD.pattern})["`]?\s*\(')
+WORD = re.compile(r"[a-z_][a-z_0-9$]*")
+CALLED = re.compile(rf'({WORD.pattern})["`]?[\s\x80-\U0010ffff]*\(')
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ refused by name, from the server's own catalog. A superuser gives up its rights 
 `pg_read_all_data` first, so that the server refuses what we might overlook.
 """
 
+import select
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,13 @@ from slmsql.errors import InputError
 from slmsql.execution.database import UnusableDatabase
 from slmsql.execution.engines.address import ServerAddress
 from slmsql.execution.engines.names import ForbiddenNames, mentions
-from slmsql.execution.engines.server_sandbox import Lost, ServerSandbox, Unreachable
+from slmsql.execution.engines.server_sandbox import (
+    GRACE,
+    Lost,
+    ServerSandbox,
+    Silent,
+    Unreachable,
+)
 from slmsql.execution.engines.values import PlainCursor, plain_row
 from slmsql.execution.result import Result, fetch
 from slmsql.execution.types import INFRASTRUCTURE, Query, Status
@@ -36,7 +43,10 @@ SET bytea_output = 'hex'; SET xmlbinary = 'base64'
 """
 # Types whose text means what Python's value means; all others stay as PostgreSQL writes them.
 CONVERTED = ("bool", "int2", "int4", "int8", "oid", "float4", "float8", "numeric", "bytea")
-HARMLESS = "array_sample array_shuffle bernoulli system current_query"
+HARMLESS = """
+    array_sample array_shuffle bernoulli system current_query
+    pg_typeof pg_column_size pg_size_pretty pg_size_bytes
+"""
 CLOCKS = "now current_date current_time current_timestamp localtime localtimestamp age"
 RANDOM = """
     random random_normal gen_random_uuid uuidv4 uuidv7 clock_timestamp timeofday
@@ -44,16 +54,23 @@ RANDOM = """
 """
 VOLATILE = frozenset(f"{RANDOM} {CLOCKS}".split())
 ALLOWED = frozenset(f"{RANDOM} {HARMLESS}".split())
-# Volatile functions of PostgreSQL and of extensions, and those that run SQL given as text.
+# Volatile functions of PostgreSQL and of extensions, those that run SQL given as text, and those
+# that look into the server: its settings, sessions, files and transaction numbers.
 FUNCTIONS = r"""
 SELECT DISTINCT proname FROM pg_proc p
 WHERE (provolatile = 'v' AND (pronamespace = 'pg_catalog'::regnamespace OR EXISTS (
           SELECT 1 FROM pg_depend WHERE objid = p.oid AND deptype = 'e')))
    OR proname LIKE '%\_to\_xml%' OR proname LIKE 'lo\_%' OR proname LIKE 'dblink%'
+   OR proname LIKE 'crosstab%' OR proname IN ('connectby', 'xpath_table', 'current_setting')
+   OR (proname LIKE ANY (ARRAY['pg\_%', 'txid\_%', 'inet\_server\_%'])
+       AND pronamespace = 'pg_catalog'::regnamespace)
 """
 TABLES = """
 SELECT relname FROM pg_class WHERE relnamespace = 'pg_catalog'::regnamespace
-UNION ALL SELECT 'information_schema'
+UNION ALL VALUES ('information_schema'), ('pg_toast')
+UNION ALL SELECT proname FROM pg_proc  -- called as `row.name`, without parentheses
+WHERE provolatile = 'v' AND pronargs = 1
+  AND proargtypes[0] IN ('"any"'::regtype, 'record'::regtype, 'anyelement'::regtype)
 """
 WAITING_IS_VAIN = ("authentication failed", "no password", "does not exist", "pg_hba", "invalid")
 # The class of an error, by its SQLSTATE.
@@ -229,14 +246,24 @@ class _Stream:
     """The rows of a query as they arrive. The protocol lets it be one query only.
 
     The driver's own `Cursor.stream` does not tell the columns of an empty result.
+
+    Args:
+        silence: seconds after which a server that says nothing is given up.
+
+    Raises:
+        psycopg.Error: the query failed.
+        Silent: the server says nothing.
     """
 
-    def __init__(self, connection: "psycopg.Connection[Any]", sql: str) -> None:
+    def __init__(self, connection: "psycopg.Connection[Any]", sql: str, silence: float) -> None:
         from psycopg.adapt import Transformer
 
         self._connection = connection.pgconn
         self._transformer = Transformer(connection)
         self._rows: list[Any] = []
+        self._silence = int(silence * 1000)
+        self._socket = select.poll()
+        self._socket.register(self._connection.socket, select.POLLIN)
         self._connection.send_query_params(sql.encode(), None)
         self._connection.set_chunked_rows_mode(STREAMED)
         self.columns = self._next()
@@ -249,14 +276,14 @@ class _Stream:
         return rows
 
     def _next(self) -> tuple[str, ...] | None:
-        """Receive more rows; returns the names of their columns, None if there are no more.
-
-        Raises:
-            psycopg.Error: the query failed.
-        """
+        """Receive more rows; returns the names of their columns, None if there are no more."""
         from psycopg.errors import error_from_result
         from psycopg.pq import ExecStatus
 
+        while self._connection.is_busy():
+            if not self._socket.poll(self._silence):
+                raise Silent
+            self._connection.consume_input()
         result = self._connection.get_result()
         if result is None:
             return None
@@ -296,7 +323,7 @@ class PostgresSandbox(ServerSandbox):
         return result
 
     def _fetch(self, sql: str) -> Result:
-        stream = _Stream(self.connection, sql)
+        stream = _Stream(self.connection, sql, self.limits.seconds + GRACE)
         if not stream.columns:
             return Result(Status.ERROR, "the result has no columns", "columns")
         plain = PlainCursor(stream.fetchmany, self.limits)

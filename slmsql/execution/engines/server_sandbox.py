@@ -10,12 +10,14 @@ from abc import ABC, abstractmethod
 from slmsql.execution.database import NO_DATABASE
 from slmsql.execution.engines.address import ServerAddress
 from slmsql.execution.engines.names import ForbiddenNames
+from slmsql.execution.engines.timer import uncounted
 from slmsql.execution.result import Overflow, Result, refusal
 from slmsql.execution.types import INFRASTRUCTURE, Limits, Status
 from slmsql.sql.tokens import begins_query
 
 PATIENCE = 30.0  # seconds to wait for a server that restarts or has no connection left
 PAUSE = 0.25  # seconds between two attempts
+GRACE = 10.0  # seconds beyond its time in which the server must end a statement
 
 
 class Unreachable(Exception):
@@ -29,6 +31,14 @@ class Unreachable(Exception):
 
 class Lost(Exception):
     """The connection broke while a statement ran; the message is one line."""
+
+
+class Silent(Exception):
+    """The server did not end a statement in its time, nor in `GRACE` after it.
+
+    It looks at the clock between rows and loops, but not within one long function: to search a text
+    of 4 MB in one of 8 MB takes hours.
+    """
 
 
 class ServerSandbox(ABC):
@@ -68,6 +78,10 @@ class ServerSandbox(ABC):
                 return self._attempt(sql)
             except Lost as lost:
                 return Result(Status.ERROR, f"the connection broke: {lost}", INFRASTRUCTURE)
+            except Silent:
+                return self._without_answer()
+        except Silent:
+            return self._without_answer()
 
     def close(self) -> None:
         """Close the connection; the next statement opens another one."""
@@ -93,6 +107,7 @@ class ServerSandbox(ABC):
 
         Raises:
             Lost: the connection broke.
+            Silent: the server did not end the query.
             Overflow: the result is over a limit; the connection is closed then.
         """
 
@@ -108,16 +123,26 @@ class ServerSandbox(ABC):
         except Overflow as limit:
             self.close()
             return limit.result(self.limits)
-        except Lost:
+        except (Lost, Silent):
             self.close()
             raise
+
+    def _without_answer(self) -> Result:
+        """The statement is to blame if the server answers others."""
+        try:
+            self._open()
+        except Unreachable as error:
+            return Result(Status.ERROR, str(error), INFRASTRUCTURE)
+        message = f"the server did not end it after {self.limits.seconds:g} s"
+        return Result(Status.TIMEOUT, message, "seconds")
 
     def _open(self) -> None:
         """Connect; wait for a server that does not answer, but for one outage only once."""
         end = time.monotonic() + (0 if self.is_down else PATIENCE)
         while not self.is_open:
             try:
-                self.forbidden = self.connect()
+                with uncounted():
+                    self.forbidden = self.connect()
                 self.is_open, self.is_down = True, False
             except Unreachable as error:
                 if error.is_final or time.monotonic() + PAUSE > end:
