@@ -224,8 +224,9 @@ def _second_user(owner: Path, sql: str) -> Iterator[_SecondUser]:
 
 def _repeat(user: _SecondUser, owner: Path, sql: str) -> None:
     times: dict[bool, list[float]] = {True: [], False: []}
+    parent = multiprocessing.parent_process()
     with reading_engine(owner) as query:
-        while not user.over.wait(0.02):
+        while parent is not None and parent.is_alive() and not user.over.wait(0.02):
             attacked, start = user.attacked.is_set(), time.perf_counter()
             query(sql)
             times[attacked].append(time.perf_counter() - start)
