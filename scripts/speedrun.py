@@ -176,6 +176,9 @@ class Commands:
             self.dev = f"--questions {self.out}/dev.jsonl"
         self.prompt = f"--template {options.template} --retrieve_values true"
         self.sft_seconds = f"--seconds {options.seconds or self.size.sft_seconds:g}"
+        self.sft_words = self.size.sft
+        if options.size == "cpu" and options.template == "schema":
+            self.sft_words = "--max_length 950"  # 63 % of the rows, as 320 for short prompts
 
     def stage(self, name: str, about: str, command: str, *files: str, config: str = "") -> Stage:
         reads = (CONFIGS / config,) if config else ()
@@ -240,7 +243,7 @@ def sft_stages(c: Commands) -> list[Stage]:
         ),
         c.training(
             *("sft", "SFT", "sft/train.py"),
-            f"--data {c.out}/sft.jsonl {c.sft_seconds} {c.size.sft}",
+            f"--data {c.out}/sft.jsonl {c.sft_seconds} {c.sft_words}",
             start=c.model,
             config=c.size.sft_config,
         ),
