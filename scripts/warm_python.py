@@ -22,6 +22,7 @@ import runpy
 import signal
 import socket
 import sys
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,7 +90,8 @@ class WarmPython:
     ) -> None:
         if self._connection:
             self._connection.close()
-            self._server.kill()  # it may still be importing
+            if self._can_run is None:  # it may still be importing
+                self._server.kill()
             self._server.wait()
 
     def warm_up(self, commands: Iterable[Sequence[str]]) -> None:
@@ -257,6 +259,7 @@ def run_as_child(words: Sequence[str], changes: Mapping[str, str | None], output
         changes: of the environment; other variables may be set by the libraries at their import.
     """
     end_with_parent()
+    keep_temporary_folders()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(output, 1)
@@ -271,6 +274,15 @@ def run_as_child(words: Sequence[str], changes: Mapping[str, str | None], output
         launch(words[2:])
     else:
         run_python(words[1:])
+
+
+def keep_temporary_folders() -> None:
+    """Leave those that the imports made to the server: a child would delete them at its end.
+
+    wandb has one for media from its import on.
+    """
+    for finalizer in list(vars(weakref.finalize)["_registry"]):
+        finalizer.atexit = False
 
 
 def run_python(words: Sequence[str]) -> None:

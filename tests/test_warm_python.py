@@ -53,8 +53,18 @@ import os, torch
 print(os.environ["ACCELERATE_MIXED_PRECISION"], os.environ.get("RANK"), torch.get_num_threads())
 """
 
-# Ready sooner than with everything.
-SERVER = "from scripts import warm_python; warm_python.MODULES = ('torch',); warm_python.main()"
+# Ready sooner than with everything, and with a temporary folder, as wandb has one.
+SERVER = """
+import tempfile
+from scripts import warm_python
+warm_python.MODULES = ("torch",)
+warm_python.folder = tempfile.TemporaryDirectory()
+warm_python.main()
+"""
+FOLDER = """
+from scripts import warm_python
+print(warm_python.folder.name)
+"""
 CHAIN = """
 import os, sys
 from pathlib import Path
@@ -99,6 +109,24 @@ def test_a_program_finds_its_words_its_folder_and_what_was_imported(run, tmp_pat
     lines = [f"__main__ ['--name', 'a b'] {tmp_path} {ROOT}", "'' False", "True"]
     assert printed.splitlines() == lines
     assert status == 0
+
+
+@pytest.mark.slow
+def test_temporary_folders_of_the_imports_stay_for_the_next_program(run):
+    (folder, _), (again, _) = run(FOLDER), run(FOLDER)
+    assert folder == again
+    assert Path(folder.strip()).is_dir()
+
+
+@pytest.mark.slow
+def test_they_are_deleted_at_the_end(tmp_path):
+    with patch("scripts.warm_python.SERVER", SERVER), WarmPython(tmp_path / "log") as python:
+        python.warm_up([HEAVY])
+        assert python.can_run(HEAVY)
+        (tmp_path / "program.py").write_text(FOLDER)
+        with open(tmp_path / "output", "wb") as output:
+            python.start(["python", str(tmp_path / "program.py")], output.fileno()).wait()
+    assert not Path((tmp_path / "output").read_text().strip()).exists()
 
 
 @pytest.mark.slow
