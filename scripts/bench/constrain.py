@@ -43,7 +43,7 @@ from slmsql.sampling.sampler import Completed, Request, Sampler, seed_of
 
 Way = Literal["off", "schema"]
 WAYS: tuple[Way, ...] = ("off", "schema")
-BATCHES = 4  # of completions that a turn draws
+BATCHES = 12  # of completions that a turn draws
 NAME_ERRORS = frozenset({"no such table", "no such column", "ambiguous"})
 
 
@@ -57,7 +57,7 @@ class Options:
     workers: int = field(default=0, metadata={"help": "processes that run SQL; 0: all cores"})
     batch: int = field(default=32, metadata={"help": "completions at once, to measure speed"})
     turns: int = field(
-        default=4, metadata={"help": "of each way, after a warm-up; each draws 4 batches"}
+        default=4, metadata={"help": "of each way, after a warm-up; each draws 12 batches"}
     )
 
     def __post_init__(self) -> None:

@@ -37,7 +37,8 @@ class Constraints:
         self.stop_tokens = bits(stop_tokens)
         self.width = width
         self.vocabulary = Vocabulary(token_bytes(tokenizer, width))
-        self._masks: dict[tuple[Path, Layout], Masks] = {}
+        self.in_thought = self.vocabulary.every & ~self.stop_tokens
+        self._masks: dict[tuple[str, Layout], Masks] = {}
 
     def begin(self, database: Path, layout: Layout) -> "ConstrainedText":
         """A new completion about a database.
@@ -45,7 +46,7 @@ class Constraints:
         Raises:
             FileNotFoundError, InputError: the database is missing or not one.
         """
-        key = (database, layout)
+        key = (str(database), layout)
         if sum(masks.size() for masks in self._masks.values()) > MOST_BYTES:
             self._masks.clear()  # completions that have begun keep theirs
         if key not in self._masks:
@@ -71,7 +72,7 @@ class ConstrainedText:
         if self._state is None:
             return constraints.vocabulary.every | constraints.stop_tokens
         if not self._is_answer:
-            return constraints.vocabulary.every & ~constraints.stop_tokens
+            return constraints.in_thought
         mask = self._masks.mask(self._state, self._rest) & ~constraints.stop_tokens
         if self._masks.may_end(self._state, self._rest):
             mask |= constraints.stop_tokens

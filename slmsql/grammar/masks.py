@@ -48,6 +48,7 @@ class Masks:
         self._vocabulary = vocabulary
         self._in_answer = in_answer
         self._choices: dict[int, Choices] = {}
+        self._masks: dict[tuple[int, str], int] = {}
         self._after: dict[int, int] = {}
         self._words: dict[tuple[int, frozenset[str], str], int] = {}
         self._prefixes_of: dict[frozenset[str], frozenset[str]] = {}
@@ -56,7 +57,7 @@ class Masks:
 
     def size(self) -> int:
         """About how many bytes are kept."""
-        sets = len(self._after) + len(self._words) + len(self._checked)
+        sets = len(self._masks) + len(self._after) + len(self._words) + len(self._checked)
         prefixes = PREFIX_SIZE * self._number_of_prefixes
         return sets * self._vocabulary.size + prefixes + self.binding.size()
 
@@ -67,11 +68,17 @@ class Masks:
             state: of the reader, after all complete lexemes.
             rest: the text after them, which more text may continue.
         """
+        if rest and (rest[0] in CLOSING or rest.startswith(COMMENTS)):
+            return self._in_quotes(state, rest)
+        key = (id(state), rest)
+        if key not in self._masks:
+            self._masks[key] = self._outside_quotes(state, rest)
+        return self._masks[key]
+
+    def _outside_quotes(self, state: State, rest: str) -> int:
         vocabulary = self._vocabulary
         if not rest:
             return self._after_state(state) | self._words_from(state, "")
-        if rest[0] in CLOSING or rest.startswith(COMMENTS):
-            return self._in_quotes(state, rest)
         if rest.startswith("</"):
             return self._beginnings(CLOSING_TAG.removeprefix(rest))
         if rest in UNDECIDED:
