@@ -22,7 +22,6 @@ from slmsql.training.attention import choose_attention
 from slmsql.training.checkpoints import output_folder, resume_from, train_from
 from slmsql.training.clock import check_schedule, follow_clock
 from slmsql.training.extension_locks import check_extension_locks
-from slmsql.training.freed_memory import return_freed_memory
 from slmsql.training.model_check import load_configuration
 from slmsql.training.model_options import check_precision
 from slmsql.training.output_layer import score_labelled_positions_only
@@ -125,7 +124,6 @@ def make_trainer(options: Options, training: "SFTConfig", model: "ModelConfig") 
     )
     if model.load_in_4bit or model.load_in_8bit:
         keep_precise(trainer.model)
-    return_freed_memory(trainer)
     if options.seconds:
         follow_clock(trainer, options.seconds)
     if validation:
