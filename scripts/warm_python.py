@@ -15,6 +15,8 @@ child; where that fails, `can_run` is false, and programs are to be started as u
 `accelerate launch` wherever there is a GPU, because accelerate asks CUDA for its name.
 """
 
+import atexit
+import gc
 import importlib.util
 import json
 import os
@@ -22,11 +24,11 @@ import runpy
 import signal
 import socket
 import sys
-import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import STDOUT
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
@@ -186,11 +188,14 @@ def serve(connection: socket.socket) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the children decide
     import_all()
+    folders = own_temporary_folders()
     connection.send(json.dumps(what_survives_a_fork()).encode())
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for a child
     while True:
         message, descriptors, _, _ = socket.recv_fds(connection, MESSAGE, 2)
         if not message:
+            for folder in folders:
+                folder.cleanup()
             return
         if os.fork() == 0:
             connection.close()
@@ -228,6 +233,18 @@ def import_all() -> None:
             importlib.import_module(name)
 
 
+def own_temporary_folders() -> list[TemporaryDirectory[str]]:
+    """The folders that the imports made, such as wandb's for media; a child no longer deletes them.
+
+    Otherwise the first one would do so at its end, and the next would miss them.
+    """
+    folders = [thing for thing in gc.get_objects() if type(thing) is TemporaryDirectory]
+    for folder in folders:
+        atexit.unregister(folder.cleanup)
+        vars(folder)["_finalizer"].atexit = False
+    return folders
+
+
 def what_survives_a_fork() -> dict[str, bool]:
     """Whether commands that begin with these words can be run in a child."""
     import torch
@@ -259,7 +276,6 @@ def run_as_child(words: Sequence[str], changes: Mapping[str, str | None], output
         changes: of the environment; other variables may be set by the libraries at their import.
     """
     end_with_parent()
-    keep_temporary_folders()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(output, 1)
@@ -274,15 +290,6 @@ def run_as_child(words: Sequence[str], changes: Mapping[str, str | None], output
         launch(words[2:])
     else:
         run_python(words[1:])
-
-
-def keep_temporary_folders() -> None:
-    """Leave those that the imports made to the server: a child would delete them at its end.
-
-    wandb has one for media from its import on.
-    """
-    for finalizer in list(vars(weakref.finalize)["_registry"]):
-        finalizer.atexit = False
 
 
 def run_python(words: Sequence[str]) -> None:

@@ -55,10 +55,11 @@ print(os.environ["ACCELERATE_MIXED_PRECISION"], os.environ.get("RANK"), torch.ge
 
 # Ready sooner than with everything, and with a temporary folder, as wandb has one.
 SERVER = """
-import tempfile
+import atexit, tempfile
 from scripts import warm_python
 warm_python.MODULES = ("torch",)
 warm_python.folder = tempfile.TemporaryDirectory()
+atexit.register(warm_python.folder.cleanup)
 warm_python.main()
 """
 FOLDER = """
