@@ -3,12 +3,16 @@
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
+from slmsql.execution import Limits
+from slmsql.execution.engines import server_sandbox
+from slmsql.execution.opening import open_sandbox
 from tests.running_server import free_port, wait_until
 
 PASSWORD = "reader's password"
@@ -182,3 +186,15 @@ def running_mariadb():
             yield server
         finally:
             server.stop()
+
+
+def kinds_without_a_server(database, monkeypatch):
+    """The kinds of 20 results of a server that is gone; a timer would end this process if waiting
+    for the server counted."""
+    sandbox = open_sandbox(str(database), Limits())
+    monkeypatch.setattr(server_sandbox, "PATIENCE", 0.5)
+    monkeypatch.setattr(server_sandbox, "PAUSE", 0.0)
+    signal.setitimer(signal.ITIMER_PROF, 0.3)
+    results = [sandbox.execute("SELECT 1") for _ in range(20)]
+    signal.setitimer(signal.ITIMER_PROF, 0)
+    return {result.kind for result in results}

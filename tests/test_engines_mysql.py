@@ -1,6 +1,5 @@
 """MariaDB, on a real server: judged, read and asked as SQLite is, and never changed."""
 
-import signal
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -23,13 +22,18 @@ from slmsql.execution import (
 )
 from slmsql.execution.engines.copying import copy_database
 from slmsql.execution.engines.server_sandbox import GRACE
-from slmsql.execution.opening import open_sandbox
 from slmsql.match import Match
 from slmsql.prompt.build import PromptSettings, build_prompt
 from slmsql.questions.question import Question
 from slmsql.schema.reading import read_schema
 from tests.asked_databases import sampled_voted_scored
-from tests.real_servers import NO_MARIADB, PASSWORD, mariadb_programs, running_mariadb
+from tests.real_servers import (
+    NO_MARIADB,
+    PASSWORD,
+    kinds_without_a_server,
+    mariadb_programs,
+    running_mariadb,
+)
 from tests.running_server import SHOP
 
 pytest.importorskip("pymysql", reason="needs PyMySQL; pip install -e .[mysql]")
@@ -238,18 +242,10 @@ def test_a_server_without_free_connections_is_waited_for(server, shop):
 
 
 def test_a_server_that_is_gone_gives_faults_and_never_a_verdict(server, shop, monkeypatch):
-    from slmsql.execution.engines import server_sandbox
-
     server.stop()
     try:
         with pytest.raises(InputError, match="Can't connect"):
             check_usable(shop)
-        sandbox = open_sandbox(str(shop), Limits())
-        monkeypatch.setattr(server_sandbox, "PATIENCE", 0.5)
-        monkeypatch.setattr(server_sandbox, "PAUSE", 0.0)
-        signal.setitimer(signal.ITIMER_PROF, 0.3)  # it would end this process
-        results = [sandbox.execute("SELECT 1") for _ in range(20)]
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        assert {r.kind for r in results} == {"infrastructure"}
+        assert kinds_without_a_server(shop, monkeypatch) == {"infrastructure"}
     finally:
         server.start()

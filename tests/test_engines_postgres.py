@@ -1,7 +1,6 @@
 """PostgreSQL, on a real server: judged, read and asked as SQLite is, and never changed."""
 
 import json
-import signal
 import subprocess
 import sys
 import threading
@@ -43,7 +42,13 @@ from slmsql.values.finding import find_values
 from tests import running_server
 from tests.asked_databases import sampled_voted_scored
 from tests.in_process import run_here
-from tests.real_servers import NO_POSTGRES, PASSWORD, postgres_programs, running_postgres
+from tests.real_servers import (
+    NO_POSTGRES,
+    PASSWORD,
+    kinds_without_a_server,
+    postgres_programs,
+    running_postgres,
+)
 from tests.running_server import ROOT, answer, start, stop
 from tests.stand_in import Server
 from tests.tiny_model import tiny_model
@@ -504,20 +509,12 @@ def test_grpo_survives_a_restart_of_the_server(server, shop, tmp_path, one_threa
 
 
 def test_a_server_that_is_gone_gives_faults_and_never_a_verdict(server, shop, monkeypatch):
-    from slmsql.execution.engines import server_sandbox
-
     server.stop()
     try:
         with pytest.raises(InputError, match="refused"):
             check_usable(shop)
         assert database_fault(shop) == "no connection to the server"
-        sandbox = open_sandbox(str(shop), Limits())
-        monkeypatch.setattr(server_sandbox, "PATIENCE", 0.5)
-        monkeypatch.setattr(server_sandbox, "PAUSE", 0.0)
-        signal.setitimer(signal.ITIMER_PROF, 0.3)  # it would end this process
-        results = [sandbox.execute("SELECT 1") for _ in range(20)]
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        assert {r.kind for r in results} == {"infrastructure"}
+        assert kinds_without_a_server(shop, monkeypatch) == {"infrastructure"}
     finally:
         server.start()
 

@@ -28,17 +28,14 @@ from pathlib import Path
 from slmsql.cli.config import parse
 from slmsql.consistency.prediction import read_predictions
 from slmsql.errors import run_program
-from slmsql.evaluation.agreement import disagreements
+from slmsql.evaluation.agreement import disagreements, query_on_copy
 from slmsql.evaluation.provenance import questions_hash
 from slmsql.execution import Execution, Executor, Pair, Statement
 from slmsql.execution.engines.address import dialect_of, with_name
-from slmsql.execution.engines.copying import text_columns
 from slmsql.files import Record, write_json
 from slmsql.match import Match
 from slmsql.questions.question import Question, with_databases
 from slmsql.questions.reading import read_questions
-from slmsql.sql.dialect import Dialect
-from slmsql.sql.transpiling import TextColumns, translated
 
 
 @dataclass(kw_only=True)
@@ -59,12 +56,11 @@ class Options:
 def main() -> None:
     options = parse(Options, about=__doc__)
     questions, _ = with_databases(read_questions(options.questions, options.databases))
-    kinds = {q.database: text_columns(q.database) for q in questions}
     if options.copied_questions:
         by_id = {q.id: q for q in read_questions(options.copied_questions, options.copies)}
         copies = [by_id[question.id] for question in questions]
     else:
-        copies = [_translated(q, options.copies, kinds[q.database]) for q in questions]
+        copies = [_translated(q, options.copies) for q in questions]
     figures = _agreement(questions, copies, options)
     for reason, ids in figures["differences"].items():
         print(f"{len(ids):4} {reason}: {', '.join(ids[:5])}")
@@ -73,7 +69,7 @@ def main() -> None:
         f" ({figures['share']:.1%}; data {figures['data']})"
     )
     if options.predictions:
-        figures |= _speed(questions, copies, kinds, options)
+        figures |= _speed(questions, copies, options)
         print(
             f"{figures['pairs']} pairs: {figures['pairs_per_s']:,.0f} per second;"
             f" {figures['workers_processor_s']:.1f} s of processor time in all workers"
@@ -82,10 +78,10 @@ def main() -> None:
         write_json(options.json, figures)
 
 
-def _translated(question: Question, copies: Path, columns: TextColumns) -> Question:
+def _translated(question: Question, copies: Path) -> Question:
     """The question on a copy of its database, with its query translated, or none."""
     copy = with_name(copies, question.db_id)
-    sql = translated(question.gold_sql or "", Dialect.SQLITE, dialect_of(copy), columns)
+    sql = query_on_copy(question.gold_sql or "", question.database, copy)
     return replace(question, database=copy, gold_sql=sql)
 
 
@@ -134,22 +130,17 @@ def _reason(gold: str | None, sql: str | None, execution: Execution) -> str:
     return "other"
 
 
-def _speed(
-    questions: Sequence[Question],
-    copies: Sequence[Question],
-    kinds: dict[Path, TextColumns],
-    options: Options,
-) -> Record:
+def _speed(questions: Sequence[Question], copies: Sequence[Question], options: Options) -> Record:
+    every = read_questions(options.questions, options.databases)
     pairs: list[Pair] = []
     known: dict[tuple[Path, str], str] = {}
     for file in options.predictions:
-        predictions = read_predictions(file, read_questions(options.questions, options.databases))
+        predictions = read_predictions(file, every)
         for question, copy in zip(questions, copies, strict=True):
             sql = predictions[question.id]
             key = (copy.database, sql)
             if key not in known:
-                dialect, columns = dialect_of(copy.database), kinds[question.database]
-                known[key] = translated(sql, Dialect.SQLITE, dialect, columns) or sql
+                known[key] = query_on_copy(sql, question.database, copy.database) or sql
             pairs.append(Pair(copy.database, known[key], copy.gold_sql))
     used = _processor_seconds()
     with Executor(workers=options.workers) as executor:

@@ -8,19 +8,16 @@ Queries are translated from the dialect of the first databases to that of the ot
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from pathlib import Path
 
+from slmsql.evaluation.agreement import query_on_copy
 from slmsql.evaluation.judging import Extras, evaluate
 from slmsql.evaluation.outcome import Evaluation
 from slmsql.evaluation.report import as_record, metric_line
 from slmsql.execution import Executor
 from slmsql.execution.engines.address import dialect_of
-from slmsql.execution.engines.copying import text_columns
 from slmsql.files import Record
 from slmsql.questions.question import Question
 from slmsql.sql.dialect import Dialect
-from slmsql.sql.transpiling import TextColumns, translated
 
 SHOWN = 5  # ids of questions in a line
 
@@ -65,9 +62,9 @@ def evaluate_beside(first: Evaluation, others: Sequence[Question], executor: Exe
     for outcome in first.outcomes:
         question, other = outcome.question, by_id[outcome.question.id]
         if other.gold_sql == question.gold_sql and question.gold_sql is not None:
-            gold = _translated(question.gold_sql, question.database, other.database)
+            gold = query_on_copy(question.gold_sql, question.database, other.database)
             other = replace(other, gold_sql=gold or question.gold_sql)
-        sql = _translated(outcome.sql, question.database, other.database)
+        sql = query_on_copy(outcome.sql, question.database, other.database)
         if sql is None:
             not_translated.append(question.id)
         questions.append(other)
@@ -103,17 +100,6 @@ def as_lines(beside: Beside) -> str:
             lines.append(f"  {reason}: {len(ids)} ({', '.join(ids[:SHOWN])}{more})")
     lines += [f"  left out: {n} ({why})" for why, n in beside.evaluation.left_out.items()]
     return "\n".join(lines)
-
-
-def _translated(sql: str, database: Path, other: Path) -> str | None:
-    source, target = dialect_of(database), dialect_of(other)
-    columns = _text_columns(database) if source is Dialect.SQLITE is not target else {}
-    return translated(sql, source, target, columns)
-
-
-@lru_cache(maxsize=200)  # as many databases as a benchmark has
-def _text_columns(database: Path) -> TextColumns:
-    return text_columns(database)
 
 
 def _verdicts(evaluation: Evaluation) -> Mapping[str, bool]:

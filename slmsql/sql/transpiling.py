@@ -42,15 +42,12 @@ def translated(sql: str, source: Dialect, target: Dialect, columns: TextColumns)
 
 def _translate(sql: str, source: Dialect, target: Dialect, columns: TextColumns) -> str:
     statements = sqlglot.parse(sql, read=source)
-    if len(statements) != 1:  # it must stay refused, and not become its first statement
-        raise ValueError("several statements")
+    tree = statements[0] if len(statements) == 1 else None
+    if tree is None:  # several must stay refused, and not become their first statement
+        raise ValueError("not one statement")
     if source is Dialect.SQLITE:
-        return from_sqlite(sql, target, columns)
-    if target is Dialect.SQLITE:
-        return to_sqlite(sql, source)
-    return sqlglot.parse_one(sql, read=source).sql(
-        dialect=target, unsupported_level=ErrorLevel.IGNORE
-    )
+        return _from_sqlite(tree, target, columns)
+    return _to_sqlite(tree) if target is Dialect.SQLITE else _written(tree, target)
 
 
 def from_sqlite(sql: str, dialect: Dialect, columns: TextColumns) -> str:
@@ -64,7 +61,10 @@ def from_sqlite(sql: str, dialect: Dialect, columns: TextColumns) -> str:
     Raises:
         sqlglot.errors.SqlglotError: sqlglot cannot parse the query.
     """
-    tree = sqlglot.parse_one(sql, read="sqlite")
+    return _from_sqlite(sqlglot.parse_one(sql, read="sqlite"), dialect, columns)
+
+
+def _from_sqlite(tree: exp.Expr, dialect: Dialect, columns: TextColumns) -> str:
     names = {name for table in columns.values() for name in table}
     for column in list(tree.find_all(exp.Column)):
         if not column.table and column.this.quoted and column.name.lower() not in names:
@@ -75,6 +75,10 @@ def from_sqlite(sql: str, dialect: Dialect, columns: TextColumns) -> str:
         _fit_date(call, dialect)
     if dialect is not Dialect.DUCKDB:
         _lower_names(tree)
+    return _written(tree, dialect)
+
+
+def _written(tree: exp.Expr, dialect: Dialect) -> str:
     return tree.sql(dialect=dialect, unsupported_level=ErrorLevel.IGNORE)
 
 
@@ -283,11 +287,12 @@ def to_sqlite(sql: str, dialect: Dialect) -> str:
     Raises:
         sqlglot.errors.SqlglotError: sqlglot cannot parse the query.
     """
-    if dialect is Dialect.SQLITE:
-        return sql
-    tree = sqlglot.parse_one(sql, read=dialect)
+    return sql if dialect is Dialect.SQLITE else _to_sqlite(sqlglot.parse_one(sql, read=dialect))
+
+
+def _to_sqlite(tree: exp.Expr) -> str:
     tree = tree.transform(_date_part).transform(_date_arithmetic)
-    return tree.sql(dialect=Dialect.SQLITE, unsupported_level=ErrorLevel.IGNORE)
+    return _written(tree, Dialect.SQLITE)
 
 
 def _date_part(node: exp.Expr) -> exp.Expr:

@@ -5,6 +5,7 @@ locked. Only single queries run. The kernel ends the process after `Limits.secon
 time, as for SQLite: DuckDB runs in the worker, on one thread.
 """
 
+import importlib
 from typing import TYPE_CHECKING
 
 from slmsql.execution.engines.duckdb_file import connect
@@ -65,6 +66,8 @@ class DuckDBSandbox:
     """A read-only connection without access to anything else, and limits on sizes."""
 
     def __init__(self, path: str, limits: Limits) -> None:
+        with uncounted():
+            importlib.import_module("duckdb")
         self.path = path
         self.limits = limits
         self.connection: duckdb.DuckDBPyConnection | None = None
@@ -81,8 +84,7 @@ class DuckDBSandbox:
         Raises:
             MemoryError: DuckDB or Python ran out of memory.
         """
-        with uncounted():
-            import duckdb
+        import duckdb
 
         if (refused := refusal(sql, self.limits)) is not None:
             return refused

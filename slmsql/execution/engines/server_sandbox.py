@@ -71,17 +71,15 @@ class ServerSandbox(ABC):
             sql.encode()
         except UnicodeError as error:
             return Result(Status.ERROR, f"not Unicode: {error}", "encoding")
-        try:
-            return self._attempt(sql)
-        except Lost:  # the server restarted; or this statement makes it fail
+        reason = ""
+        for _ in range(2):  # the server may have restarted, or this statement makes it fail
             try:
                 return self._attempt(sql)
             except Lost as lost:
-                return Result(Status.ERROR, f"the connection broke: {lost}", INFRASTRUCTURE)
+                reason = f"the connection broke: {lost}"
             except Silent:
                 return self._without_answer()
-        except Silent:
-            return self._without_answer()
+        return Result(Status.ERROR, reason, INFRASTRUCTURE)
 
     def close(self) -> None:
         """Close the connection; the next statement opens another one."""
