@@ -8,6 +8,7 @@ again resumes from the last complete checkpoint. Beside the checkpoints are `rol
 completion with its rewards) and `run.json` (options, versions, data).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -27,7 +28,7 @@ from rl.tokenizer import (
 )
 from rl.zero_variance import ZeroVarianceFilter, groups_per_update
 from slmsql.cli.config import parse_with_trainer
-from slmsql.errors import run_program
+from slmsql.errors import InputError, run_program
 from slmsql.execution import Executor
 from slmsql.files import Record
 from slmsql.suites.neighbours.folder import Suites
@@ -35,7 +36,7 @@ from slmsql.training.adapters import base_of, keep_precise, tokenizer_folder, wi
 from slmsql.training.checkpoints import output_folder, resume_from, step_of, train_from
 from slmsql.training.clock import follow_clock
 from slmsql.training.extension_locks import check_extension_locks
-from slmsql.training.model_check import load_configuration
+from slmsql.training.model_check import check_named_model, load_configuration
 from slmsql.training.output_layer import score_labelled_positions_only
 from slmsql.training.plan_options import memory_to_check, zero_stage
 from slmsql.training.publish import finish
@@ -79,7 +80,7 @@ def main() -> None:
         Options,
         ["trl:GRPOConfig", "trl:ModelConfig"],
         about=__doc__,
-        implied=_implied,
+        check_first=_check_first,
     )
     if options.planning.plan:
         show_plan(options, training, model)
@@ -87,7 +88,12 @@ def main() -> None:
         train(check_run(options, training, model))
 
 
-def _implied(options: Options) -> list[str]:
+def _check_first(options: Options, words: Sequence[str]) -> list[str]:
+    """Find a missing file or model before TRL is imported; returns more words for TRL's options."""
+    for file in filter(None, (options.train_file, options.validation_file)):
+        if not file.is_file():
+            raise InputError(f"no file {file}; scripts/prepare_rl.py makes such rows")
+    check_named_model(words)
     if options.planning.plan:
         count_processes(options.planning.plan_gpus)
     return options.planning.implied()

@@ -31,6 +31,7 @@ from slmsql.questions.synsql import Reason, SynRecord, fingerprint, read_synsql
 from slmsql.rows.data_card import Tally, write_card
 from slmsql.rows.parts import Parts
 from slmsql.rows.think import ThinkRows
+from slmsql.training.model_check import check_model
 
 CHUNK = 1000  # records in a part; another number would not fit the parts on disk
 
@@ -91,6 +92,7 @@ def row_builder(options: Options) -> ThinkRows:
         )
     read_template(options.template)
     if options.tokenizer:
+        check_model(options.tokenizer, file="tokenizer.json")
         count_tokens([{"role": "user", "content": ""}], options.tokenizer)
     return ThinkRows(
         databases,

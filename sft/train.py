@@ -11,7 +11,7 @@ With `--validation_file` each evaluation also measures execution accuracy, and
 """
 
 import os
-from collections.abc import Sized
+from collections.abc import Sequence, Sized
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, cast
 
@@ -22,7 +22,7 @@ from slmsql.training.attention import choose_attention
 from slmsql.training.checkpoints import output_folder, resume_from, train_from
 from slmsql.training.clock import check_schedule, follow_clock
 from slmsql.training.extension_locks import check_extension_locks
-from slmsql.training.model_check import load_configuration
+from slmsql.training.model_check import check_named_model, load_configuration
 from slmsql.training.model_options import check_precision
 from slmsql.training.output_layer import score_labelled_positions_only
 from slmsql.training.publish import finish
@@ -39,9 +39,15 @@ def main() -> None:
         Options,
         ["trl:SFTConfig", "trl:ModelConfig"],
         about=__doc__,
-        implied=lambda options: options.planning.implied(),
+        check_first=_check_first,
     )
     train(options, training, model)
+
+
+def _check_first(options: Options, words: Sequence[str]) -> list[str]:
+    """Find a missing model before TRL is imported; returns more words for TRL's options."""
+    check_named_model(words)
+    return options.planning.implied()
 
 
 def train(options: Options, training: "SFTConfig", model: "ModelConfig") -> None:

@@ -203,7 +203,7 @@ def test_a_useless_file_is_one_line_and_leaves_no_rows(tmp_path, singers, conten
     ("arguments", "message"),
     [
         (("--template", "nope"), "no template 'nope'"),
-        (("--tokenizer", "/no/such"), "tokenizer.json is missing"),
+        (("--tokenizer", "/no/such"), "/no/such is not a model folder"),
         (("--share", "0"), "share must be above 0"),
         (("--ddl", "/no/such.json"), "such.json"),
     ],

@@ -12,6 +12,7 @@ import pytest
 
 from slmsql.errors import InputError
 from slmsql.training.model_check import check_model
+from tests.in_process import run_here
 
 pytest.importorskip("huggingface_hub")
 ROOT = Path(__file__).parent.parent
@@ -113,6 +114,38 @@ def test_a_hub_that_does_not_answer_is_given_up_in_seconds(tmp_path):
 def test_a_model_must_be_named():
     with pytest.raises(InputError, match="no model is named"):
         check_model(None)
+
+
+@pytest.mark.parametrize(
+    ("program", "words", "message"),
+    [
+        ("rl/grpo.py", ("--train_file", "nowhere.jsonl"), "no file nowhere.jsonl"),
+        (
+            "rl/grpo.py",
+            ("--train_file", __file__, "--validation_file", "nowhere.jsonl"),
+            "no file nowhere.jsonl",
+        ),
+        (
+            "rl/grpo.py",
+            ("--train_file", __file__, "--model_name_or_path", "./nowhere"),
+            "./nowhere is not a model folder",
+        ),
+        (
+            "sft/train.py",
+            ("--data", __file__, "--model_name_or_path=./nowhere"),
+            "./nowhere is not a model folder",
+        ),
+        ("sft/train.py", ("--data", __file__, "--model_name_or_path"), "no model is named"),
+    ],
+)
+def test_a_training_finds_what_is_missing_before_it_imports_trl(
+    program, words, message, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "trl", None)  # an import of it would now fail
+    done = run_here(program, *words)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_name_that_none_could_have_is_refused():

@@ -68,7 +68,7 @@ def parse_with_trainer(
     *,
     about: str | None,
     argv: Sequence[str] | None = None,
-    implied: Callable[[T], Sequence[str]] | None = None,
+    check_first: Callable[[T, Sequence[str]], Sequence[str]] | None = None,
 ) -> tuple[T, tuple[Any, ...]]:
     """Fill a dataclass as `parse` does, and the trainer's dataclasses with the remaining options.
 
@@ -77,7 +77,8 @@ def parse_with_trainer(
 
     Args:
         trainer: the trainer's dataclasses as `module:name`, such as `trl:GRPOConfig`.
-        implied: gives the trainer's options that follow from the program's own.
+        check_first: is called with the options and the words for the trainer before its module is
+            imported, which takes seconds; returns further words for the trainer.
     """
     parser = parser_of(options, about, note=f"All options of {', '.join(trainer)} work too. ")
     words = _with_file(argv, parser)
@@ -86,8 +87,10 @@ def parse_with_trainer(
         _trainer_options(trainer, ["--help"])  # prints and exits
     parsed, remaining = parser.parse_known_args(words)
     filled = _fill(options, parsed, parser)
-    words = [*as_arguments(TRAINER_DEFAULTS), *remaining, *(implied(filled) if implied else [])]
-    return filled, _trainer_options(trainer, words)
+    implied = check_first(filled, remaining) if check_first else []
+    return filled, _trainer_options(
+        trainer, [*as_arguments(TRAINER_DEFAULTS), *remaining, *implied]
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,8 @@
 The loaders themselves ask an unreachable hub again and again, for minutes.
 """
 
+import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +41,20 @@ def check_model(
         raise InputError(f"{name} is not a model folder: there is no such folder")
     else:
         _check_hub(name, file, revision)
+
+
+def check_named_model(words: Sequence[str]) -> None:
+    """Check the model that the words of a command line name for TRL, without importing TRL.
+
+    Raises:
+        InputError: as `check_model`.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--model_name_or_path", nargs="?")
+    parser.add_argument("--model_revision", nargs="?")
+    named, _ = parser.parse_known_args(words)
+    name = named.model_name_or_path or ""
+    check_model(base_of(name) or name, revision=named.model_revision)
 
 
 def load_configuration(model: "ModelConfig") -> "PretrainedConfig":
