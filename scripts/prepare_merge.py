@@ -164,8 +164,8 @@ def write(
         )
     without_reasoning = len(all_rows) - len(sft)
     write_file(options.output, sft, options, counts, without_reasoning, overlap)
-    if options.rl_output:
-        rl = [(rows.question, rows.rl) for rows in all_rows]
+    rl = [(rows.question, rows.rl) for rows in all_rows] if options.rl_output else []
+    if rl:
         write_file(options.rl_output, rl, options, counts, 0, overlap)
     in_doubt = counts[Case.RIGHT] + counts[Case.NEITHER]
     figures = {
@@ -174,7 +174,7 @@ def write(
         "right_among_drafts_percent": round(100 * counts[Case.RIGHT] / in_doubt, 1),
         "sft_rows": len(sft),
         "without_reasoning": without_reasoning,
-        "rl_rows": len(all_rows),
+        "rl_rows": len(rl),
     }
     if options.json:
         write_json(Path(options.json), figures)

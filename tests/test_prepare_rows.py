@@ -321,6 +321,7 @@ def test_real_candidates_make_merge_rows(benchmarks, tmp_path, benchmark, least)
     counts = json.loads(figures.read_text())
     assert len(rows) == counts["in_doubt"] > 100
     assert counts["right_among_drafts_percent"] >= least
+    assert counts["rl_rows"] == 0  # no file was asked for
     for row in rows:
         _, first, second = (
             row["prompt"][1]["content"].replace("Draft 2:", "Draft 1:").split("Draft 1:")
