@@ -58,7 +58,6 @@ def settings(tmp_path_factory):
         "use_cpu": True,
         "bf16": False,
         "gradient_checkpointing": False,
-        "disable_tqdm": True,
         "report_to": "none",
     }
 
@@ -87,14 +86,16 @@ def rates(output):
 
 
 @pytest.mark.slow
-def test_the_clock_ends_a_training_and_goes_on_from_a_checkpoint(settings, train):
+def test_the_clock_ends_a_training_and_goes_on_from_a_checkpoint(settings, train, capsys):
     output = train(settings)
+    assert "| 10 of 10 s, step 10" in capsys.readouterr().err
     cosine = [(1 + math.cos(math.pi * second / 10)) / 2 for second in range(10)]
     undisturbed = rates(output)
     assert undisturbed == pytest.approx([0.5, *cosine[1:]], abs=1e-3)  # the first warms up
     for checkpoint in checkpoints_by_step(output)[1:]:
         shutil.rmtree(checkpoint)
     train(settings)  # as if it had been killed after its first checkpoint
+    assert "| 4 of 10 s" in capsys.readouterr().err
     assert rates(output) == undisturbed
 
 

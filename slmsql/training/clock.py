@@ -55,6 +55,7 @@ def check_schedule(seconds: float, training: "TrainingArguments") -> None:
 def follow_clock(trainer: "Trainer", seconds: float) -> None:
     """Let a trainer train for `seconds`; call it before the training begins."""
     from torch.optim.lr_scheduler import LambdaLR
+    from transformers import ProgressCallback
 
     clock = Clock(seconds, trainer.args.warmup_steps)
 
@@ -66,6 +67,9 @@ def follow_clock(trainer: "Trainer", seconds: float) -> None:
 
     vars(trainer)["create_scheduler"] = create_scheduler
     trainer.add_callback(_clock_callback(clock))
+    if not trainer.args.disable_tqdm:
+        trainer.remove_callback(ProgressCallback)
+        trainer.add_callback(_seconds_bar(clock))
 
 
 def _clock_callback(clock: Clock) -> "TrainerCallback":
@@ -97,6 +101,35 @@ def _clock_callback(clock: Clock) -> "TrainerCallback":
             control.should_training_stop |= clock.spent >= clock.seconds
 
     return ClockCallback()
+
+
+def _seconds_bar(clock: Clock) -> "TrainerCallback":
+    """A progress bar of seconds; the trainer's own counts steps that the clock does not leave."""
+    from tqdm.auto import tqdm
+    from transformers import ProgressCallback
+
+    class SecondsBar(ProgressCallback):
+        training_bar: Any
+
+        def on_train_begin(
+            self, args: Any, state: "TrainerState", control: "TrainerControl", **_: Any
+        ) -> None:
+            if state.is_world_process_zero:
+                self.training_bar = tqdm(
+                    total=clock.seconds,
+                    initial=clock.spent,
+                    bar_format="{percentage:3.0f}%|{bar}| {n:.0f} of {total:.0f} s{postfix}",
+                    dynamic_ncols=True,
+                )
+
+        def on_step_end(
+            self, args: Any, state: "TrainerState", control: "TrainerControl", **_: Any
+        ) -> None:
+            if state.is_world_process_zero:
+                self.training_bar.set_postfix_str(f"step {state.global_step}", refresh=False)
+                self.training_bar.update(min(clock.spent, clock.seconds) - self.training_bar.n)
+
+    return SecondsBar()
 
 
 def _of_main_process(seconds: float, args: "TrainingArguments") -> float:
