@@ -1,5 +1,7 @@
 """Ties: does the LIMIT of a query cut between rows that sort equal?"""
 
+from collections.abc import Mapping
+
 from sqlglot import exp
 
 from slmsql.sql.parsing import guarded, parsed
@@ -54,12 +56,17 @@ def _with_sort_keys(tree: exp.Expr) -> exp.Select | None:
         return None
     tree = tree.copy()
     aliases = {column.alias.lower(): column.this for column in tree.expressions if column.alias}
-    keys = [
-        aliases.get(key.this.name.lower(), key.this) if _is_bare(key.this) else key.this
-        for key in tree.args["order"].expressions
-    ]
-    tree.set("expressions", [key.copy() for key in keys])
+    for key in tree.args["order"].expressions:
+        _without_aliases(key, aliases)
+    tree.set("expressions", [key.this.copy() for key in tree.args["order"].expressions])
     return tree
+
+
+def _without_aliases(key: exp.Expr, aliases: Mapping[str, exp.Expr]) -> None:
+    """Put what they stand for in the place of aliases, which go with the selected columns."""
+    for column in list(key.find_all(exp.Column)):
+        if _is_bare(column) and column.name.lower() in aliases:
+            column.replace(aliases[column.name.lower()].copy())
 
 
 def _is_bare(node: exp.Expr) -> bool:

@@ -6,6 +6,8 @@ is_closed([0, 1, 1, 0, ...])            # True: other values are not to be expec
 """
 
 import math
+import operator
+import re
 from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from itertools import combinations
@@ -13,6 +15,8 @@ from typing import cast
 
 CHANCE = 0.001  # that a rule which always held did so by accident
 FEWEST = 5  # values that can show a rule
+FEWEST_COUNTS = 3  # different numbers that show that they count rows
+DATE = re.compile(r"\d{4}-\d\d-\d\d(?!\d)")
 FEWEST_CLOSED = 10  # values that show that a column has no others, if none of them stands alone
 
 Value = str | int | float | bytes | None
@@ -43,6 +47,57 @@ def is_closed(values: Sequence[Value]) -> bool:
     """Whether each value of many occurs again, so that the next one is hardly new (Good, 1953)."""
     counts = Counter(value for value in values if value is not None)
     return counts.total() >= FEWEST_CLOSED and 1 not in counts.values()
+
+
+def is_rising(numbers: Sequence[Value], dates: Sequence[Value]) -> bool:
+    """Whether dates rise with the numbers of rows, as when members join one after the other."""
+    pairs = [(n, d) for n, d in zip(numbers, dates, strict=True) if isinstance(n, int)]
+    if len(pairs) < len(numbers) or not all(is_date(date) for _, date in pairs):
+        return False
+    in_order = [cast(str, date) for _, date in sorted(pairs)]
+    is_chance = -math.lgamma(len(set(in_order)) + 1) >= math.log(CHANCE)
+    return not is_chance and in_order == sorted(in_order)
+
+
+def never_exceeds(first: Sequence[Value], second: Sequence[Value]) -> bool:
+    """Whether numbers or dates are never above those beside them, as a low and a high price.
+
+    It says something only if each of them occurs among the others' values, and not by chance.
+    """
+    pairs = [(a, b) for a, b in zip(first, second, strict=True) if None not in (a, b)]
+    is_chance = len(pairs) * math.log(0.5) >= math.log(CHANCE)
+    if is_chance or not (_are_numbers(pairs) or _are_dates(pairs)):
+        return False
+    lows, highs = ([cast(float, pair[index]) for pair in pairs] for index in range(2))
+    return max(lows) > min(highs) and all(map(operator.le, lows, highs))
+
+
+def _are_numbers(pairs: Sequence[tuple[Value, Value]]) -> bool:
+    return all(isinstance(value, int | float) for pair in pairs for value in pair)
+
+
+def _are_dates(pairs: Sequence[tuple[Value, Value]]) -> bool:
+    return all(is_date(value) for pair in pairs for value in pair)
+
+
+def is_date(value: Value) -> bool:
+    """Whether a text starts with a day, as in 2006-12-31 or 2006-12-31 23:59."""
+    return isinstance(value, str) and bool(DATE.match(value))
+
+
+def are_counts(numbers: Sequence[tuple[Value, Value]], values: Sequence[Value]) -> bool:
+    """Whether a number says how often a key occurs, as `citations` of a paper among those cited.
+
+    Args:
+        numbers: the key of each row, and its number.
+        values: of the column in which the keys occur.
+    """
+    different = {number for _, number in numbers}
+    if len(numbers) < FEWEST or len(different) < FEWEST_COUNTS:
+        return False
+    counts = Counter(values)
+    is_same = all(counts[key] == number for key, number in numbers)
+    return is_same and counts.keys() <= {None, *(key for key, _ in numbers)}
 
 
 def is_nested(values: Sequence[Value]) -> bool:

@@ -2,19 +2,20 @@
 
 A neighbour is of use only if its rows could occur in reality. So what the original shows, declared
 or not, holds in all neighbours: keys, columns without NULL, names that never repeat (and belong to
-the same thing, such as Aruba and ABW), columns that determine each other (country and continent) or
-add up (a total), pairs that never repeat (a hero and a power), parents that always have children (a
-car and its data) or at most one, values that a row shares with the row it refers to. Declared
-foreign keys hold even where the original breaks them. A text that always occurs in the column of
-the same name in another table, or among its names (a state among the states), does so in
-neighbours, too.
+the same thing, such as Aruba and ABW), columns that determine each other (country and continent),
+add up (a total) or follow each other (start and end), pairs that never repeat (a hero and a power),
+parents that always have children (a car and its data) or at most one, values that a row shares with
+the row it refers to, numbers that count the rows which refer to it, dates that rise with the
+numbers of rows. Declared foreign keys hold even where the original breaks them. A text that always
+occurs in the column of the same name in another table, or among its names (a state among the
+states), does so in neighbours, too.
 """
 
 import random
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import combinations, permutations
 from pathlib import Path
 
 from slmsql.errors import InputError
@@ -25,18 +26,23 @@ from slmsql.suites.neighbours.habits import (
     Value,
     agreeing_repeats,
     are_all_chosen,
+    are_counts,
     are_each_chosen_once,
     are_row_numbers,
     determines,
     is_cased,
     is_closed,
     is_nested,
+    is_rising,
+    never_exceeds,
     never_repeats,
     totals,
     would_repeat,
 )
+from slmsql.suites.neighbours.naming import Naming, read_naming
 from slmsql.suites.neighbours.rules import copied, is_mirrored, repeats
 
+FEWEST_ROWS = 3  # of a table without a key, to show that its links or whole rows never repeat
 SAMPLE = 300  # rows of a table that neighbours draw from
 LONGEST = 1000  # characters of a text, bytes of a blob
 FRACTION = 64  # reals are rounded to 1/64, so that sums do not depend on the order of rows
@@ -88,6 +94,12 @@ class Table:
     rows: tuple[Row, ...]
     totals: tuple[tuple[int, range], ...] = ()
     """Columns with those side by side whose sum they are."""
+    ordered: tuple[tuple[int, int], ...] = ()
+    """Columns, each with another that is never below it, as the start and the end of a stay."""
+    rising: tuple[tuple[int, int], ...] = ()
+    """Keys, each with a column of dates that rises with it."""
+    counters: tuple[tuple[int, int, Place], ...] = ()
+    """Columns, keys, and columns of other tables in which the key occurs so many times."""
     mirror: tuple[int, int] | None = None
     """Two columns, of a table that holds no others, in which each row (a, b) has a row (b, a)."""
 
@@ -146,14 +158,16 @@ def read_profile(database: Path, seed: int = 0) -> Profile:
         for name, sql in created.items():
             if sql.upper().startswith("CREATE VIRTUAL"):
                 raise InputError(f"{database} has a virtual table ({name})")
+        naming = _naming(connection, created)
         tables = [
-            _table(connection, name, sql, random.Random(f"{seed} {name}"))
+            _table(connection, name, sql, naming, random.Random(f"{seed} {name}"))
             for name, sql in created.items()
         ]
-        linked = [_with_links(connection, table, tables) for table in tables]
+        linked = [_with_links(connection, table, tables, naming) for table in tables]
         for index, table in enumerate(linked):
             table = _with_inclusions(connection, table, linked)
             linked[index] = _with_keys(connection, table)
+        linked = [replace(table, counters=tuple(_counters(table, linked))) for table in linked]
     first = [sql for kind, _, sql in statements if kind == "table" or _is_unique(kind, sql)]
     later = [sql for kind, _, sql in statements if kind != "table" and not _is_unique(kind, sql)]
     return Profile(database, tuple(parents_first(linked)), tuple(first), tuple(later))
@@ -197,15 +211,38 @@ def _is_unique(kind: str, sql: str) -> bool:
     return kind == "index" and sql.upper().split()[1] == "UNIQUE"
 
 
-def _table(connection: sqlite3.Connection, name: str, sql: str, rng: random.Random) -> Table:
-    info = connection.execute(
-        "SELECT name, type, pk FROM pragma_table_xinfo(?) WHERE hidden = 0", (name,)
+def _info(connection: sqlite3.Connection, table: str) -> list[tuple[str, str, int]]:
+    """The columns that can be written: name, declared type, place in the primary key."""
+    return connection.execute(
+        "SELECT name, type, pk FROM pragma_table_xinfo(?) WHERE hidden = 0", (table,)
     ).fetchall()
+
+
+def _naming(connection: sqlite3.Connection, tables: Iterable[str]) -> Naming:
+    columns, declared, referring = {}, {}, {}
+    for table in tables:
+        info = _info(connection, table)
+        names = columns[table] = [name for name, _, _ in info]
+        keys = _declared_keys(connection, table, info)
+        if keys:
+            declared[table] = [names[key[0]] for key in keys if len(key) == 1]
+        links = _foreign_keys(connection, table, names)
+        referring[table] = [names[index] for link in links for index in link[0]]
+    return read_naming(connection, columns, declared, referring)
+
+
+def _table(
+    connection: sqlite3.Connection, name: str, sql: str, naming: Naming, rng: random.Random
+) -> Table:
+    info = _info(connection, name)
     columns = tuple(column for column, _, _ in info)
     rows = tuple(sample_rows(connection, name, columns, rng))
     by_column = [[row[index] for row in rows] for index in range(len(columns))]
     declared = _declared_keys(connection, name, info)
+    if name in naming.keys:
+        declared.append((columns.index(naming.keys[name]),))
     links = {i for link in _foreign_keys(connection, name, columns) for i in link[0]}
+    links |= {columns.index(column) for column, _, _ in naming.references[name]}
     names = [i for i, values in enumerate(by_column) if i not in links and never_repeats(values)]
     shown = [i for i, values in enumerate(by_column) if i not in links and are_row_numbers(values)]
     if any(len(key) == 1 for key in declared):
@@ -228,7 +265,40 @@ def _table(connection: sqlite3.Connection, name: str, sql: str, rng: random.Rand
         frozenset(index for index, values in enumerate(by_column) if is_closed(values)),
         rows,
         tuple(totals(rows, free)),
+        ordered=tuple(
+            pair
+            for pair in permutations(free, 2)
+            if never_exceeds(by_column[pair[0]], by_column[pair[1]])
+        ),
+        rising=tuple(_rising(by_column, keys)),
     )
+
+
+def _rising(
+    columns: Sequence[Sequence[Value]], keys: Sequence[tuple[int, ...]]
+) -> Iterator[tuple[int, int]]:
+    for (key,) in (key for key in keys if len(key) == 1):
+        for index, values in enumerate(columns):
+            if index != key and is_rising(columns[key], values):
+                yield key, index
+
+
+def _counters(table: Table, tables: Sequence[Table]) -> Iterator[tuple[int, int, Place]]:
+    """Columns that count the rows of another table which name the row by its key."""
+    if len(table.rows) >= SAMPLE:
+        return
+    children = [
+        (other.name, there, [row[there] for row in other.rows])
+        for other in tables
+        if other.name != table.name and len(other.rows) < SAMPLE
+        for there in range(len(other.columns))
+    ]
+    for (key,) in (key for key in table.keys if len(key) == 1):
+        for index in range(len(table.columns)):
+            numbers = [(row[key], row[index]) for row in table.rows]
+            place = next((c[:2] for c in children if are_counts(numbers, c[2])), None)
+            if place and index != key:
+                yield index, key, place
 
 
 def sample_rows(
@@ -318,9 +388,18 @@ def _foreign_keys(
     return keys
 
 
-def _with_links(connection: sqlite3.Connection, table: Table, tables: Sequence[Table]) -> Table:
+def _with_links(
+    connection: sqlite3.Connection, table: Table, tables: Sequence[Table], naming: Naming
+) -> Table:
     links = []
-    for places, parent_name, references in _foreign_keys(connection, table.name, table.columns):
+    named = [
+        ((table.columns.index(column),), parent, (key,))
+        for column, parent, key in naming.references[table.name]
+    ]
+    for places, parent_name, references in [
+        *_foreign_keys(connection, table.name, table.columns),
+        *named,
+    ]:
         parent = next((t for t in tables if t.name.lower() == parent_name.lower()), None)
         if parent is None:
             continue
@@ -404,7 +483,7 @@ def _with_keys(connection: sqlite3.Connection, table: Table) -> Table:
     """The table with the keys and mirrored columns that only the original shows."""
     shown = [
         key
-        for key in (*_single_keys(connection, table), *_wide_keys(table))
+        for key in dict.fromkeys([*_single_keys(connection, table), *_wide_keys(table)])
         if not any(set(known) <= set(key) for known in table.keys)
         and not repeats(connection, table.name, [table.columns[index] for index in key])
     ]
@@ -435,13 +514,16 @@ def _single_keys(connection: sqlite3.Connection, table: Table) -> Iterator[tuple
 def _wide_keys(table: Table) -> Iterator[tuple[int, ...]]:
     """All links together, as a hero and a power; in a table without a key, pairs of columns.
 
-    They are a key if the table holds nothing else, or if some rows would repeat by chance.
+    They are a key if the table holds nothing else or has no other key, or if some rows would repeat
+    by chance. Whole rows do not repeat, either, in a table without a key.
     """
     linked = tuple(sorted({link.columns[0] for link in table.links if len(link.columns) == 1}))
     numbered = {known[0] for known in table.keys if len(known) == 1}
     is_all = len({*linked, *numbered}) == len(table.columns)
     if len(linked) > 1 and (is_all or would_repeat(table.rows, linked)):
         yield linked
+    if not table.keys and len(table.rows) >= FEWEST_ROWS:
+        yield from (key for key in (linked, tuple(range(len(table.columns)))) if key)
     if not table.keys:
         for pair in combinations(range(len(table.columns)), 2):
             if pair != linked and would_repeat(table.rows, pair):

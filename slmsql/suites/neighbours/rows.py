@@ -1,12 +1,13 @@
 """Rows of a neighbour: sampled from the original, mixed, and moved around the query's constants."""
 
 import random
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from slmsql.suites.neighbours.focus import Focus, containing, near_values
-from slmsql.suites.neighbours.habits import Value
+from slmsql.suites.neighbours.focus import DAY, Focus, containing, near_values
+from slmsql.suites.neighbours.habits import Value, is_date
 from slmsql.suites.neighbours.profile import (
     Link,
     Place,
@@ -25,6 +26,7 @@ NULLS = 0.15  # share of NULL in a column that may hold it
 UNLINKED = 0.15  # share of rows without a partner, where the query joins without a foreign key
 ATTEMPTS = 20  # to find a new value of a key in the original
 FRESH = 1000  # numbers to try behind a value that is taken
+DAY_LENGTH = len("2006-12-31")
 WORDS = ("amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "harbor")
 
 
@@ -55,6 +57,8 @@ def neighbour_rows(profile: Profile, focus: Focus, rng: random.Random) -> Rows:
     maker = _Maker(focus, Temper.drawn(rng, focus), rng, rows)
     for table in parents_first(profile.tables):
         rows[table.name] = maker.table_rows(table)
+    for table in profile.tables:
+        rows[table.name] = _counted(table, rows)
     return rows
 
 
@@ -81,7 +85,8 @@ class _Maker:
         self._exchange_names(table, rows)
         if table.mirror:
             rows += [_swapped(row, *table.mirror) for row in rows]
-        return self._linked_to_itself(table, _with_distinct_keys(table, rows, self.rng))
+        distinct = _with_distinct_keys(table, rows, self.rng)
+        return self._linked_to_itself(table, _in_order(table, distinct))
 
     def _keeps_numbers(self, table: Table) -> bool:
         return self.focus.numbered and bool(table.names)
@@ -152,6 +157,8 @@ class _Maker:
             self._equal(table, row, there, here)
         for total, parts in table.totals:
             _add_up(row, total, parts)
+        for low, high in table.ordered:
+            _put_in_order(row, low, high)
         return row
 
     def _agree(self, table: Table, row: list[Value], index: int, target: int) -> None:
@@ -242,6 +249,34 @@ class _Maker:
             row[here[1]] = self.rng.choice(partners)[there[1]]
 
 
+def _put_in_order(row: list[Value], low: int, high: int) -> None:
+    here, there = row[low], row[high]
+    is_comparable = isinstance(here, str) == isinstance(there, str) and None not in (here, there)
+    if is_comparable and cast(float, here) > cast(float, there):
+        row[low], row[high] = there, here
+
+
+def _in_order(table: Table, rows: list[Row]) -> list[Row]:
+    """The rows with dates that rise with their numbers, where they do so in the original."""
+    changed = [list(row) for row in rows]
+    for key, column in table.rising:
+        changed.sort(key=lambda row: cast(int, row[key]))
+        dates = sorted(cast(str, row[column]) for row in changed)
+        for row, date in zip(changed, dates, strict=True):
+            row[column] = date
+    return [tuple(row) for row in changed]
+
+
+def _counted(table: Table, rows: Rows) -> list[Row]:
+    """The rows of a table with numbers that count rows elsewhere, where they do so."""
+    changed = [list(row) for row in rows[table.name]]
+    for column, key, (child, place) in table.counters:
+        counts = Counter(row[place] for row in rows[child])
+        for row in changed:
+            row[column] = counts[row[key]]
+    return [tuple(row) for row in changed]
+
+
 def _refer(row: list[Value], link: Link, parent: Row) -> None:
     for index, reference in zip(link.columns, link.references, strict=True):
         row[index] = parent[reference]
@@ -263,15 +298,25 @@ def _swapped(row: Sequence[Value], here: int, there: int) -> list[Value]:
 
 
 def _in_style(values: Iterable[Value], present: Value, table: Table, index: int) -> list[Value]:
-    """The values as this column would hold them: a number stored as text stays text."""
+    """The values as this column would hold them: a number stored as text stays text.
+
+    A day beside times gets the time of the present value.
+    """
     sample = next((row[index] for row in table.rows if row[index] is not None), present)
     if isinstance(sample, str):
-        return [str(value) for value in values]
+        moment = present if isinstance(present, str) else sample
+        return [_at_time_of(moment, str(value)) for value in values]
     if isinstance(sample, int | float):
         numbers = [_number(value) for value in values]
         whole = all(_is_whole(row[index]) for row in table.rows)
         return [n for n in numbers if n is not None and (isinstance(n, int) or not whole)]
     return list(values) if sample is None else []
+
+
+def _at_time_of(moment: str, text: str) -> str:
+    """A day with the time of a moment, if that has one; other texts stay."""
+    is_timed = is_date(moment) and len(moment) > DAY_LENGTH
+    return text + moment[DAY_LENGTH:] if is_timed and DAY.fullmatch(text) else text
 
 
 def _nested_with(text: str, table: Table, index: int) -> list[Value]:

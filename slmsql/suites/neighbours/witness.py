@@ -8,6 +8,7 @@ INSERT INTO singer VALUES ('Ann', 30);
 
 import re
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import compress
@@ -211,6 +212,7 @@ def _without_partner(profile: Profile, items: Sequence[Item]) -> set[Item]:
                 alone |= {(table.name, row) for row in _orphans(children, parents, link)}
                 if link.is_total:
                     alone |= {(parent.name, row) for row in _childless(children, parents, link)}
+        alone |= {(table.name, row) for row in _miscounted(profile, items, table)}
     return alone
 
 
@@ -226,6 +228,16 @@ def _orphans(children: Sequence[Stored], parents: Sequence[Stored], link: Link) 
 def _childless(children: Sequence[Stored], parents: Sequence[Stored], link: Link) -> list[Stored]:
     known = {_values(row, link.columns) for row in children}
     return [row for row in parents if _values(row, link.references) not in known]
+
+
+def _miscounted(profile: Profile, items: Sequence[Item], table: Table) -> list[Stored]:
+    """The rows with numbers that should count rows elsewhere."""
+    wrong = list[Stored]()
+    for column, key, (child, place) in table.counters:
+        other = profile.table(child)
+        counts = Counter(row[place] for row in (_rows(items, other) if other else ()))
+        wrong += [row for row in _rows(items, table) if row[column] != counts[row[key]]]
+    return wrong
 
 
 def _values(row: Stored, columns: Sequence[int]) -> Stored:
