@@ -15,7 +15,14 @@ from slmsql.suites.neighbours.building import try_neighbours
 from slmsql.suites.neighbours.choice import smallest_cover
 from slmsql.suites.neighbours.focus import near_values, read_focus
 from slmsql.suites.neighbours.folder import Suites, suite_folder
-from slmsql.suites.neighbours.habits import are_row_numbers, determines, is_closed
+from slmsql.suites.neighbours.habits import (
+    are_counts,
+    are_row_numbers,
+    determines,
+    is_closed,
+    is_rising,
+    never_exceeds,
+)
 from slmsql.suites.neighbours.judging import parted, suite_verdicts
 from slmsql.suites.neighbours.making import Task, card, make_suite, make_suites
 from slmsql.suites.neighbours.mutants import mutants
@@ -255,6 +262,9 @@ def test_named_rows_such_as_continents_are_not_made_up(executor, tmp_path):
          "SELECT age FROM singer GROUP BY age HAVING count(*) > 1"),
         ("SELECT name FROM singer WHERE id IN (SELECT id FROM singer ORDER BY age LIMIT 1)",
          "SELECT age FROM singer ORDER BY age LIMIT 2"),
+        ("SELECT town, count(*) AS n FROM singer GROUP BY town"
+         " ORDER BY CASE WHEN n IS NULL THEN 1 ELSE 0 END, n DESC LIMIT 1",
+         "SELECT count(*) FROM singer GROUP BY town ORDER BY count(*) DESC LIMIT 2"),
     ],
 )  # fmt: skip
 def test_a_result_that_ties_leave_open_is_not_asked_for(gold, ties, band, executor, tmp_path):
@@ -581,6 +591,101 @@ def test_relations_that_the_original_shows_without_declaring_them_hold(executor,
     assert trial.killed
     for path in trial.killed:
         assert [rule for rule, broken in KEPT_RELATIONS.items() if rows(path, broken)] == []
+
+
+LIBRARY = """
+CREATE TABLE writer (number INTEGER, writer_id INTEGER, name TEXT);
+CREATE TABLE book (id INTEGER, writer_id INTEGER, quotes INTEGER, genre TEXT);
+CREATE TABLE cover (book_id INTEGER, colour TEXT);
+CREATE TABLE quote (quoted_book_id INTEGER, page INTEGER);
+CREATE TABLE reader (reader_id INTEGER, joined TEXT);
+CREATE TABLE loan (loan_id INTEGER, reader_id INTEGER, lent TEXT, returned TEXT);
+"""
+KEPT_NAMES = {
+    "a writer's number repeats": "SELECT 1 FROM writer GROUP BY writer_id HAVING count(*) > 1",
+    "a book has no writer": "SELECT writer_id FROM book EXCEPT SELECT writer_id FROM writer",
+    "a book has no cover": "SELECT id FROM book EXCEPT SELECT book_id FROM cover",
+    "a book has two covers": "SELECT 1 FROM cover GROUP BY book_id HAVING count(*) > 1",
+    "a page quotes a book twice":
+        "SELECT 1 FROM quote GROUP BY quoted_book_id, page HAVING count(*) > 1",
+    "a book is quoted more or less often than it says":
+        "SELECT 1 FROM book WHERE quotes != (SELECT count(*) FROM quote WHERE quoted_book_id = id)",
+    "a later reader joined earlier": "SELECT 1 FROM reader AS a JOIN reader AS b"
+        " ON a.reader_id < b.reader_id AND a.joined > b.joined",
+    "a moment has no time": "SELECT 1 FROM reader WHERE length(joined) != 16",
+    "a book comes back before it is lent": "SELECT 1 FROM loan WHERE lent > returned",
+    "a genre is spelt as the query does": "SELECT 1 FROM book WHERE genre = 'crime'",
+}  # fmt: skip
+
+
+def test_rules_that_few_rows_and_the_names_of_columns_show_hold(executor, tmp_path):
+    quotes = [3, 2, 2, 1, 0]
+    script = LIBRARY + "".join(
+        f"INSERT INTO {table} VALUES {', '.join(map(str, rows))};"
+        for table, rows in {
+            "writer": [(n % 4 + 7, n, f"Writer {n}") for n in range(5)],
+            "book": [(n, n % 3, quotes[n], ("Crime", "Myth")[n % 2]) for n in range(5)],
+            "cover": [(n, ("red", "blue")[n % 2]) for n in (3, 1, 4, 0, 2)],
+            "quote": [(n, page) for n in range(5) for page in range(quotes[n])],
+            "reader": [(n, f"2020-0{n}-11 1{n}:30") for n in range(1, 9)],
+            "loan": [(n, n % 8 + 1, f"2021-0{n % 5 + 1}-01", f"2021-0{n % 5 + 3}-01")
+                     for n in range(16)],
+        }.items()
+    )  # fmt: skip
+    gold = (
+        "SELECT writer.name, cover.colour, loan.lent FROM book JOIN writer USING (writer_id)"
+        " JOIN cover ON cover.book_id = book.id, reader JOIN loan USING (reader_id)"
+        " WHERE lower(book.genre) LIKE '%crime%' AND book.quotes > 1"
+        " AND reader.joined >= '2020-04-01' AND loan.returned > '2021-04-01'"
+    )
+    trial = neighbours_of(database(tmp_path, script), gold, executor, tmp_path)
+    assert trial.killed
+    for path in trial.killed:
+        assert [rule for rule, broken in KEPT_NAMES.items() if rows(path, broken)] == []
+    assert any(count for count in trial.rows.values())
+
+
+def test_a_database_that_declares_no_key_is_left_out_with_the_reason(tmp_path):
+    path = database(tmp_path, "CREATE TABLE t (id INTEGER); INSERT INTO t VALUES (1), (2);")
+    record = make_suite(Task(path, "SELECT id FROM t", tmp_path / "suites", seed=1))
+    assert record["neighbours"] == []
+    assert record["left_out"].startswith("the database declares no key")
+
+
+@pytest.mark.parametrize(
+    ("dates", "rising"),
+    [
+        ([f"2020-01-{day:02}" for day in range(1, 9)], True),
+        ([f"2020-01-{day:02}" for day in (1, 2, 3, 5, 4, 6, 7, 8)], False),
+        (["2020-01-01"] * 8, False),  # nothing rises
+        ([f"Town {number}" for number in range(8)], False),  # sorted by chance of their names
+        ([*(f"2020-01-{day:02}" for day in range(1, 8)), None], False),
+    ],
+)
+def test_dates_rise_with_row_numbers_if_all_do_so(dates, rising):
+    assert is_rising(range(1, 9), dates) is rising
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "ordered"),
+    [
+        (list(range(12)), list(range(2, 14)), True),
+        (list(range(5)), list(range(2, 7)), False),  # may be chance
+        (list(range(12)), list(range(100, 112)), False),  # values apart, as ages and weights
+        ([*range(11), 99], list(range(2, 14)), False),
+        (["2020-01-01"] * 11 + ["2020-05-01"], ["2020-02-01"] * 11 + ["2020-06-01"], True),
+        ([*range(11), "x"], list(range(2, 14)), False),
+    ],
+)
+def test_a_column_is_never_above_another_if_their_values_mix(first, second, ordered):
+    assert never_exceeds(first, second) is ordered
+
+
+def test_numbers_count_rows_if_all_of_them_do():
+    assert are_counts([(1, 2), (2, 1), (3, 0), (4, 1), (5, 0)], [1, 1, 2, 4, None])
+    assert not are_counts([(1, 2), (2, 1), (3, 0), (4, 1), (5, 1)], [1, 1, 2, 4])
+    assert not are_counts([(1, 1), (2, 1), (3, 0), (4, 1), (5, 0)], [1, 2, 4])  # only 0 and 1
+    assert not are_counts([(1, 2), (2, 1), (3, 0), (4, 1), (5, 0)], [1, 1, 2, 4, 9])  # 9 is no row
 
 
 def test_a_constant_beside_a_function_of_a_column_is_no_value_of_it(executor, tmp_path):

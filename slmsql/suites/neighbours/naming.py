@@ -41,14 +41,17 @@ def read_naming(
         declared: the columns that are keys by themselves, of the tables that declare a key.
         referring: the columns of each table that refer to others by declaration.
     """
-    keys = {
-        table: name
-        for table, names in columns.items()
-        if table not in declared
-        for name in names
-        if _fits(name, table) and name not in referring[table]
-        if _is_home(name, table, columns) and _is_unique(connection, table, name)
-    }
+    keys = {}
+    for table, names in columns.items():
+        fitting = [
+            name
+            for name in sorted(names, key=_rank)
+            if table not in declared and name not in referring[table]
+            if _fits(name, table) and _is_home(name, table, columns)
+            if _is_unique(connection, table, name)
+        ]
+        if fitting:
+            keys[table] = fitting[0]
     single = {(table, name) for table, names in declared.items() for name in names}
     homes = sorted({*single, *keys.items()}, key=lambda home: (len(home[0]), home))
     references = {
@@ -62,6 +65,11 @@ def _stem(name: str) -> str | None:
     """What a column numbers: `author` of `author_id`, nothing of `id`; None of other columns."""
     ending = next((e for e in ENDINGS if name.lower().endswith(e)), None)
     return None if ending is None else name.lower().removesuffix(ending).rstrip("_ ")
+
+
+def _rank(name: str) -> int:
+    """`course_id` goes before `id`, and that before a `number` or `code`."""
+    return 0 if _stem(name) else 1 if name.lower() == "id" else 2
 
 
 def _fits(name: str, table: str) -> bool:

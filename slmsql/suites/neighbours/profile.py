@@ -127,6 +127,8 @@ class Profile:
     """Statements that create tables and unique indexes."""
     after: tuple[str, ...]
     """Statements that create other indexes, views and triggers."""
+    declares_key: bool = True
+    """Whether any table has a primary key or a unique column by declaration."""
 
     def table(self, name: str) -> Table | None:
         return next((t for t in self.tables if t.name.lower() == name.lower()), None)
@@ -167,10 +169,14 @@ def read_profile(database: Path, seed: int = 0) -> Profile:
         for index, table in enumerate(linked):
             table = _with_inclusions(connection, table, linked)
             linked[index] = _with_keys(connection, table)
+        declares_key = any(
+            _declared_keys(connection, name, _info(connection, name)) for name in created
+        )
         linked = [replace(table, counters=tuple(_counters(table, linked))) for table in linked]
     first = [sql for kind, _, sql in statements if kind == "table" or _is_unique(kind, sql)]
     later = [sql for kind, _, sql in statements if kind != "table" and not _is_unique(kind, sql)]
-    return Profile(database, tuple(parents_first(linked)), tuple(first), tuple(later))
+    ordered = tuple(parents_first(linked))
+    return Profile(database, ordered, tuple(first), tuple(later), declares_key)
 
 
 def with_joins(profile: Profile, joins: Iterable[tuple[Place, Place]]) -> Profile:
@@ -452,9 +458,15 @@ def _copies(
 def _is_total(
     connection: sqlite3.Connection, table: Table, column: int, parent: Table, reference: int
 ) -> bool:
-    """Whether each parent has a child, and children at random would hardly have done so."""
+    """Whether each parent has a child, and children at random would hardly have done so.
+
+    Where all parents have exactly one, as restaurants a location, few show it.
+    """
     parents, children = (_count(connection, t.name) for t in (parent, table))
-    if not are_all_chosen(parents, children):
+    is_one_each = parents == children >= FEWEST and not repeats(
+        connection, table.name, [table.columns[column]]
+    )
+    if not is_one_each and not are_all_chosen(parents, children):
         return False
     return _all_occur(connection, parent, reference, table, column)
 

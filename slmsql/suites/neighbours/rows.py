@@ -184,7 +184,7 @@ class _Maker:
             constants = self.focus.constants.get((table.name, index), ())
             if not constants or self.rng.random() >= self.temper.planting:
                 continue
-            constant = self.rng.choice(constants)
+            constant = _as_spelt(self.rng.choice(constants), table, index)
             if len(group) > 1 or table.is_named(group):
                 donors = [other for other in table.rows if other[index] == constant]
                 if donors and not table.is_named(group):
@@ -311,6 +311,15 @@ def _in_style(values: Iterable[Value], present: Value, table: Table, index: int)
         whole = all(_is_whole(row[index]) for row in table.rows)
         return [n for n in numbers if n is not None and (isinstance(n, int) or not whole)]
     return list(values) if sample is None else []
+
+
+def _as_spelt(constant: Value, table: Table, index: int) -> Value:
+    """The constant as the column spells it: `Italian` where the query has `italian`."""
+    if not isinstance(constant, str) or index in table.cased:
+        return constant
+    texts = (row[index] for row in table.rows)
+    same = (t for t in texts if isinstance(t, str) and t.lower() == constant.lower())
+    return next(same, constant)
 
 
 def _at_time_of(moment: str, text: str) -> str:
