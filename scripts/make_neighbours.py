@@ -38,6 +38,10 @@ class Options(SourceOptions):
     output: Path = field(metadata={"help": "folder for the suites"})
     seed: int = field(default=0, metadata={"help": "of the neighbours' rows"})
     limit: int = field(default=0, metadata={"help": "only the first N questions; 0: all"})
+    without_keys: bool = field(
+        default=False,
+        metadata={"help": "also databases that declare no key; their refusals are often unjust"},
+    )
     workers: int = field(default=0, metadata={"help": "number of processes; 0: one per processor"})
 
 
@@ -50,7 +54,13 @@ def main() -> None:
         raise InputError(f"no question has a usable database ({count_reasons(faults)})")
     workers = options.workers or len(os.sched_getaffinity(0))
     start = time.monotonic()
-    made = make_suites(usable, options.output, seed=options.seed, workers=workers)
+    made = make_suites(
+        usable,
+        options.output,
+        seed=options.seed,
+        workers=workers,
+        without_keys=options.without_keys,
+    )
     total = len({(q.database, q.gold_sql) for q in usable if q.gold_sql})
     settings = {"seed": options.seed, "questions": [str(file) for file in options.files()]}
     summary = card(_with_progress(made, total), settings)

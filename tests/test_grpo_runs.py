@@ -49,7 +49,8 @@ def model(tmp_path_factory):
 def shop(tmp_path):
     path = tmp_path / "shop" / "shop.sqlite"
     create_database(
-        path, "CREATE TABLE item (id INTEGER, name TEXT); INSERT INTO item VALUES (1, 'a');"
+        path,
+        "CREATE TABLE item (id INTEGER PRIMARY KEY, name TEXT); INSERT INTO item VALUES (1, 'a');",
     )
     return path
 

@@ -650,6 +650,8 @@ def test_a_database_that_declares_no_key_is_left_out_with_the_reason(tmp_path):
     record = make_suite(Task(path, "SELECT id FROM t", tmp_path / "suites", seed=1))
     assert record["neighbours"] == []
     assert record["left_out"].startswith("the database declares no key")
+    wanted = Task(path, "SELECT id FROM t", tmp_path / "wanted", seed=1, without_keys=True)
+    assert make_suite(wanted)["neighbours"]
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,8 @@ def stages(options: Options) -> Iterator[Stage]:
         yield Stage(
             name,
             about,
-            f"python scripts/make_neighbours.py --questions {questions} --output {out}/{name}",
+            f"""python scripts/make_neighbours.py --questions {questions} --output {out}/{name}
+            --without_keys true""",
             outputs=(options.output / name,),
         )
     yield Stage(

@@ -23,7 +23,7 @@ from slmsql.suites.neighbours.folder import SUITE, suite_folder
 from slmsql.suites.neighbours.profile import Profile, read_profile
 
 # Most refusals on such databases were unjust: docs/coincidences_fresh_databases.md.
-NO_KEY = "the database declares no key, so nothing says which rows could occur in it"
+NO_KEY = "the database declares no key; --without_keys true makes suites that often err"
 STEPS = 2_000_000  # instructions of a query on a neighbour, while suites are made
 
 
@@ -38,17 +38,24 @@ class Task:
     seed: int
     evidence: str = ""
     """What the benchmark says beside the questions with this gold query."""
+    without_keys: bool = False
+    """Whether to make it even if the database declares no key."""
 
 
 def make_suites(
-    questions: Sequence[Question], folder: Path, *, seed: int, workers: int
+    questions: Sequence[Question],
+    folder: Path,
+    *,
+    seed: int,
+    workers: int,
+    without_keys: bool = False,
 ) -> Iterator[Record]:
     """Make the suite of each gold query once; yields what `suite.json` says of it.
 
     A gold query without a suite has `left_out` with the reason. Killed, the same call goes on with
     the gold queries that have no `suite.json` yet. The same seed gives the same neighbours.
     """
-    tasks = _tasks(questions, folder, seed)
+    tasks = _tasks(questions, folder, seed, without_keys)
     done = {task: file for task in tasks if (file := _file(task)).is_file()}
     yield from map(read_json_object, done.values())
     waiting = [task for task in tasks if task not in done]
@@ -57,14 +64,16 @@ def make_suites(
             yield future.result()
 
 
-def _tasks(questions: Sequence[Question], folder: Path, seed: int) -> list[Task]:
+def _tasks(
+    questions: Sequence[Question], folder: Path, seed: int, without_keys: bool
+) -> list[Task]:
     evidence: dict[tuple[Path, str], list[str]] = {}
     for question in questions:
         if question.gold_sql:
             key = question.database, question.gold_sql
             evidence.setdefault(key, []).append(question.evidence)
     return [
-        Task(database, gold, folder, seed, "\n".join(texts))
+        Task(database, gold, folder, seed, "\n".join(texts), without_keys)
         for (database, gold), texts in evidence.items()
     ]
 
@@ -92,7 +101,7 @@ def _make(task: Task, work: Path) -> Record:
     record: Record = {"database": task.database.stem, "gold_sql": task.gold, "seed": task.seed}
     try:
         profile = profile_of(task.database)
-        if not profile.declares_key:
+        if not (profile.declares_key or task.without_keys):
             raise InputError(NO_KEY)
         trial = try_neighbours(
             task.gold, profile, process_executor(), work, evidence=task.evidence, seed=task.seed
