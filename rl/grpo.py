@@ -41,12 +41,14 @@ from slmsql.training.output_layer import score_labelled_positions_only
 from slmsql.training.plan_options import memory_to_check, zero_stage
 from slmsql.training.publish import finish
 from slmsql.training.quick_start import QUICK_START, start_vllm_with, vllm_left_out
+from slmsql.training.recomputation import recompute_cheap_results, recomputes
 from slmsql.training.rows import runnable_rows
 from slmsql.training.run_record import check_same_run, describe, write_record
 from slmsql.training.tracking import start_wandb, track
 from slmsql.training.validation import Validation
 
 if TYPE_CHECKING:
+    from torch.nn import Module
     from transformers import PreTrainedTokenizerBase
     from trl import GRPOConfig, ModelConfig
 
@@ -319,6 +321,8 @@ def _make_trainer(
     )
     if run.model.load_in_4bit or run.model.load_in_8bit:
         keep_precise(trainer.model)
+    if recomputes(training):
+        recompute_cheap_results(cast("Module", trainer.model))
     if options.seconds:
         follow_clock(trainer, options.seconds)
     return trainer

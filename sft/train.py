@@ -26,6 +26,7 @@ from slmsql.training.model_check import check_named_model, load_configuration
 from slmsql.training.model_options import check_precision
 from slmsql.training.output_layer import score_labelled_positions_only
 from slmsql.training.publish import finish
+from slmsql.training.recomputation import recompute_cheap_results, recomputes
 from slmsql.training.rows import count_sft_rows, read_grpo_rows
 from slmsql.training.run_record import check_same_run, describe, write_record
 from slmsql.training.tracking import start_wandb, track
@@ -120,6 +121,8 @@ def make_trainer(options: Options, training: "SFTConfig", model: "ModelConfig") 
         check_fits(examples, training, model)
     loaded, adapter = load_model(model, training, options.bnb_4bit_compute_dtype)
     lay_rows_side_by_side(training, loaded)
+    if recomputes(training):
+        recompute_cheap_results(loaded)
     trainer = SFTTrainer(
         model=loaded,
         args=training,

@@ -87,6 +87,7 @@ def smollm2(**changes):
     }
     words = f"--train_file {__file__} --output_dir out --use_cpu true --bf16 true".split()
     _, training, model = parsed([*words, *(f"--{name}={value}" for name, value in values.items())])
+    training.use_cpu = False
     return planning.make_plan(
         [250] * 4800,
         config=smollm2_configuration(),

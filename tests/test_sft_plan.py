@@ -102,6 +102,7 @@ def smollm2(attention, packs, *, accumulated=2, row=2048):
     values += f" --per_device_train_batch_size {packs} --gradient_accumulation_steps {accumulated}"
     words = f"{values} --attn_implementation {attention} --dtype float32".split()
     _, training, model = parsed(words)
+    training.use_cpu = False
     return make_plan(
         [row] * (2484 * (2048 // row)),
         round(0.047 * 2048 * 2484),

@@ -12,6 +12,7 @@ from typing import Any
 
 from slmsql.errors import run_program
 from slmsql.training.memory import SAVED_BYTES, Precision, SavedBytes
+from slmsql.training.recomputation import recompute_cheap_results
 
 TOKENS, MORE_TOKENS = 32, 64
 LAYERS, MORE_LAYERS = 2, 3
@@ -28,11 +29,13 @@ class Widths:
 
 
 def main() -> None:
-    print(f"{'adapters':<9}{'half':<6}{'weight':<8}{'measured':<18}in slmsql/training/memory.py")
+    names = f"{'adapters':<9}{'half':<6}{'weight':<8}{'recomputes':<12}"
+    print(f"{names}{'measured':<18}in slmsql/training/memory.py")
     for precision, planned in SAVED_BYTES.items():
         measured = measure(precision)
         print(
             f"{precision.adapters!s:<9}{precision.half!s:<6}{precision.weight_bytes:<8}"
+            f"{precision.recomputes!s:<12}"
             f"{tuple(measured)!s:<18}{tuple(planned)}"
         )
 
@@ -102,6 +105,8 @@ def _model(widths: Widths, precision: Precision, layers: int) -> Any:
         head_dim=16,
     )
     model: Any = LlamaModel(config).train()
+    if precision.recomputes:
+        recompute_cheap_results(model)
     if precision.weight_bytes == 2:
         model = model.to(torch.bfloat16)
     if precision.adapters:

@@ -7,6 +7,7 @@ and the rooms above them; torch, transformers and TRL only inside functions.
     rows          reads and checks the rows of both programs
     model_check   finds a missing model in seconds
     model_options refuses attention that is not installed, and weights too coarse to train
+    recomputation makes a model keep less of its forward pass, on the CPU
     run_record    `run.json`, and whether a run may resume under the present settings
     adapters      the base of a LoRA adapter, training one further
     checkpoints   when one is complete, which one a run resumes from, which ones are kept

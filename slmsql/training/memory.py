@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from slmsql.training.attention import AUTO, keeps_rows_apart, mixing_layers
+from slmsql.training.recomputation import recomputes
 from slmsql.training.varlen import VARLEN
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ class Precision(NamedTuple):
     half: bool
     """16-bit arithmetic."""
     weight_bytes: int
+    recomputes: bool = False
+    """Cheap results are computed again in the backward pass (`training/recomputation.py`)."""
 
 
 class SavedBytes(NamedTuple):
@@ -47,6 +50,15 @@ SAVED_BYTES = {
     Precision(adapters=True, half=False, weight_bytes=4): SavedBytes(48, 20, 16, 8),
     Precision(adapters=True, half=True, weight_bytes=4): SavedBytes(38, 12, 10, 4),
     Precision(adapters=False, half=True, weight_bytes=2): SavedBytes(16, 8, 4, 4),
+    Precision(adapters=False, half=False, weight_bytes=4, recomputes=True): SavedBytes(
+        16, 12, 8, 8
+    ),
+    Precision(adapters=False, half=True, weight_bytes=4, recomputes=True): SavedBytes(12, 6, 4, 4),
+    Precision(adapters=True, half=False, weight_bytes=4, recomputes=True): SavedBytes(
+        48, 16, 16, 8
+    ),
+    Precision(adapters=True, half=True, weight_bytes=4, recomputes=True): SavedBytes(38, 10, 10, 4),
+    Precision(adapters=False, half=True, weight_bytes=2, recomputes=True): SavedBytes(8, 6, 4, 4),
 }
 
 
@@ -219,7 +231,7 @@ def _activations(
     With gradient checkpointing these are the inputs of all layers and one layer's activations.
     """
     text: Any = config.get_text_config()
-    layer = tokens * _layer_bytes(text, training.bf16 or training.fp16, model)
+    layer = tokens * _layer_bytes(text, training, model)
     layers = int(text.num_hidden_layers)
     if training.gradient_checkpointing:
         return layers * tokens * int(text.hidden_size) * _width(model) + layer
@@ -250,9 +262,10 @@ def _logits(batch: Batch, *, is_half: bool) -> float:
     return float(min(batch.labelled, tile_tokens) * tile_vocabulary * (2 if is_half else 4))
 
 
-def _layer_bytes(text: Any, is_half: bool, model: "ModelConfig") -> float:
+def _layer_bytes(text: Any, training: "TrainingArguments", model: "ModelConfig") -> float:
     """Bytes that one token leaves in a layer for the backward pass."""
-    precision = Precision(model.use_peft, is_half, _width(model))
+    is_half = training.bf16 or training.fp16
+    precision = Precision(model.use_peft, is_half, _width(model), recomputes(training))
     saved = SAVED_BYTES.get(precision, SAVED_BYTES[precision._replace(weight_bytes=4)])
     head = text.to_dict().get("head_dim") or text.hidden_size // text.num_attention_heads
     return float(
