@@ -304,3 +304,12 @@ def test_ask_and_serve_answer_from_duckdb_and_from_a_folder(shop, sales):
     finally:
         stop(process)
         model.shutdown()
+
+
+@pytest.mark.slow  # DuckDB shows progress from two seconds on
+def test_a_long_query_prints_no_progress_into_the_pipe_that_carries_the_answers(shop, capfd):
+    sql = "SELECT count(*) FROM range(500_000_000) AS numbers WHERE range * range % 7 = 3"
+    with Executor(workers=1, limits=Limits(seconds=60)) as executor:
+        [execution] = executor.run([Statement(shop, sql)])
+    assert execution.ok
+    assert capfd.readouterr() == ("", "")

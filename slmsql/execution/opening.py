@@ -1,5 +1,6 @@
 """How a worker opens a database of any engine."""
 
+import os
 import site
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ from slmsql.execution.result import Sandbox
 from slmsql.execution.sandbox import SQLiteSandbox
 from slmsql.execution.types import Limits
 from slmsql.sql.dialect import Dialect
+
+LOW_PRIORITY = 10  # as `nice` counts
 
 
 def open_sandbox(path: str, limits: Limits) -> Sandbox:
@@ -23,6 +26,9 @@ def open_sandbox(path: str, limits: Limits) -> Sandbox:
     if dialect is Dialect.DUCKDB:
         from slmsql.execution.engines.duckdb_sandbox import DuckDBSandbox
 
+        # It computes in this process, for seconds on end: others who read the file come first.
+        priority = max(LOW_PRIORITY, os.getpriority(os.PRIO_PROCESS, 0))
+        os.setpriority(os.PRIO_PROCESS, 0, priority)
         return DuckDBSandbox(path, limits)
     address = server_address(Path(path))
     if dialect is Dialect.MYSQL:

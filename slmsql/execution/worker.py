@@ -30,6 +30,7 @@ def main(limits: Limits, cache: str, shared: int) -> None:
         cache: folder of gold results; empty for none.
         shared: file descriptor of the page shared with the parent.
     """
+    replies = _set_stdout_aside()
     _prepare_process(limits)
     gc.set_threshold(100_000)  # rows are many objects without cycles
     sys.setrecursionlimit(10_000)  # the search for a column order recurses once per column
@@ -40,15 +41,22 @@ def main(limits: Limits, cache: str, shared: int) -> None:
     )
     requests = os.fdopen(0, "rb")
     while (body := read_frame(requests)) is not None:
-        if not _write(encode(session.answer(decode(body)))):
+        if not _write(replies, encode(session.answer(decode(body)))):
             return
 
 
-def _write(reply: bytes) -> bool:
+def _set_stdout_aside() -> int:
+    """Keep the pipe to the parent for replies alone: what a driver prints goes to stderr."""
+    replies = os.dup(1)
+    os.dup2(2, 1)
+    return replies
+
+
+def _write(replies: int, reply: bytes) -> bool:
     """Send a reply; False if the parent has closed the pipe."""
     try:
         while reply:
-            reply = reply[os.write(1, reply) :]
+            reply = reply[os.write(replies, reply) :]
     except BrokenPipeError:
         return False
     return True
