@@ -6,7 +6,7 @@ from scripts.bench.suite_training import write_small
 from slmsql.execution import create_database
 from slmsql.files import read_jsonl, write_json, write_jsonl
 from slmsql.suites.neighbours.making import Task, make_suite
-from slmsql.suites.neighbours.profile import read_profile
+from slmsql.suites.neighbours.reading import read_profile
 from tests.in_process import run_here
 
 GOLD = "SELECT name FROM singer WHERE age > 30"

@@ -26,7 +26,7 @@ from slmsql.suites.neighbours.habits import (
 from slmsql.suites.neighbours.judging import parted, suite_verdicts
 from slmsql.suites.neighbours.making import Task, card, make_suite, make_suites
 from slmsql.suites.neighbours.mutants import mutants
-from slmsql.suites.neighbours.profile import read_profile
+from slmsql.suites.neighbours.reading import read_profile
 from slmsql.suites.neighbours.witness import fewest, find_witness
 
 BAND = """

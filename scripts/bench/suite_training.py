@@ -24,7 +24,8 @@ from slmsql.cli.programs import ROOT
 from slmsql.errors import InputError, run_program
 from slmsql.execution import Filling, create_filled
 from slmsql.files import read_json_object, read_jsonl, write_jsonl
-from slmsql.suites.neighbours.profile import Profile, Row, read_profile
+from slmsql.suites.neighbours.profile import Profile, Row
+from slmsql.suites.neighbours.reading import read_profile
 
 
 @dataclass(frozen=True, slots=True)

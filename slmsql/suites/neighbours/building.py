@@ -22,8 +22,9 @@ from slmsql.sql.parsing import parsed
 from slmsql.sql.ties import all_tie_queries, sort_keys_query
 from slmsql.suites.neighbours.choice import smallest_cover
 from slmsql.suites.neighbours.focus import Focus, read_focus
+from slmsql.suites.neighbours.links import with_joins
 from slmsql.suites.neighbours.mutants import Mutant, mutants
-from slmsql.suites.neighbours.profile import Profile, with_joins
+from slmsql.suites.neighbours.profile import Profile
 from slmsql.suites.neighbours.rows import neighbour_rows
 
 ROUND = 12  # neighbours that are tried at once

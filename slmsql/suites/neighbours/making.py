@@ -20,7 +20,8 @@ from slmsql.match import Match
 from slmsql.questions.question import Question
 from slmsql.suites.neighbours.building import Trial, try_neighbours
 from slmsql.suites.neighbours.folder import SUITE, suite_folder
-from slmsql.suites.neighbours.profile import Profile, read_profile
+from slmsql.suites.neighbours.profile import Profile
+from slmsql.suites.neighbours.reading import read_profile
 
 # Most refusals on such databases were unjust: docs/coincidences_fresh_databases.md.
 NO_KEY = "the database declares no key; --without_keys true makes suites that often err"

@@ -1,69 +1,59 @@
 """Keys and references that no schema declares, where names and values agree on them.
 
 `author(aid, name)` and `writes(aid, pid)` declare nothing, but `aid` never repeats in `author`, and
-each `aid` of `writes` occurs there. Few rows could do so by chance; columns of that name do not.
+each `aid` of `writes` occurs there. Columns with other names may do so by chance; these hardly do.
 """
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
-from slmsql.sql.quoting import quote_identifier
+from slmsql.suites.neighbours.declared import Declaration, ForeignKey
+from slmsql.suites.neighbours.rules import Column, all_occur, numbers_rows
 
 ENDINGS = ("id", "code", "number", "key")
 SHORTEST = 3  # letters of a stem that may stand anywhere in the name of a table
 SHORTEST_KEY = 5  # letters of a key that other columns end with, as `citingpaperid` with `paperid`
 
-Columns = Mapping[str, Sequence[str]]  # by table
 
+def with_named_keys(
+    connection: sqlite3.Connection, tables: Sequence[Declaration]
+) -> list[Declaration]:
+    """The tables with keys and references that are not declared.
 
-@dataclass(frozen=True, slots=True)
-class Naming:
-    """What the names of a database's columns say."""
-
-    keys: Mapping[str, str] = field(default_factory=dict)
-    """The column that is the key, of tables that declare none."""
-    references: Mapping[str, Sequence[tuple[str, str, str]]] = field(default_factory=dict)
-    """By table: a column, and the table and column in which all its values occur."""
-
-
-def read_naming(
-    connection: sqlite3.Connection,
-    columns: Columns,
-    declared: Mapping[str, Sequence[str]],
-    referring: Columns,
-) -> Naming:
-    """Find undeclared keys and references.
-
-    Args:
-        connection: to the original.
-        columns: of each table.
-        declared: the columns that are keys by themselves, of the tables that declare a key.
-        referring: the columns of each table that refer to others by declaration.
+    A table gets a key only if it declares none, and a column a reference only if it declares none.
     """
-    keys = {}
-    for table, names in columns.items():
-        fitting = [
-            name
-            for name in sorted(names, key=_rank)
-            if table not in declared and name not in referring[table]
-            if _fits(name, table) and _is_home(name, table, columns)
-            if _is_unique(connection, table, name)
-        ]
-        if fitting:
-            keys[table] = fitting[0]
-    single = {(table, name) for table, names in declared.items() for name in names}
-    homes = sorted({*single, *keys.items()}, key=lambda home: (len(home[0]), home))
-    references = {
-        table: tuple(_references(connection, table, names, homes, referring[table]))
-        for table, names in columns.items()
+    keyed = [replace(table, keys=_keys(connection, table, tables)) for table in tables]
+    homes = {
+        (table.table, table.columns[key[0]])
+        for table in keyed
+        for key in table.keys
+        if len(key) == 1
     }
-    return Naming(keys, references)
+    ordered = sorted(homes, key=lambda home: (len(home[0]), home))
+    return [
+        replace(table, foreign_keys=(*table.foreign_keys, *_references(connection, table, ordered)))
+        for table in keyed
+    ]
+
+
+def _keys(
+    connection: sqlite3.Connection, table: Declaration, tables: Sequence[Declaration]
+) -> tuple[tuple[int, ...], ...]:
+    """The declared keys; if there are none, the column that its name and values show to be one."""
+    if table.keys:
+        return table.keys
+    free = (name for index, name in enumerate(table.columns) if index not in table.referring)
+    for name in sorted(free, key=_rank):
+        is_named = _fits(name, table.table) and _is_home(name, table.table, tables)
+        if is_named and numbers_rows(connection, table.table, name):
+            return ((table.columns.index(name),),)
+    return ()
 
 
 def _stem(name: str) -> str | None:
     """What a column numbers: `author` of `author_id`, nothing of `id`; None of other columns."""
-    ending = next((e for e in ENDINGS if name.lower().endswith(e)), None)
+    ending = next((ending for ending in ENDINGS if name.lower().endswith(ending)), None)
     return None if ending is None else name.lower().removesuffix(ending).rstrip("_ ")
 
 
@@ -80,38 +70,26 @@ def _fits(name: str, table: str) -> bool:
     return table.startswith(stem) or (len(stem) >= SHORTEST and stem in table)
 
 
-def _is_home(name: str, table: str, columns: Columns) -> bool:
+def _is_home(name: str, table: str, tables: Sequence[Declaration]) -> bool:
     """Whether no table with a shorter name has the column, as `author` beside `author_paper`."""
     others = [
-        other
-        for other, names in columns.items()
-        if name.lower() in map(str.lower, names) and _fits(name, other)
+        other.table
+        for other in tables
+        if name.lower() in map(str.lower, other.columns) and _fits(name, other.table)
     ]
     return not _stem(name) or table == min(others, key=lambda other: (len(other), other))
 
 
-def _is_unique(connection: sqlite3.Connection, table: str, name: str) -> bool:
-    column, source = quote_identifier(name), quote_identifier(table)
-    rows, values = connection.execute(
-        f"SELECT count(*), count(DISTINCT {column}) FROM {source}"
-    ).fetchone()
-    return bool(rows == values > 1)
-
-
 def _references(
-    connection: sqlite3.Connection,
-    table: str,
-    names: Sequence[str],
-    homes: Sequence[tuple[str, str]],
-    referring: Sequence[str],
-) -> Iterator[tuple[str, str, str]]:
-    for name in names:
-        if name in referring or (table, name) in homes:
+    connection: sqlite3.Connection, table: Declaration, homes: Sequence[Column]
+) -> Iterator[ForeignKey]:
+    for index, name in enumerate(table.columns):
+        if index in table.referring or (table.table, name) in homes:
             continue
-        named = [(p, key) for p, key in homes if p != table and _names(name, p, key)]
-        for parent, key in named:
-            if _all_occur(connection, table, name, parent, key):
-                yield name, parent, key
+        for parent, key in homes:
+            is_named = parent != table.table and _names(name, parent, key)
+            if is_named and all_occur(connection, (table.table, name), (parent, key)):
+                yield ForeignKey((index,), parent, (key,))
                 break
 
 
@@ -119,18 +97,6 @@ def _names(name: str, parent: str, key: str) -> bool:
     """Whether a column is called after the key of another table."""
     name, parent, key = name.lower(), parent.lower(), key.lower()
     if not _stem(key):
-        return name in {f"{p}{joint}{key}" for p in (parent, parent.rstrip("s")) for joint in "_ "}
+        owners = parent, parent.rstrip("s")
+        return name in {f"{owner}{joint}{key}" for owner in owners for joint in "_ "}
     return name == key or (len(key) >= SHORTEST_KEY and name.endswith(key))
-
-
-def _all_occur(
-    connection: sqlite3.Connection, table: str, name: str, parent: str, key: str
-) -> bool:
-    here, there = quote_identifier(name), quote_identifier(key)
-    source, target = quote_identifier(table), quote_identifier(parent)
-    some, missing = connection.execute(
-        f"SELECT EXISTS (SELECT 1 FROM {source} WHERE {here} IS NOT NULL), EXISTS (SELECT 1"
-        f" FROM {source} WHERE {here} NOT IN (SELECT {there} FROM {target}"
-        f" WHERE {there} IS NOT NULL))"
-    ).fetchone()
-    return bool(some) and not missing

@@ -218,9 +218,10 @@ class _Maker:
 
     def _copy_from_parents(self, table: Table, row: list[Value]) -> None:
         """Copy what a row has in common with those it refers to; first what refers to others."""
-        linked = {index for link in table.links for index in link.columns}
         copying = [link for link in table.links if link.copies]
-        for link in sorted(copying, key=lambda link: linked.isdisjoint(h for h, _ in link.copies)):
+        for link in sorted(
+            copying, key=lambda link: table.linked.isdisjoint(here for here, _ in link.copies)
+        ):
             value, reference = row[link.columns[0]], link.references[0]
             for parent in self.done.get(link.parent, ()):
                 if parent[reference] == value:
@@ -240,9 +241,8 @@ class _Maker:
 
     def _equal(self, table: Table, row: list[Value], here: Place, there: Place) -> None:
         """Give a joined column a value of its partner, unless a declared key already does."""
-        linked = {index for link in table.links for index in link.columns}
         partners = self.done.get(there[0], ())
-        if here[0] != table.name or here[1] in linked or not partners:
+        if here[0] != table.name or here[1] in table.linked or not partners:
             return
         is_key = any(here[1] in key for key in table.keys)
         if self.rng.random() < (0.5 if is_key else 1 - UNLINKED):

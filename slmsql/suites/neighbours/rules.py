@@ -11,6 +11,15 @@ from slmsql.sql.quoting import quote_identifier
 from slmsql.suites.neighbours.habits import FEWEST, Value, would_agree
 
 Values = Sequence[Value]
+Column = tuple[str, str]  # names of the table and of the column
+
+
+def count(connection: sqlite3.Connection, table: str, column: str | None = None) -> int:
+    """How many rows a table has; with a column, how many of its values are not NULL."""
+    counted = "*" if column is None else quote_identifier(column)
+    query = f"SELECT count({counted}) FROM {quote_identifier(table)}"
+    number: int = connection.execute(query).fetchone()[0]
+    return number
 
 
 def repeats(connection: sqlite3.Connection, table: str, columns: Sequence[str]) -> bool:
@@ -20,6 +29,27 @@ def repeats(connection: sqlite3.Connection, table: str, columns: Sequence[str]) 
         f"SELECT 1 FROM {quote_identifier(table)} GROUP BY {names} HAVING count(*) > 1 LIMIT 1"
     )
     return found.fetchone() is not None
+
+
+def numbers_rows(connection: sqlite3.Connection, table: str, column: str) -> bool:
+    """Whether the column tells the rows apart: there are two or more, all different, none NULL."""
+    name, source = quote_identifier(column), quote_identifier(table)
+    rows, values = connection.execute(
+        f"SELECT count(*), count(DISTINCT {name}) FROM {source}"
+    ).fetchone()
+    return bool(rows == values > 1)
+
+
+def all_occur(connection: sqlite3.Connection, column: Column, other: Column) -> bool:
+    """Whether all values of a column occur in another; False if all of them are NULL."""
+    source, here = map(quote_identifier, column)
+    target, there = map(quote_identifier, other)
+    some, missing = connection.execute(
+        f"SELECT EXISTS (SELECT 1 FROM {source} WHERE {here} IS NOT NULL), EXISTS ("
+        f"SELECT 1 FROM {source} WHERE {here} NOT IN"
+        f" (SELECT {there} FROM {target} WHERE {there} IS NOT NULL))"
+    ).fetchone()
+    return bool(some) and not missing
 
 
 def is_mirrored(

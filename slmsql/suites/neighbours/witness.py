@@ -28,8 +28,10 @@ from slmsql.sql.quoting import quote_identifier, quote_value
 from slmsql.suites.neighbours.building import usable
 from slmsql.suites.neighbours.focus import read_focus
 from slmsql.suites.neighbours.judging import parted
-from slmsql.suites.neighbours.profile import Link, Profile, Table, read_profile, with_joins
+from slmsql.suites.neighbours.links import with_joins
+from slmsql.suites.neighbours.profile import Link, Profile, Table
 from slmsql.suites.neighbours.profile import Row as Stored
+from slmsql.suites.neighbours.reading import read_profile
 
 PREVIEW = 20  # rows of each result
 

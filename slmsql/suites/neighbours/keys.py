@@ -1,0 +1,73 @@
+"""Keys and mirrored columns that no schema declares: only the rows of the original show them.
+
+No two rows of `hero_power` have the same hero and power; no two professors are one employee.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import combinations
+
+from slmsql.suites.neighbours.habits import are_each_chosen_once, would_repeat
+from slmsql.suites.neighbours.profile import Table
+from slmsql.suites.neighbours.rules import count, is_mirrored, repeats
+
+FEWEST_ROWS = 3  # of a table without a key, to show that its links or whole rows never repeat
+
+
+def with_keys(connection: sqlite3.Connection, table: Table) -> Table:
+    """The table with the keys and mirrored columns that only the original shows.
+
+    Its links must be known already.
+    """
+    shown = [
+        key
+        for key in dict.fromkeys([*_single_keys(connection, table), *_wide_keys(table)])
+        if not any(set(known) <= set(key) for known in table.keys)
+        and not repeats(connection, table.name, [table.columns[index] for index in key])
+    ]
+    return replace(table, keys=(*table.keys, *shown), mirror=_mirror(connection, table))
+
+
+def _single_keys(connection: sqlite3.Connection, table: Table) -> Iterator[tuple[int, ...]]:
+    """Links whose values would not all differ by chance, as from professors to employees."""
+    for link in (link for link in table.links if len(link.columns) == 1):
+        parents = count(connection, link.parent)
+        children = count(connection, table.name, table.columns[link.columns[0]])
+        if are_each_chosen_once(parents, children):
+            yield link.columns
+
+
+def _wide_keys(table: Table) -> Iterator[tuple[int, ...]]:
+    """All links together, as a hero and a power; in a table without a key, other columns, too.
+
+    The links are a key if the table holds nothing else or has no other key, or if some rows would
+    repeat by chance. In a table without a key, whole rows are one, and pairs of columns can be.
+    """
+    linked = tuple(sorted({link.columns[0] for link in table.links if len(link.columns) == 1}))
+    is_all = len({*linked, *_numbered(table)}) == len(table.columns)
+    if len(linked) > 1 and (is_all or would_repeat(table.rows, linked)):
+        yield linked
+    if table.keys:
+        return
+    if len(table.rows) >= FEWEST_ROWS:
+        yield from (key for key in (linked, tuple(range(len(table.columns)))) if key)
+    for pair in combinations(range(len(table.columns)), 2):
+        if pair != linked and would_repeat(table.rows, pair):
+            yield pair
+
+
+def _numbered(table: Table) -> set[int]:
+    """The columns that are keys by themselves."""
+    return {key[0] for key in table.keys if len(key) == 1}
+
+
+def _mirror(connection: sqlite3.Connection, table: Table) -> tuple[int, int] | None:
+    """The columns that mirror each other. With more columns it could be a habit, as of flights."""
+    pair = [index for index in range(len(table.columns)) if index not in _numbered(table)]
+    if len(pair) != 2:
+        return None
+    first, second = pair
+    rows = [(row[first], row[second]) for row in table.rows]
+    names = table.columns[first], table.columns[second]
+    return (first, second) if is_mirrored(connection, table.name, names, rows) else None
