@@ -306,6 +306,18 @@ def test_ask_and_serve_answer_from_duckdb_and_from_a_folder(shop, sales):
         model.shutdown()
 
 
+def test_a_process_that_computes_for_duckdb_lets_others_go_first(shop):
+    script = f"""if True:
+        import os
+        from slmsql.execution import Limits
+        from slmsql.execution.opening import open_sandbox
+        open_sandbox({str(shop)!r}, Limits())
+        print(os.getpriority(os.PRIO_PROCESS, 0))
+    """
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT)
+    assert int(ran.stdout) >= 10
+
+
 @pytest.mark.slow  # DuckDB shows progress from two seconds on
 def test_a_long_query_prints_no_progress_into_the_pipe_that_carries_the_answers(shop, capfd):
     sql = "SELECT count(*) FROM range(500_000_000) AS numbers WHERE range * range % 7 = 3"
