@@ -61,7 +61,7 @@ def main() -> None:
         workers=workers,
         without_keys=options.without_keys,
     )
-    total = len({(q.database, q.gold_sql) for q in usable if q.gold_sql})
+    total = len({(each.database, each.gold_sql) for each in usable if each.gold_sql})
     settings = {"seed": options.seed, "questions": [str(file) for file in options.files()]}
     summary = card(_with_progress(made, total), settings)
     write_json(options.output / CARD, summary)

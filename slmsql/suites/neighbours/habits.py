@@ -15,9 +15,9 @@ from typing import cast
 
 CHANCE = 0.001  # that a rule which always held did so by accident
 FEWEST = 5  # values that can show a rule
-FEWEST_COUNTS = 3  # different numbers that show that they count rows
+FEWEST_COUNTS = 3  # different numbers in a column that counts rows
 DATE = re.compile(r"\d{4}-\d\d-\d\d(?!\d)")
-FEWEST_CLOSED = 10  # values that show that a column has no others, if none of them stands alone
+FEWEST_CLOSED = 10  # values, each of them repeated, that show that a column has no others
 
 Value = str | int | float | bytes | None
 
@@ -51,7 +51,7 @@ def is_closed(values: Sequence[Value]) -> bool:
 
 def is_rising(numbers: Sequence[Value], dates: Sequence[Value]) -> bool:
     """Whether dates rise with the numbers of rows, as when members join one after the other."""
-    pairs = [(n, d) for n, d in zip(numbers, dates, strict=True) if isinstance(n, int)]
+    pairs = [pair for pair in zip(numbers, dates, strict=True) if isinstance(pair[0], int)]
     if len(pairs) < len(numbers) or not all(is_date(date) for _, date in pairs):
         return False
     in_order = [cast(str, date) for _, date in sorted(pairs)]
@@ -62,9 +62,9 @@ def is_rising(numbers: Sequence[Value], dates: Sequence[Value]) -> bool:
 def never_exceeds(first: Sequence[Value], second: Sequence[Value]) -> bool:
     """Whether numbers or dates are never above those beside them, as a low and a high price.
 
-    It says something only if each of them occurs among the others' values, and not by chance.
+    It counts only if the two ranges overlap, and if chance would hardly put so many in order.
     """
-    pairs = [(a, b) for a, b in zip(first, second, strict=True) if None not in (a, b)]
+    pairs = [pair for pair in zip(first, second, strict=True) if None not in pair]
     is_chance = len(pairs) * math.log(0.5) >= math.log(CHANCE)
     if is_chance or not (_are_numbers(pairs) or _are_dates(pairs)):
         return False
@@ -102,7 +102,7 @@ def are_counts(numbers: Sequence[tuple[Value, Value]], values: Sequence[Value]) 
 
 def is_nested(values: Sequence[Value]) -> bool:
     """Whether one text contains another, as Female does Male."""
-    texts = sorted({v.lower() for v in values if isinstance(v, str) and v}, key=len)
+    texts = sorted({text.lower() for text in values if isinstance(text, str) and text}, key=len)
     return any(short in long for index, short in enumerate(texts) for long in texts[index + 1 :])
 
 
@@ -115,7 +115,7 @@ def is_cased(values: Sequence[Value]) -> bool:
 def determines(first: Sequence[Value], second: Sequence[Value]) -> bool:
     """Whether equal values in one column always stand beside equal values in the other.
 
-    It counts only if values repeat often, and so many repeats would hardly agree by chance.
+    It counts only if values repeat often, and if so many repeats would hardly agree by chance.
     """
     return agreeing_repeats(first, second) > len({value for value in first if value is not None})
 
@@ -153,14 +153,14 @@ def would_repeat(rows: Sequence[Sequence[Value]], key: Sequence[int]) -> bool:
 
 
 def are_each_chosen_once(parents: int, children: int) -> bool:
-    """Whether that no two children have one parent is a rule: at random, some would."""
+    """Whether it is a rule that no two children have the same parent: at random, some would."""
     if not 0 < children <= parents:
         return False
     return sum(math.log1p(-number / parents) for number in range(children)) < math.log(CHANCE)
 
 
 def are_all_chosen(parents: int, children: int) -> bool:
-    """Whether that each parent has a child is a rule: at random, some would have none."""
+    """Whether it is a rule that each parent has a child: at random, some would have none."""
     if not parents or not children:
         return False
     return parents * math.log1p(-math.exp(-children / parents)) < math.log(CHANCE)
@@ -175,7 +175,7 @@ def totals(rows: Sequence[Sequence[Value]], free: Sequence[int]) -> Iterator[tup
     """
     if len(rows) < FEWEST:
         return
-    numbers = [i for i in free if all(isinstance(row[i], int | float) for row in rows)]
+    numbers = [index for index in free if all(isinstance(row[index], int | float) for row in rows)]
     for total in numbers:
         for first, last in combinations(numbers, 2):
             parts = range(first, last + 1)

@@ -53,8 +53,9 @@ def make_suites(
 ) -> Iterator[Record]:
     """Make the suite of each gold query once; yields what `suite.json` says of it.
 
-    A gold query without a suite has `left_out` with the reason. Killed, the same call goes on with
-    the gold queries that have no `suite.json` yet. The same seed gives the same neighbours.
+    A gold query without a suite has `left_out` with the reason. If the program is killed, the same
+    call goes on with the gold queries that have no `suite.json` yet. The same seed gives the same
+    neighbours.
     """
     tasks = _tasks(questions, folder, seed, without_keys)
     done = {task: file for task in tasks if (file := _file(task)).is_file()}
@@ -166,7 +167,9 @@ def card(records: Iterable[Record], options: Record) -> Record:
             for mode in (Match.BIRD, Match.STRICT)
         },
         "not_killed_by_kind": dict(
-            Counter(m["kind"] for record in made for m in record["not_killed"]).most_common()
+            Counter(
+                mutant["kind"] for record in made for mutant in record["not_killed"]
+            ).most_common()
         ),
         "options": options,
     }

@@ -1,13 +1,14 @@
-"""Rows of a neighbour: sampled from the original, mixed, and moved around the query's constants."""
+"""Rows of a neighbour: drawn from the original, mixed, and moved around the query's constants."""
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from slmsql.suites.neighbours.focus import DAY, Focus, containing, near_values
-from slmsql.suites.neighbours.habits import Value, is_date
+from slmsql.suites.neighbours.distinct import with_distinct_keys
+from slmsql.suites.neighbours.focus import Focus, containing, near_values
+from slmsql.suites.neighbours.habits import Value
 from slmsql.suites.neighbours.profile import (
     Link,
     Place,
@@ -16,6 +17,7 @@ from slmsql.suites.neighbours.profile import (
     Table,
     parents_first,
 )
+from slmsql.suites.neighbours.values import as_spelt, expected, in_style, made_up, nested_with
 
 Rows = dict[str, list[Row]]
 
@@ -24,10 +26,6 @@ MIXING = (0.0, 0.15, 0.4)  # share of values that come from another row
 PLANTING = (0.25, 0.5, 0.75)  # share of values that are put at or near a constant
 NULLS = 0.15  # share of NULL in a column that may hold it
 UNLINKED = 0.15  # share of rows without a partner, where the query joins without a foreign key
-ATTEMPTS = 20  # to find a new value of a key in the original
-FRESH = 1000  # numbers to try behind a value that is taken
-DAY_LENGTH = len("2006-12-31")
-WORDS = ("amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "harbor")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,18 +72,18 @@ class _Maker:
         size = max(1, round(self.temper.size * self.rng.choice((0.5, 1, 1, 1.5))))
         if table.is_complete or self._keeps_numbers(table):
             size = min(size, len(table.rows))
-        size = max([size, *(len(self.done.get(k.parent, ())) for k in table.links if k.is_total)])
+        total = [link for link in table.links if link.is_total]
+        size = max([size, *(len(self.done.get(link.parent, ())) for link in total)])
         originals = self._chosen(table, size)
         rows = [self._changed(table, row) for row in originals]
-        for link in table.links:
-            if link.is_total:
-                self._give_children(rows, link, table.keys)
-                for row in rows:
-                    self._copy_from_parents(table, row)
+        for link in total:
+            self._give_children(rows, link, table.keys)
+            for row in rows:
+                self._copy_from_parents(table, row)
         self._exchange_names(table, rows)
         if table.mirror:
             rows += [_swapped(row, *table.mirror) for row in rows]
-        distinct = _with_distinct_keys(table, rows, self.rng)
+        distinct = with_distinct_keys(table, rows, self.rng)
         return self._linked_to_itself(table, _in_order(table, distinct))
 
     def _keeps_numbers(self, table: Table) -> bool:
@@ -116,7 +114,7 @@ class _Maker:
     def _chosen(self, table: Table, size: int) -> list[list[Value]]:
         """Rows of the original; those with a constant of the query come first."""
         if not table.rows:
-            return [[_made_up(kind, self.rng) for kind in table.types] for _ in range(size)]
+            return [[made_up(kind, self.rng) for kind in table.types] for _ in range(size)]
         wanted = self._with_constant(table)
         some = self.rng.sample(wanted, min(len(wanted), (size + 1) // 2))
         others = self.rng.sample(table.rows, min(len(table.rows), size))
@@ -139,17 +137,25 @@ class _Maker:
     def _changed(self, table: Table, row: list[Value]) -> list[Value]:
         for group in table.groups:
             is_key = len(group) == 1 and group in table.keys
-            if self._keeps_numbers(table) and (is_key or table.is_named(group)):
-                continue
-            is_used = any((table.name, index) in self.focus.used for index in group)
-            mixing = self.temper.mixing * (1 if is_used else 0.5)
-            if table.rows and not table.is_named(group) and self.rng.random() < mixing:
-                self._copy(row, group, self.rng.choice(table.rows))
-            self._plant(table, row, group)
+            if not self._keeps_numbers(table) or not (is_key or table.is_named(group)):
+                self._mix(table, row, group)
+                self._plant(table, row, group)
         self._empty(table, row)
         for link in table.links:
             self._link(row, link, table.keys)
         self._copy_from_parents(table, row)
+        self._obey(table, row)
+        return row
+
+    def _mix(self, table: Table, row: list[Value], group: Sequence[int]) -> None:
+        """Copy the values of another row now and then; less often if the query ignores them."""
+        is_used = any((table.name, index) in self.focus.used for index in group)
+        mixing = self.temper.mixing * (1 if is_used else 0.5)
+        if table.rows and not table.is_named(group) and self.rng.random() < mixing:
+            self._copy(row, group, self.rng.choice(table.rows))
+
+    def _obey(self, table: Table, row: list[Value]) -> None:
+        """Change values so that they fit the others in the row, and those that the query joins."""
         for index, target in table.determined:
             self._agree(table, row, index, target)
         for here, there in self.focus.equal:
@@ -159,7 +165,6 @@ class _Maker:
             _add_up(row, total, parts)
         for low, high in table.ordered:
             _put_in_order(row, low, high)
-        return row
 
     def _agree(self, table: Table, row: list[Value], index: int, target: int) -> None:
         """Refer to the row that a value determines; if there is none, take a value that agrees."""
@@ -180,26 +185,30 @@ class _Maker:
 
     def _plant(self, table: Table, row: list[Value], group: Sequence[int]) -> None:
         """Put a value at or near a constant; columns that belong together take a whole donor."""
+        is_named = table.is_named(group)
         for index in group:
             constants = self.focus.constants.get((table.name, index), ())
             if not constants or self.rng.random() >= self.temper.planting:
                 continue
-            constant = _as_spelt(self.rng.choice(constants), table, index)
-            if len(group) > 1 or table.is_named(group):
-                donors = [other for other in table.rows if other[index] == constant]
-                if donors and not table.is_named(group):
-                    self._copy(row, group, self.rng.choice(donors))
-                if donors:
-                    continue
-            nearby = near_values(constant)
-            if isinstance(constant, str) and index in table.nested:
-                nearby += _nested_with(constant, table, index)
-                nearby += containing(constant) if constant in self.focus.patterns else []
-            if isinstance(constant, str) and index in table.cased:
-                nearby.append(constant.swapcase())
-            near = _expected(_in_style(nearby, row[index], table, index), table, index)
-            exact = _in_style([constant], row[index], table, index)
-            row[index] = self.rng.choice([*exact * max(1, len(near)), *near] or [row[index]])
+            constant = as_spelt(self.rng.choice(constants), table, index)
+            is_alone = len(group) == 1 and not is_named
+            donors = [] if is_alone else [other for other in table.rows if other[index] == constant]
+            if not donors:
+                row[index] = self._at_or_near(constant, row[index], table, index)
+            elif not is_named:
+                self._copy(row, group, self.rng.choice(donors))
+
+    def _at_or_near(self, constant: Value, present: Value, table: Table, index: int) -> Value:
+        """The constant, about as often as all values near it; the present value if none fits."""
+        nearby = near_values(constant)
+        if isinstance(constant, str) and index in table.nested:
+            nearby += nested_with(constant, table, index)
+            nearby += containing(constant) if constant in self.focus.patterns else []
+        if isinstance(constant, str) and index in table.cased:
+            nearby.append(constant.swapcase())
+        near = expected(in_style(nearby, present, table, index), table, index)
+        exact = in_style([constant], present, table, index)
+        return self.rng.choice([*exact * max(1, len(near)), *near] or [present])
 
     def _empty(self, table: Table, row: list[Value]) -> None:
         for index in table.nullable:
@@ -217,7 +226,7 @@ class _Maker:
         _refer(row, link, self.rng.choice(parents if link.columns in keys else hot))
 
     def _copy_from_parents(self, table: Table, row: list[Value]) -> None:
-        """Copy what a row has in common with those it refers to; first what refers to others."""
+        """Copy the values that a row shares with its parents, those that are references first."""
         copying = [link for link in table.links if link.copies]
         for link in sorted(
             copying, key=lambda link: table.linked.isdisjoint(here for here, _ in link.copies)
@@ -250,6 +259,7 @@ class _Maker:
 
 
 def _put_in_order(row: list[Value], low: int, high: int) -> None:
+    """Exchange two numbers or dates if the first is above the second."""
     here, there = row[low], row[high]
     is_comparable = isinstance(here, str) == isinstance(there, str) and None not in (here, there)
     if is_comparable and cast(float, here) > cast(float, there):
@@ -295,124 +305,3 @@ def _swapped(row: Sequence[Value], here: int, there: int) -> list[Value]:
     swapped = list(row)
     swapped[here], swapped[there] = row[there], row[here]
     return swapped
-
-
-def _in_style(values: Iterable[Value], present: Value, table: Table, index: int) -> list[Value]:
-    """The values as this column would hold them: a number stored as text stays text.
-
-    A day beside times gets the time of the present value.
-    """
-    sample = next((row[index] for row in table.rows if row[index] is not None), present)
-    if isinstance(sample, str):
-        moment = present if isinstance(present, str) else sample
-        return [_at_time_of(moment, str(value)) for value in values]
-    if isinstance(sample, int | float):
-        numbers = [_number(value) for value in values]
-        whole = all(_is_whole(row[index]) for row in table.rows)
-        return [n for n in numbers if n is not None and (isinstance(n, int) or not whole)]
-    return list(values) if sample is None else []
-
-
-def _as_spelt(constant: Value, table: Table, index: int) -> Value:
-    """The constant as the column spells it: `Italian` where the query has `italian`."""
-    if not isinstance(constant, str) or index in table.cased:
-        return constant
-    texts = (row[index] for row in table.rows)
-    same = (t for t in texts if isinstance(t, str) and t.lower() == constant.lower())
-    return next(same, constant)
-
-
-def _at_time_of(moment: str, text: str) -> str:
-    """A day with the time of a moment, if that has one; other texts stay."""
-    is_timed = is_date(moment) and len(moment) > DAY_LENGTH
-    return text + moment[DAY_LENGTH:] if is_timed and DAY.fullmatch(text) else text
-
-
-def _nested_with(text: str, table: Table, index: int) -> list[Value]:
-    """Texts of the column that contain a text, or are part of it."""
-    text = text.lower()
-    values = {str(row[index]).lower(): row[index] for row in table.rows if row[index]}
-    return [values[other] for other in values if other != text and (other in text or text in other)]
-
-
-def _expected(values: Iterable[Value], table: Table, index: int) -> list[Value]:
-    """Those that the column could hold: its own if it is closed, none below zero if it has none."""
-    present = {row[index] for row in table.rows}
-    is_signed = any(isinstance(value, int | float) and value < 0 for value in present)
-    return [
-        value
-        for value in values
-        if (index not in table.closed or value in present)
-        and (is_signed or not isinstance(value, int | float) or value >= 0)
-    ]
-
-
-def _is_whole(value: Value) -> bool:
-    return (
-        value is None or isinstance(value, int) or (isinstance(value, float) and value.is_integer())
-    )
-
-
-def _number(value: Value) -> int | float | None:
-    try:
-        number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return None
-    return int(number) if number.is_integer() else number
-
-
-def _made_up(kind: str, rng: random.Random) -> Value:
-    """A value for a table without rows, by the declared type of its column."""
-    kind = kind.upper()
-    if "INT" in kind or "BOOL" in kind:
-        return rng.randint(1, 40)
-    if "DATE" in kind or "TIME" in kind:
-        return f"20{rng.randint(10, 24)}-{rng.randint(1, 12):02}-{rng.randint(1, 28):02}"
-    if any(part in kind for part in ("CHAR", "TEXT", "CLOB")) or not kind:
-        return f"{rng.choice(WORDS)} {rng.randint(1, 9)}"
-    return None if "BLOB" in kind else round(rng.uniform(0, 100), 1)
-
-
-def _with_distinct_keys(table: Table, rows: Iterable[list[Value]], rng: random.Random) -> list[Row]:
-    """The rows whose keys do not repeat; a repeated key of one column gets a new value first."""
-    seen: dict[tuple[int, ...], set[tuple[object, ...]]] = {key: set() for key in table.keys}
-    linked = {index for link in table.links for index in link.columns}
-    kept = []
-    for row in rows:
-        for key, values in seen.items():
-            if len(key) == 1 and key[0] not in linked and _key(row, key) in values:
-                row[key[0]] = _fresh(table, key[0], values, row[key[0]], rng)
-        present = [_key(row, key) for key in seen]
-        if not any(map(set.__contains__, seen.values(), present)):
-            for values, value in zip(seen.values(), present, strict=True):
-                values.add(value)
-            kept.append(tuple(row))
-    return kept
-
-
-def _key(row: Sequence[Value], key: Sequence[int]) -> tuple[object, ...]:
-    return tuple([_folded(row[index]) for index in key])
-
-
-def _folded(value: Value) -> object:
-    """What two equal values of a key have in common: text is equal in any case, NULL never is."""
-    if value is None:
-        return object()
-    return value.lower() if isinstance(value, str) else value
-
-
-def _fresh(
-    table: Table, index: int, taken: set[tuple[object, ...]], value: Value, rng: random.Random
-) -> Value:
-    """A value of the column that no row has: one of the original, else a made-up one."""
-    for row in rng.choices(table.rows, k=ATTEMPTS) if table.rows else ():
-        if row[index] is not None and (_folded(row[index]),) not in taken:
-            return row[index]
-    for number in range(2, FRESH):
-        if isinstance(value, int | float):
-            made: Value = int(value) + number
-        else:
-            made = str(number) if str(value).isdigit() else f"{value!s} {number}"
-        if (_folded(made),) not in taken:
-            return made
-    return value

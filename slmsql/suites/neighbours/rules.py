@@ -92,8 +92,8 @@ def copied(
         values: of this column in the parent.
     """
     here, there, name = (quote_identifier(text) for text in (*key, column))
-    count, differing = connection.execute(
+    pairs, differing = connection.execute(
         f"SELECT count(*), total(c.{name} IS NOT p.{name}) FROM {quote_identifier(child)} c"
         f" JOIN {quote_identifier(parent)} p ON c.{here} = p.{there}"
     ).fetchone()
-    return not differing and count >= FEWEST and not would_agree(values, count)
+    return not differing and pairs >= FEWEST and not would_agree(values, pairs)
