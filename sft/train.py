@@ -46,7 +46,9 @@ def main() -> None:
 
 
 def _check_first(options: Options, words: Sequence[str]) -> list[str]:
-    """Find a missing model before TRL is imported; returns more words for TRL's options."""
+    """Find bad rows and a missing model before TRL is imported; returns more words for TRL."""
+    for path in filter(None, (options.data, options.eval_data)):
+        count_sft_rows(path)
     check_named_model(words)
     return options.planning.implied()
 
@@ -94,8 +96,6 @@ def check(options: Options, training: "SFTConfig", model: "ModelConfig") -> None
         raise InputError("there is data for evaluations but no --eval_strategy steps|epoch")
     if options.validation_vllm and find_spec("vllm") is None:
         raise InputError("--validation_vllm needs vLLM: pip install -e .[vllm], or leave it out")
-    for path in filter(None, (options.data, options.eval_data)):
-        count_sft_rows(path)
     if options.validation_file:
         read_grpo_rows(options.validation_file)
     config = load_configuration(model)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from slmsql.errors import InputError
+from slmsql.files import write_jsonl
 from slmsql.training.model_check import check_model
 from tests.in_process import run_here
 
@@ -132,17 +133,21 @@ def test_a_model_must_be_named():
         ),
         (
             "sft/train.py",
-            ("--data", __file__, "--model_name_or_path=./nowhere"),
+            ("--data", "ROWS", "--model_name_or_path=./nowhere"),
             "./nowhere is not a model folder",
         ),
-        ("sft/train.py", ("--data", __file__, "--model_name_or_path"), "no model is named"),
+        ("sft/train.py", ("--data", "ROWS", "--model_name_or_path"), "no model is named"),
     ],
 )
 def test_a_training_finds_what_is_missing_before_it_imports_trl(
-    program, words, message, monkeypatch
+    program, words, message, monkeypatch, tmp_path
 ):
+    turns = {"prompt": [{"role": "user", "content": "?"}]}
+    turns["completion"] = [{"role": "assistant", "content": "SELECT 1"}]
+    rows = tmp_path / "rows.jsonl"
+    write_jsonl(rows, [turns])
     monkeypatch.setitem(sys.modules, "trl", None)  # an import of it would now fail
-    done = run_here(program, *words)
+    done = run_here(program, *[rows if word == "ROWS" else word for word in words])
     assert done.returncode == 2
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
