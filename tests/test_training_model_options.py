@@ -12,6 +12,7 @@ from trl import ModelConfig
 from sft.models import _quantization
 from slmsql.cli.config import parse_with_trainer
 from slmsql.errors import InputError
+from slmsql.files import write_jsonl
 from slmsql.training import attention
 from slmsql.training.model_options import check_precision
 from tests.tiny_model import tiny_model
@@ -65,10 +66,12 @@ def test_arithmetic_on_4_bit_weights_can_have_its_own_dtype():
         ("rl.grpo", "--train_file", ["--dtype=bfloat16", "--bf16=true"], "whole bfloat16 weights"),
     ],
 )
-def test_a_program_refuses_before_it_reads_a_row(
+def test_a_program_refuses_before_it_loads_the_model(
     tmp_path, monkeypatch, program, data, words, message
 ):
-    (tmp_path / "rows.jsonl").write_text("not a row")
+    question = [{"role": "user", "content": "?"}]
+    answer = [{"role": "assistant", "content": "SELECT 1"}]
+    write_jsonl(tmp_path / "rows.jsonl", [{"prompt": question, "completion": answer}])
     model = tiny_model(tmp_path / "model")
     given = [f"{data}={tmp_path}/rows.jsonl", f"--model_name_or_path={model}", *words]
     given += [f"--output_dir={tmp_path}/out", "--use_cpu=true", "--report_to=none"]
