@@ -89,6 +89,11 @@ def refused_at(masks, sql):
         "SELECT name FROM singer WHERE (id, age) > (1, 2) AND (age, id) = (SELECT 1, 2) OR age",
         "WITH BestSongs AS (SELECT title AS t FROM song) SELECT bsg.t FROM BestSongs bsg",
         "SELECT max(max_age), name FROM (SELECT age AS max_age, name FROM singer)",
+        "SELECT s.title FROM singer s JOIN song s ON s.id = s.singer_id WHERE s.age > 30",
+        "SELECT S.* FROM singer AS s JOIN song AS s",
+        'SELECT o.[2nd], "O".größe FROM singer AS "o" JOIN "order" AS [o] WHERE `o`.age > 30',
+        "SELECT name FROM singer s WHERE id IN (SELECT s.id FROM song s JOIN singer s ON s.sales)",
+        "SELECT s.title FROM singer s JOIN singer ON (SELECT s.age) JOIN song s ORDER BY s.age",
         """SELECT "first name", `2nd`, [größe], "a""b", "select" FROM "order" """,
     ],
 )
@@ -129,6 +134,15 @@ def test_a_statement_that_sqlite_compiles_is_accepted(masks, database, sql):
         "SELECT CAST(age AS INT AS| REAL) FROM singer",
         "SELECT lag(rank(| ) OVER ()) OVER () FROM singer",
         "SELECT sum(id) OVER (RANGE 1| PRECEDING) FROM singer",
+        "SELECT s.title FROM singer s WHERE| s.age > 30",
+        "SELECT s.title FROM singer s ;|",
+        "SELECT s.title FROM singer s RIGHT| JOIN song s",
+        "SELECT s.title FROM singer s JOIN song s ON s.x|",
+        "SELECT 1 FROM song s WHERE song_id IN (SELECT s.title FROM singer s )|",
+        "SELECT s.id FROM singer s JOIN singer s|",
+        "SELECT T1.id FROM singer T1 JOIN song T1|",
+        "SELECT EXISTS (SELECT s.* FROM song )| FROM singer s",
+        "SELECT id FROM singer s WHERE EXISTS (SELECT 1 FROM song GROUP BY s.| age)",
     ],
 )
 def test_a_statement_is_refused_at_its_first_fault(masks, sql):
@@ -137,13 +151,63 @@ def test_a_statement_is_refused_at_its_first_fault(masks, sql):
     assert refused_at(masks, f"{before} {after}") == " ".join(read.text for read in lexemes)
 
 
-def test_an_ambiguous_column_is_refused(tmp_path, vocabulary):
-    path = tmp_path / "two.sqlite"
-    create_database(path, "CREATE TABLE a (id, x); CREATE TABLE b (id, y)")
-    masks = Masks(Names.of(read_schema(path)), vocabulary, in_answer=False)
-    assert refused_at(masks, "SELECT x, y FROM a JOIN b WHERE id = 1") is not None
-    assert refused_at(masks, "SELECT x, y FROM a JOIN b USING (id) WHERE id = 1") is None
-    assert refused_at(masks, "SELECT a.id, x, y FROM a JOIN b") is None
+@pytest.fixture(scope="module")
+def alike(tmp_path_factory, vocabulary):
+    """Tables that share columns, and their masks."""
+    path = tmp_path_factory.mktemp("db") / "alike.sqlite"
+    create_database(path, "CREATE TABLE a (id, x); CREATE TABLE b (id, y); CREATE TABLE c (id)")
+    return path, Masks(Names.of(read_schema(path)), vocabulary, in_answer=False)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT x, y FROM a JOIN b USING (id) WHERE id = 1",
+        "SELECT a.id, x, y FROM a JOIN b",
+        "SELECT n.y FROM a n JOIN c ON n.x = c.id JOIN b n ON n.x = n.y WHERE (SELECT n.x)",
+        "SELECT n.x FROM a n JOIN (SELECT id, y AS z FROM b) AS n WHERE n.z",
+    ],
+)
+def test_a_column_that_one_source_has_is_accepted(alike, sql):
+    path, masks = alike
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"EXPLAIN {sql}")
+    assert refused_at(masks, sql) is None
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("SELECT x, y FROM a JOIN b WHERE id =", "1"),
+        ("SELECT n.y FROM a n JOIN b n WHERE n.id", ""),
+        ("SELECT n.y FROM a n JOIN b n ON n.id", ""),
+        ("SELECT n.id FROM a n JOIN b n", ""),
+        ("SELECT (SELECT n.id) FROM a n JOIN b n", ""),
+        ("SELECT x FROM a n JOIN c ON n.id = c.id JOIN b n", ""),
+        ("SELECT n.y FROM a n JOIN c ON (SELECT n.id )", "= 1 JOIN b n"),
+        ("SELECT * FROM a n JOIN b n", ""),
+        ("SELECT n.* FROM a n JOIN b n", ""),
+    ],
+)
+def test_an_ambiguous_column_is_refused(alike, before, after):
+    path, masks = alike
+    with sqlite3.connect(path) as connection, pytest.raises(sqlite3.OperationalError, match="ambi"):
+        connection.execute(f"EXPLAIN {before} {after}")
+    lexemes, _ = split(f"{before} ")
+    assert refused_at(masks, f"{before} {after}") == " ".join(read.text for read in lexemes)
+
+
+def test_no_alias_is_given_behind_which_no_column_could_be_read(alike):
+    """All columns of c are in b, which n waits for."""
+    _, masks = alike
+    assert refused_at(masks, "SELECT n.y FROM c n JOIN b n") == "select n . y from c n"
+
+
+def test_masks_offer_behind_a_shared_alias_what_one_table_has(alike, vocabulary):
+    _, masks = alike
+    text = "SELECT n.y FROM a n JOIN b n WHERE n."
+    assert written(masks, vocabulary, f"{text}x = n.y")
+    assert not written(masks, vocabulary, f"{text}i", to_the_end=False)
 
 
 def written(masks, vocabulary, text, *, to_the_end=True):
@@ -188,8 +252,9 @@ def test_usual_names_of_computed_columns_are_offered_before_from(masks, vocabula
     assert not written(masks, vocabulary, "SELECT song_c", to_the_end=False)
 
 
-def test_an_alias_may_begin_like_one_that_has_been_given(masks, vocabulary):
-    joined = "FROM singer s JOIN song sg ON s.id = sg.singer_id"
+@pytest.mark.parametrize("word", ["", "AS "])
+def test_an_alias_may_begin_like_one_that_has_been_given(masks, vocabulary, word):
+    joined = f"FROM singer {word}s JOIN song {word}sg ON s.id = sg.singer_id"
     assert written(masks, vocabulary, f"SELECT s.name, sg.title {joined}")
 
 
@@ -208,6 +273,13 @@ def test_a_numbered_alias_that_waits_comes_soon_after_the_next_number(masks, voc
     assert written(masks, vocabulary, f"{skipped} JOIN song AS T2 ON T1.id = T2.singer_id")
     assert not written(masks, vocabulary, f"{skipped} JOIN si", to_the_end=False)
     assert not written(masks, vocabulary, f"{skipped} JOIN song AS T4", to_the_end=False)
+
+
+def test_lower_numbers_may_come_before_a_numbered_alias_that_waits(masks, vocabulary):
+    skipped = "SELECT T3.title FROM singer AS T1 JOIN singer AS T4 ON T1.id = T4.id JOIN singer AS"
+    assert written(masks, vocabulary, f"{skipped} T2 ON T2.id = T1.id JOIN song AS T3")
+    assert not written(masks, vocabulary, f"{skipped} T5", to_the_end=False)
+    assert not written(masks, vocabulary, f"{skipped} T2 JOIN si", to_the_end=False)
 
 
 def test_random_statements_compile(database):

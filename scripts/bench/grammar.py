@@ -37,8 +37,8 @@ from slmsql.grammar.constraint import Constraints
 from slmsql.grammar.lexemes import DOT, END, Lexeme, last, split
 from slmsql.grammar.masks import Masks
 from slmsql.grammar.names import Names, is_plain
-from slmsql.grammar.references import FROM_CLAUSES, wanted_of
-from slmsql.grammar.scopes import State
+from slmsql.grammar.references import FROM_CLAUSES
+from slmsql.grammar.scopes import STAR, Query, State
 from slmsql.grammar.vocabulary import Vocabulary, indices
 from slmsql.grammar.words import AGGREGATES, BINARY, COMPOUNDS, KEYWORDS
 from slmsql.prompt.build import Layout
@@ -261,14 +261,23 @@ def awaited(masks: Masks, state: State) -> frozenset[str]:
     query, resolved = state.query, masks.binding.resolved(state)
     if query.clause not in FROM_CLAUSES or resolved is None:
         return frozenset()
-    aliases = {alias for alias, _ in query.pending if query.columns_of(alias) is None}
+    missing = {(alias, column) for alias, column in query.pending if lacks(query, alias, column)}
+    aliases = {alias for alias, _ in missing}
     if query.source and resolved.previous in ("table", "as"):
-        columns = frozenset(query.source.columns)
-        return frozenset(alias for alias in aliases if wanted_of(query, alias) <= columns)
-    waiting = {column for alias, column in query.pending if alias in aliases}
+        columns = {STAR, *query.source.columns}
+        return frozenset(aliases).difference(
+            alias for alias, column in missing if column not in columns
+        )
+    waiting = {column for _, column in missing}
     waiting -= {column for source in query.sources for column in source.columns}
     tables = masks.binding.references.visible_tables(state)
     return frozenset(table.name for table in tables if waiting & set(table.columns))
+
+
+def lacks(query: Query, alias: str, column: str) -> bool:
+    """Whether FROM has not brought a column yet."""
+    columns = query.columns_of(alias)
+    return columns is None or column not in (STAR, *columns)
 
 
 def _ending(

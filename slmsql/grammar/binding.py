@@ -28,7 +28,7 @@ from slmsql.grammar.names import (
     NEVER_NAMES,
     Names,
 )
-from slmsql.grammar.references import FROM_CLAUSES, References, has_column, wanted_of
+from slmsql.grammar.references import FROM_CLAUSES, References, has_column, may_be_named
 from slmsql.grammar.scopes import (
     STAR,
     Parens,
@@ -245,7 +245,7 @@ class Binding:
             state.previous, complete._replace(clause="left", pending=frozenset())
         )
         for qualifier, column in sorted(complete.pending):
-            is_own = (qualifier, column) in complete.own
+            is_own = column == STAR or (qualifier, column) in complete.own
             if left and is_own and has_column(left.query, qualifier, column, left) is None:
                 return None
             left = left and self.references.refer(left, qualifier, column)
@@ -348,11 +348,13 @@ class Binding:
 
     def _with_alias(self, state: State, name: str) -> State | None:
         query = state.query
-        if query.source is None or query.columns_of(name) is not None:
+        named = query.source and query.source._replace(name=name)
+        if named is None or not may_be_named(query, named):
             return None
-        if not wanted_of(query, name) <= set(query.source.columns):
+        joined = query._replace(sources=(*query.sources, named))
+        if not self.references.can_still_wait(state, joined, name):
             return None
-        return state.after("alias", query._replace(source=query.source._replace(name=name)))
+        return state.after("alias", query._replace(source=named))
 
     def resolved(self, state: State) -> State | None:
         """The state when the name that was read last is a column, or a text in double quotes."""

@@ -14,7 +14,7 @@ from slmsql.grammar.expectations import (
 )
 from slmsql.grammar.lexemes import Lexeme
 from slmsql.grammar.names import Names, is_plain
-from slmsql.grammar.references import FROM_CLAUSES, overdue, wanted_of
+from slmsql.grammar.references import FROM_CLAUSES, is_numbered, lower_numbers, overdue, wanted_of
 from slmsql.grammar.scopes import Query, State
 from slmsql.grammar.steps import open_call
 from slmsql.grammar.words import (
@@ -123,7 +123,7 @@ class Chooser:
         if state.previous != "table":
             return choices
         # People who leave out AS often take initials, such as sd where s is taken.
-        numbered = frozenset(name for name in taken(state.query) if name[-1:].isdigit())
+        numbered = frozenset(filter(is_numbered, taken(state.query)))
         return choices._replace(any_name=True, taken=numbered)
 
     def _fitting_tables(self, state: State) -> frozenset[str]:
@@ -191,16 +191,19 @@ class Chooser:
 
 
 def taken(query: Query) -> frozenset[str]:
-    """The aliases that the last source cannot have: others have them, or it lacks their columns.
+    """The aliases that the last source should not have: it lacks their columns, or T1 has come.
 
     Those are left out with which an alias begins that waits for this source.
     """
     columns = set(query.source.columns if query.source else ())
-    waiting = {alias for alias, _ in query.pending if alias}
+    given = {source.name for source in query.sources}
+    waiting = {alias for alias, _ in query.pending if alias} - given
     fit = {alias for alias in waiting if wanted_of(query, alias) <= columns}
-    others = (waiting - fit).union(source.name for source in query.sources)
-    if (due := overdue(query)) in fit:
-        others |= {f"{due[:-1]}{number}" for number in range(10)} - {due}
+    others = (waiting - fit).union(filter(is_numbered, given))
+    due = overdue(query)
+    lower = lower_numbers(query, due)
+    if due in fit or lower:
+        others |= {f"{due[:-1]}{number}" for number in range(10)} - {due} - lower
     return frozenset(name for name in others if not any(alias.startswith(name) for alias in fit))
 
 

@@ -4,6 +4,7 @@ Before FROM, a reference waits: `SELECT T2.age` is possible if some table in sig
 """
 
 from collections.abc import Iterator
+from itertools import chain
 
 from slmsql.grammar.expectations import AGGREGATING
 from slmsql.grammar.names import COMPUTED, SUBQUERIES, THREE_LETTERS, Names, aliases_of_cte
@@ -36,10 +37,12 @@ class References:
                 if self._may_come(state, qualifier, column) and self._can_wait(state, waiting):
                     return state.with_query(index, waiting)
             elif (found := has_column(query, qualifier, column, state)) is not None:
-                if not found or qualifier or query.clause != "on":
+                if not found or query.clause != "on" or is_numbered(qualifier):
                     return state if found else None
                 # SQLite looks for it in all tables of FROM, so that no later one may have it.
-                return state.with_query(index, query.waiting_for(qualifier, column))
+                waiting = query.waiting_for(qualifier, column)
+                can_wait = not qualifier or self.can_still_wait(state, waiting, qualifier)
+                return state.with_query(index, waiting) if can_wait else None
             if is_own:
                 return None
         return None
@@ -58,12 +61,12 @@ class References:
     def fits(self, state: State, table: Source) -> bool:
         """Whether each column that waits without a qualifier can still have exactly one source.
 
-        If T2 waits after T3 has come, the next table must be fit to be T2. Otherwise a model writes
-        T4, T5 and so on until its answer is cut off.
+        If T2 waits after T3 has come, the next table must be fit to be T2, or be T1 if that is
+        free. Otherwise a model writes T4, T5 and so on until its answer is cut off.
         """
         query = state.query
         due = overdue(query)
-        if due and not wanted_of(query, due) <= set(table.columns):
+        if due and not lower_numbers(query, due) and not wanted_of(query, due) <= {*table.columns}:
             return False
         waiting = self._not_computed(state, without_qualifier(query.pending))
         found = frozenset(column for source in query.sources for column in source.columns)
@@ -72,6 +75,20 @@ class References:
             return False
         tables = [waiting & set(other.columns) for other in self.visible_tables(state)]
         return is_covered(waiting - taken, [other for other in tables if not other & taken])
+
+    def can_still_wait(self, state: State, query: Query, name: str) -> bool:
+        """Whether one more table with this name can have all that still waits behind it.
+
+        It must not have what was read, and must leave a column of the others that can be read.
+        """
+        known, wanted = frozenset(query.columns_of(name) or ()), wanted_of(query, name)
+        rest = self._not_computed(state, wanted - known)
+        return not rest or any(
+            rest.issubset(table.columns)
+            and not known.issubset(table.columns)
+            and wanted.intersection(known).isdisjoint(table.columns)
+            for table in self.visible_tables(state)
+        )
 
     def aliases(self, state: State) -> Iterator[frozenset[str]]:
         """What may be written before FROM in the place of a table, by its kind."""
@@ -94,7 +111,7 @@ class References:
         if state.query.clause != "select":
             return
         known = frozenset(c for table in self.visible_tables(state) for c in table.columns)
-        if qualifier[-1:].isdigit():  # T1 nearly always stands for a table
+        if is_numbered(qualifier):  # T1 nearly always stands for a table
             return
         computed = (self._computed, self._outputs(state)) if qualifier else self._computed_at(state)
         for names in computed:
@@ -156,6 +173,42 @@ def overdue(query: Query) -> str:
         if number.isdecimal() and any(name[-1] > number for name in later):
             return alias
     return ""
+
+
+def lower_numbers(query: Query, due: str) -> frozenset[str]:
+    """The aliases below one that is overdue and that FROM has not given yet, as T1 is below T2."""
+    lower = frozenset(f"{due[:-1]}{number}" for number in range(1, int(due[-1:] or 0)))
+    return lower.difference(source.name for source in query.sources)
+
+
+def may_be_named(query: Query, source: Source) -> bool:
+    """Whether the last source may have its name, which others may have as well.
+
+    What waits behind the name must have exactly one source. All of it may come with another source
+    of the name. T1 is given once, and to a table with all its columns: models that repeat it have
+    lost count.
+    """
+    columns, wanted = frozenset(source.columns), wanted_of(query, source.name)
+    named = [other.columns for other in query.sources if other.name == source.name]
+    if not named and wanted <= columns:
+        return True
+    earlier = frozenset(chain.from_iterable(named))
+    shared, waiting = columns & earlier, wanted - earlier
+    if is_numbered(source.name) or columns <= earlier or shared & wanted:
+        return False
+    if (shared or not waiting <= columns) and selects_star(query, source.name):
+        return False
+    return waiting <= columns or waiting.isdisjoint(columns)
+
+
+def selects_star(query: Query, name: str) -> bool:
+    """Whether all columns behind a name are selected, so that none of them may be ambiguous."""
+    return STAR in query.outputs or (name, STAR) in query.pending
+
+
+def is_numbered(name: str) -> bool:
+    """Whether a name ends in a digit, as T1 does."""
+    return name[-1:].isdigit()
 
 
 def has_column(query: Query, qualifier: str, column: str, state: State) -> bool | None:

@@ -1,5 +1,6 @@
 """How far a statement has been read: the open queries, their sources, names that wait for FROM."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple
@@ -120,8 +121,15 @@ class Query(NamedTuple):
         return tuple(filter(None, self.columns()))
 
     def columns_of(self, name: str) -> tuple[str, ...] | None:
-        """The columns of the source with this name, if there is one."""
-        return next((source.columns for source in self.sources if source.name == name), None)
+        """The columns that can be named behind the name of a source, if there is one.
+
+        SQLite lets sources share a name; a column that two of them have is ambiguous behind it.
+        """
+        named = [source.columns for source in self.sources if source.name == name]
+        if len(named) < 2:
+            return named[0] if named else None
+        number = Counter(chain.from_iterable(map(frozenset, named)))
+        return tuple(column for column in chain(*named) if number[column] == 1)
 
     def sources_with(self, column: str) -> int:
         """In how many sources a column is found by its name alone; two or more are ambiguous."""
@@ -198,7 +206,8 @@ class State(NamedTuple):
     def visible_queries(self) -> Iterator[int]:
         """Where queries whose columns can be named are in `frames`, from the innermost outwards.
 
-        A subquery in FROM or WITH does not see the query around it.
+        A subquery in FROM or WITH does not see the query around it. GROUP BY and ORDER BY see no
+        query around theirs.
         """
         hidden = False
         for index in range(len(self.frames) - 1, -1, -1):
@@ -206,6 +215,8 @@ class State(NamedTuple):
             if isinstance(frame, Query):
                 if not hidden:
                     yield index
+                    if frame.clause in ("group", "order"):
+                        return
                 hidden = frame.kind in ("derived", "cte")
 
     def after(self, previous: str, query: Query | None = None) -> "State":

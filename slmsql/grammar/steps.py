@@ -9,7 +9,7 @@ from slmsql.grammar.expectations import (
     expects_table,
     must_open,
 )
-from slmsql.grammar.references import FROM_CLAUSES, wanted_of
+from slmsql.grammar.references import FROM_CLAUSES, may_be_named
 from slmsql.grammar.scopes import Parens, Query, State
 from slmsql.grammar.words import AGGREGATES, FRAME_NUMBERS, FUNCTIONS, MANY, RANKINGS
 
@@ -227,9 +227,7 @@ def with_source(query: Query, *, before_using: bool = False) -> Query | None:
     source = query.source
     if source is None:
         return query
-    if source.name and query.columns_of(source.name) is not None:
-        return None
-    if source.name and not wanted_of(query, source.name) <= set(source.columns):
+    if source.name and not may_be_named(query, source):
         return None
     merged = query.merged
     if query.clause == "natural":
