@@ -182,11 +182,11 @@ def lower_numbers(query: Query, due: str) -> frozenset[str]:
 
 
 def may_be_named(query: Query, source: Source) -> bool:
-    """Whether the last source may have its name, which others may have as well.
+    """Whether the last source may have its name, which earlier sources may have as well.
 
-    What waits behind the name must have exactly one source. All of it may come with another source
-    of the name. T1 is given once, and to a table with all its columns: models that repeat it have
-    lost count.
+    Each column that was read behind the name must have exactly one source; all of them may wait
+    for a later source of the name. T1 is given once, and to a source with all of its columns:
+    a model that does otherwise has lost count.
     """
     columns, wanted = frozenset(source.columns), wanted_of(query, source.name)
     named = [other.columns for other in query.sources if other.name == source.name]
@@ -196,14 +196,9 @@ def may_be_named(query: Query, source: Source) -> bool:
     shared, waiting = columns & earlier, wanted - earlier
     if is_numbered(source.name) or columns <= earlier or shared & wanted:
         return False
-    if (shared or not waiting <= columns) and selects_star(query, source.name):
-        return False
+    if STAR in query.outputs or (source.name, STAR) in query.pending:
+        return not shared and waiting <= columns
     return waiting <= columns or waiting.isdisjoint(columns)
-
-
-def selects_star(query: Query, name: str) -> bool:
-    """Whether all columns behind a name are selected, so that none of them may be ambiguous."""
-    return STAR in query.outputs or (name, STAR) in query.pending
 
 
 def is_numbered(name: str) -> bool:
