@@ -142,6 +142,7 @@ def test_a_statement_that_sqlite_compiles_is_accepted(masks, database, sql):
         "SELECT s.id FROM singer s JOIN singer s|",
         "SELECT T1.id FROM singer T1 JOIN song T1|",
         "SELECT EXISTS (SELECT s.* FROM song )| FROM singer s",
+        'WITH singer AS (WITH song AS (WITH "order" AS (SELECT t1.| id',
         "SELECT id FROM singer s WHERE EXISTS (SELECT 1 FROM song GROUP BY s.| age)",
     ],
 )

@@ -92,6 +92,8 @@ class References:
 
     def aliases(self, state: State) -> Iterator[frozenset[str]]:
         """What may be written before FROM in the place of a table, by its kind."""
+        if not any(table.columns for table in self.visible_tables(state)):
+            return  # CTEs that are being defined hide all tables
         yield self._aliases
         ctes = [cte.name for query in state.queries() for cte in query.ctes]
         if ctes:
