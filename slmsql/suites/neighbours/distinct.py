@@ -13,7 +13,7 @@ FRESH = 1000  # numbers to try behind a value that is taken
 def with_distinct_keys(table: Table, rows: Iterable[list[Value]], rng: random.Random) -> list[Row]:
     """The rows whose keys do not repeat; a repeated key of one column gets a new value first."""
     seen: dict[tuple[int, ...], set[tuple[object, ...]]] = {key: set() for key in table.keys}
-    linked, kept = table.linked, []
+    linked, kept = table.linked | table.copied, []
     for row in rows:
         for key, values in seen.items():
             if len(key) == 1 and key[0] not in linked and _key(row, key) in values:

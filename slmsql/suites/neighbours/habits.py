@@ -14,10 +14,12 @@ from itertools import combinations
 from typing import cast
 
 CHANCE = 0.001  # that a rule which always held did so by accident
+LIKELY = 0.2  # the same, of rules that cost little where they are none
 FEWEST = 5  # values that can show a rule
 FEWEST_COUNTS = 3  # different numbers in a column that counts rows
 DATE = re.compile(r"\d{4}-\d\d-\d\d(?!\d)")
 FEWEST_CLOSED = 10  # values, each of them repeated, that show that a column has no others
+FEWEST_FLAGS = 5  # values that show the same of a column with two values, such as yes and no
 
 Value = str | int | float | bytes | None
 
@@ -46,7 +48,8 @@ def are_row_numbers(values: Sequence[Value]) -> bool:
 def is_closed(values: Sequence[Value]) -> bool:
     """Whether each value of many occurs again, so that the next one is hardly new (Good, 1953)."""
     counts = Counter(value for value in values if value is not None)
-    return counts.total() >= FEWEST_CLOSED and 1 not in counts.values()
+    fewest = FEWEST_FLAGS if len(counts) <= 2 else FEWEST_CLOSED
+    return counts.total() >= fewest and 1 not in counts.values()
 
 
 def is_rising(numbers: Sequence[Value], dates: Sequence[Value]) -> bool:
@@ -55,18 +58,16 @@ def is_rising(numbers: Sequence[Value], dates: Sequence[Value]) -> bool:
     if len(pairs) < len(numbers) or not all(is_date(date) for _, date in pairs):
         return False
     in_order = [cast(str, date) for _, date in sorted(pairs)]
-    is_chance = -math.lgamma(len(set(in_order)) + 1) >= math.log(CHANCE)
-    return not is_chance and in_order == sorted(in_order)
+    return len(set(in_order)) >= FEWEST and in_order == sorted(in_order)
 
 
 def never_exceeds(first: Sequence[Value], second: Sequence[Value]) -> bool:
     """Whether numbers or dates are never above those beside them, as a low and a high price.
 
-    It counts only if the two ranges overlap, and if chance would hardly put so many in order.
+    It counts only if the two ranges overlap, as those of ages and weights hardly do.
     """
     pairs = [pair for pair in zip(first, second, strict=True) if None not in pair]
-    is_chance = len(pairs) * math.log(0.5) >= math.log(CHANCE)
-    if is_chance or not (_are_numbers(pairs) or _are_dates(pairs)):
+    if len(pairs) < FEWEST or not (_are_numbers(pairs) or _are_dates(pairs)):
         return False
     lows, highs = ([cast(float, pair[index]) for pair in pairs] for index in range(2))
     return max(lows) > min(highs) and all(map(operator.le, lows, highs))
@@ -83,6 +84,13 @@ def _are_dates(pairs: Sequence[tuple[Value, Value]]) -> bool:
 def is_date(value: Value) -> bool:
     """Whether a text starts with a day, as in 2006-12-31 or 2006-12-31 23:59."""
     return isinstance(value, str) and bool(DATE.match(value))
+
+
+def are_dates(values: Sequence[Value]) -> bool:
+    """Whether all texts start with a day and are of one length; NULL may stand among them."""
+    dates = [value for value in values if value is not None]
+    lengths = {len(value) for value in dates if isinstance(value, str)}
+    return len(lengths) == 1 and all(map(is_date, dates))
 
 
 def are_counts(numbers: Sequence[tuple[Value, Value]], values: Sequence[Value]) -> bool:
@@ -107,9 +115,9 @@ def is_nested(values: Sequence[Value]) -> bool:
 
 
 def is_cased(values: Sequence[Value]) -> bool:
-    """Whether two texts differ in case alone."""
+    """Whether many texts differ in case alone: one of ten, at least."""
     texts = {value for value in values if isinstance(value, str)}
-    return len({text.lower() for text in texts}) < len(texts)
+    return bool(texts) and len({text.lower() for text in texts}) <= 0.9 * len(texts)
 
 
 def determines(first: Sequence[Value], second: Sequence[Value]) -> bool:
@@ -120,10 +128,12 @@ def determines(first: Sequence[Value], second: Sequence[Value]) -> bool:
     return agreeing_repeats(first, second) > len({value for value in first if value is not None})
 
 
-def agreeing_repeats(first: Sequence[Value], second: Sequence[Value]) -> int:
+def agreeing_repeats(
+    first: Sequence[Value], second: Sequence[Value], chance: float = CHANCE
+) -> int:
     """How often a value of one column repeats, each time beside the same value of the other.
 
-    0 if one stands beside different values, or if so many would agree by chance.
+    0 if one stands beside different values, or if so many could agree by this chance.
     """
     partner: dict[Hashable, Value] = {}
     repeats = 0
@@ -134,29 +144,38 @@ def agreeing_repeats(first: Sequence[Value], second: Sequence[Value]) -> int:
             return 0
         repeats += 1
     repeats -= len(partner)
-    return 0 if would_agree(second, repeats) else repeats
+    return 0 if would_agree(second, repeats, chance) else repeats
 
 
-def would_agree(values: Sequence[Value], times: int) -> bool:
+def would_agree(values: Sequence[Value], times: int, chance: float = CHANCE) -> bool:
     """Whether values drawn from these could agree by chance with others so many times in a row."""
     shares = [count / len(values) for count in Counter(values).values()]
-    return sum(share * share for share in shares) ** times >= CHANCE
+    return sum(share * share for share in shares) ** times >= chance
 
 
-def would_repeat(rows: Sequence[Sequence[Value]], key: Sequence[int]) -> bool:
+def would_differ(first: Sequence[Value], second: Sequence[Value], chance: float = CHANCE) -> bool:
+    """Whether values drawn from two columns could by chance differ in each row."""
+    counts, others = Counter(first), Counter(second)
+    equal = sum(count * others[value] for value, count in counts.items() if value is not None)
+    return (1 - equal / len(first) ** 2) ** len(first) >= chance if first else True
+
+
+def would_repeat(
+    rows: Sequence[Sequence[Value]], key: Sequence[int], chance: float = CHANCE
+) -> bool:
     """Whether rows with these columns drawn independently would hardly all differ."""
     pairs = len(rows) * (len(rows) - 1) / 2
     for index in key:
         counts = Counter(row[index] for row in rows)
         pairs *= sum((count / len(rows)) ** 2 for count in counts.values())
-    return -pairs < math.log(CHANCE)
+    return -pairs < math.log(chance)
 
 
 def are_each_chosen_once(parents: int, children: int) -> bool:
     """Whether it is a rule that no two children have the same parent: at random, some would."""
     if not 0 < children <= parents:
         return False
-    return sum(math.log1p(-number / parents) for number in range(children)) < math.log(CHANCE)
+    return sum(math.log1p(-number / parents) for number in range(children)) < math.log(LIKELY)
 
 
 def are_all_chosen(parents: int, children: int) -> bool:

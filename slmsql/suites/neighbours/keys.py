@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import combinations
 
-from slmsql.suites.neighbours.habits import are_each_chosen_once, would_repeat
+from slmsql.suites.neighbours.habits import LIKELY, are_each_chosen_once, would_repeat
 from slmsql.suites.neighbours.profile import Table
 from slmsql.suites.neighbours.rules import count, is_mirrored, repeats
 
-FEWEST_ROWS = 3  # of a table without a key, to show that its links or whole rows never repeat
+FEWEST_ROWS = 3  # of a table, to show that whole rows never repeat, or its links without a key
 
 
 def with_keys(connection: sqlite3.Connection, table: Table) -> Table:
@@ -42,17 +42,17 @@ def _wide_keys(table: Table) -> Iterator[tuple[int, ...]]:
     """All links together, as a hero and a power; in a table without a key, other columns, too.
 
     The links are a key if the table holds nothing else or has no other key, or if some rows would
-    repeat by chance. In a table without a key, whole rows are one, and pairs of columns can be.
+    repeat by chance. So are pairs of columns. Whole rows, but for their numbers, always are one.
     """
     linked = tuple(sorted({link.columns[0] for link in table.links if len(link.columns) == 1}))
     is_all = len({*linked, *_numbered(table)}) == len(table.columns)
-    if len(linked) > 1 and (is_all or would_repeat(table.rows, linked)):
+    if len(linked) > 1 and (is_all or would_repeat(table.rows, linked, LIKELY)):
         yield linked
-    if table.keys:
-        return
+    others = [index for index in range(len(table.columns)) if index not in _numbered(table)]
     if len(table.rows) >= FEWEST_ROWS:
-        yield from (key for key in (linked, tuple(range(len(table.columns)))) if key)
-    for pair in combinations(range(len(table.columns)), 2):
+        yield from ((linked,) if linked and not table.keys else ())
+        yield from ((tuple(others),) if len(others) > 1 else ())
+    for pair in combinations(others, 2):
         if pair != linked and would_repeat(table.rows, pair):
             yield pair
 

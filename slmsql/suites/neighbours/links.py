@@ -7,11 +7,17 @@ query joins them; `river.traverse` to `state.state_name`, because it holds nothi
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 
 from slmsql.execution import reading
 from slmsql.sql.quoting import quote_identifier
 from slmsql.suites.neighbours.declared import ForeignKey
-from slmsql.suites.neighbours.habits import FEWEST, agreeing_repeats, are_all_chosen
+from slmsql.suites.neighbours.habits import (
+    FEWEST,
+    agreeing_repeats,
+    are_all_chosen,
+    are_dates,
+)
 from slmsql.suites.neighbours.profile import (
     Link,
     Place,
@@ -20,7 +26,14 @@ from slmsql.suites.neighbours.profile import (
     parents_first,
     table_named,
 )
-from slmsql.suites.neighbours.rules import all_occur, copied, count, repeats
+from slmsql.suites.neighbours.rules import (
+    all_occur,
+    copied,
+    count,
+    never_before,
+    refers_to_itself,
+    repeats,
+)
 
 
 def with_links(
@@ -68,9 +81,15 @@ def _link(
     if len(columns) > 1:
         return Link(columns, parent.name, references)
     (column,), (reference,) = columns, references
-    is_total = _is_total(connection, table, column, parent, reference)
-    copies = tuple(_copies(connection, table, column, parent, reference))
-    return Link(columns, parent.name, references, is_total, copies)
+    return Link(
+        columns,
+        parent.name,
+        references,
+        _is_total(connection, table, column, parent, reference),
+        tuple(_copies(connection, table, column, parent, reference)),
+        tuple(_later(connection, table, column, parent, reference)),
+        _is_reflexive(connection, table, column, parent, reference),
+    )
 
 
 def _is_total(
@@ -100,6 +119,32 @@ def _copies(
             continue
         if copied(connection, table.name, parent.name, key, name, parent.column(there)):
             yield here, there
+
+
+def _is_reflexive(
+    connection: sqlite3.Connection, table: Table, column: int, parent: Table, reference: int
+) -> bool:
+    names = table.columns[column], parent.columns[reference]
+    return table.name == parent.name and refers_to_itself(connection, table.name, *names)
+
+
+def _later(
+    connection: sqlite3.Connection, table: Table, column: int, parent: Table, reference: int
+) -> Iterator[tuple[int, int]]:
+    """Columns of dates of the table and the parent, in which the parent's is never later."""
+    if table.name == parent.name:
+        return
+    key = table.columns[column], parent.columns[reference]
+    for here, there in product(_dates(table), _dates(parent)):
+        names = table.columns[here], parent.columns[there]
+        if never_before(connection, table.name, parent.name, key, names):
+            yield here, there
+
+
+def _dates(table: Table) -> list[int]:
+    """The columns that hold nothing but dates."""
+    columns = range(len(table.columns)) if table.rows else ()
+    return [index for index in columns if are_dates(table.column(index))]
 
 
 def with_joins(profile: Profile, joins: Iterable[tuple[Place, Place]]) -> Profile:

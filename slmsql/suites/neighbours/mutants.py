@@ -77,6 +77,9 @@ def _changes(node: exp.Expr, profile: Profile) -> Iterator[Change]:
             yield from change(node)
     if isinstance(node, exp.Column):
         yield from _other_columns(node, profile)
+        yield from _other_references(node, profile)
+    if isinstance(node, exp.EQ):
+        yield from _row_numbers(node, profile)
     if isinstance(node, exp.Select):
         yield from _more_joins(node, profile)
 
@@ -262,6 +265,36 @@ def _other_columns(node: exp.Column, profile: Profile) -> Iterator[Change]:
         changed = node.copy()
         changed.set("this", exp.to_identifier(name, quoted=True))
         yield "column", changed
+
+
+def _other_references(node: exp.Column, profile: Profile) -> Iterator[Change]:
+    """Another reference to the same table, such as the destination of a flight for its source."""
+    table = _table_of(node, profile)
+    position = table.position(node.name) if table else None
+    for link in table.links if table else ():
+        if link.columns == (position,) and table is not None:
+            for other in table.links:
+                if other.parent == link.parent and len(other.columns) == 1 and other != link:
+                    changed = node.copy()
+                    name = table.columns[other.columns[0]]
+                    changed.set("this", exp.to_identifier(name, quoted=True))
+                    yield "reference", changed
+
+
+def _row_numbers(node: exp.EQ, profile: Profile) -> Iterator[Change]:
+    """The number of a row for its name, written by a model that has seen the row: `id = 3`."""
+    column, text = node.this, node.expression
+    table = _table_of(column, profile) if isinstance(column, exp.Column) else None
+    position = table.position(column.name) if table else None
+    if table is None or position is None or not text.is_string:
+        return
+    named = [row for row in table.rows if str(row[position]).lower() == str(text.this).lower()]
+    for key in (key[0] for key in table.keys if len(key) == 1):
+        if len(named) == 1 and isinstance(named[0][key], int):
+            changed = column.copy()
+            changed.set("this", exp.to_identifier(table.columns[key], quoted=True))
+            number = exp.Literal.number(named[0][key])
+            yield "row number", exp.EQ(this=changed, expression=number)
 
 
 def _table_of(column: exp.Column, profile: Profile) -> Table | None:

@@ -51,6 +51,11 @@ def _keys(
     return ()
 
 
+def numbers_things(name: str) -> bool:
+    """Whether a column is called like a key or a reference: `id`, `author_id`, `country_code`."""
+    return _stem(name) is not None
+
+
 def _stem(name: str) -> str | None:
     """What a column numbers: `author` of `author_id`, nothing of `id`; None of other columns."""
     ending = next((ending for ending in ENDINGS if name.lower().endswith(ending)), None)
@@ -94,8 +99,10 @@ def _references(
 
 
 def _names(name: str, parent: str, key: str) -> bool:
-    """Whether a column is called after the key of another table."""
+    """Whether a column is called after another table, or after its key."""
     name, parent, key = name.lower(), parent.lower(), key.lower()
+    if _stem(name) in (parent, parent.rstrip("s")):
+        return True
     if not _stem(key):
         owners = parent, parent.rstrip("s")
         return name in {f"{owner}{joint}{key}" for owner in owners for joint in "_ "}

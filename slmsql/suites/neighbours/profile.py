@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from slmsql.suites.neighbours.combinations import NO_RULES, Combinations
 from slmsql.suites.neighbours.habits import FEWEST, Value
 
 Row = tuple[Value, ...]
@@ -28,6 +29,10 @@ class Link:
     """Whether each parent has a child in the original, too often for chance."""
     copies: tuple[tuple[int, int], ...] = ()
     """Columns, each with the parent's column of the same name, which always has the same value."""
+    later: tuple[tuple[int, int], ...] = ()
+    """Columns of dates, each with one of the parent that is never later."""
+    is_reflexive: bool = False
+    """Whether a row of the original refers to itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +59,13 @@ class Table:
     nested: frozenset[int]
     """Columns in which one text contains another, such as Female and male."""
     cased: frozenset[int]
-    """Columns in which texts differ in case alone."""
+    """Columns in which many texts differ in case alone."""
     closed: frozenset[int]
     """Columns that hold a few values again and again, so that others are not to be expected."""
     rows: tuple[Row, ...]
+    """Those that neighbours draw from."""
+    combinations: Combinations = NO_RULES
+    """The rules within a row."""
     totals: tuple[tuple[int, range], ...] = ()
     """Columns, each with the columns side by side that add up to it."""
     ordered: tuple[tuple[int, int], ...] = ()
@@ -78,6 +86,11 @@ class Table:
     def parents(self) -> set[str]:
         """The tables it refers to, by name."""
         return {link.parent for link in self.links}
+
+    @property
+    def copied(self) -> set[int]:
+        """The columns that have the values of a parent's columns."""
+        return {here for link in self.links for here, _ in link.copies}
 
     @property
     def linked(self) -> set[int]:

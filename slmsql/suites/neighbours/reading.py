@@ -16,6 +16,7 @@ from pathlib import Path
 
 from slmsql.errors import InputError
 from slmsql.execution import reading
+from slmsql.suites.neighbours.combinations import read_rules, shared_rules
 from slmsql.suites.neighbours.declared import Declaration, read_declaration
 from slmsql.suites.neighbours.habits import (
     Value,
@@ -32,12 +33,14 @@ from slmsql.suites.neighbours.habits import (
 )
 from slmsql.suites.neighbours.keys import with_keys
 from slmsql.suites.neighbours.links import with_inclusions, with_links
-from slmsql.suites.neighbours.naming import with_named_keys
+from slmsql.suites.neighbours.naming import numbers_things, with_named_keys
 from slmsql.suites.neighbours.profile import Place, Profile, Table, parents_first
-from slmsql.suites.neighbours.sampling import SAMPLE, sample_rows
+from slmsql.suites.neighbours.sampling import sample_rows
 
 Columns = Sequence[Sequence[Value]]
 Created = tuple[str, str, str]  # type, name and statement
+
+POOL = 300  # rows of a table that neighbours draw from
 
 
 def read_profile(database: Path, seed: int = 0) -> Profile:
@@ -95,7 +98,11 @@ def _tables(
     ]
     for index, table in enumerate(tables):
         tables[index] = with_keys(connection, with_inclusions(connection, table, tables))
-    return [replace(table, counters=tuple(_counters(table, tables))) for table in tables]
+    shared = shared_rules([(table.columns, table.rows, table.combinations) for table in tables])
+    return [
+        replace(table, counters=tuple(_counters(table, tables)), combinations=rules)
+        for table, rules in zip(tables, shared, strict=True)
+    ]
 
 
 def _table(connection: sqlite3.Connection, declared: Declaration, rng: random.Random) -> Table:
@@ -120,7 +127,8 @@ def _table(connection: sqlite3.Connection, declared: Declaration, rng: random.Ra
         nested=frozenset(index for index, values in enumerate(columns) if is_nested(values)),
         cased=frozenset(index for index, values in enumerate(columns) if is_cased(values)),
         closed=frozenset(index for index, values in enumerate(columns) if is_closed(values)),
-        rows=rows,
+        rows=rows if len(rows) <= POOL else tuple(rng.sample(rows, POOL)),
+        combinations=read_rules(rows),
         totals=tuple(totals(rows, free)),
         ordered=tuple(_ordered(columns, free)),
         rising=tuple(_rising(columns, keys)),
@@ -130,15 +138,16 @@ def _table(connection: sqlite3.Connection, declared: Declaration, rng: random.Ra
 def _keys(
     declared: Declaration, columns: Columns, names: Sequence[int]
 ) -> tuple[tuple[int, ...], ...]:
-    """Declared keys, names, and the first column of row numbers if no column alone is declared."""
+    """Declared keys, names and ranks; the first row numbers, if no column alone is declared."""
     numbered = [
         index
         for index, values in enumerate(columns)
         if index not in declared.referring and are_row_numbers(values)
     ]
-    if any(len(key) == 1 for key in declared.keys):
-        numbered = []
-    return tuple(dict.fromkeys([*declared.keys, *((index,) for index in [*names, *numbered[:1]])]))
+    ranks = [index for index in numbered if not numbers_things(declared.columns[index])]
+    if not any(len(key) == 1 for key in declared.keys):
+        ranks = list(dict.fromkeys([*numbered[:1], *ranks]))
+    return tuple(dict.fromkeys([*declared.keys, *((index,) for index in [*names, *ranks])]))
 
 
 def _groups(
@@ -172,9 +181,9 @@ def _counters(table: Table, tables: Sequence[Table]) -> Iterator[tuple[int, int,
 
     Tables of which only a sample is known show nothing.
     """
-    if len(table.rows) >= SAMPLE:
+    if len(table.rows) >= POOL:
         return
-    others = [other for other in tables if other.name != table.name and len(other.rows) < SAMPLE]
+    others = [other for other in tables if other.name != table.name and len(other.rows) < POOL]
     columns = {
         (other.name, place): other.column(place)
         for other in others

@@ -25,6 +25,7 @@ SIZES = (3, 5, 8, 14, 24)  # rows of a table
 MIXING = (0.0, 0.15, 0.4)  # share of values that come from another row
 PLANTING = (0.25, 0.5, 0.75)  # share of values that are put at or near a constant
 NULLS = 0.15  # share of NULL in a column that may hold it
+ATTEMPTS = 8  # to change a row so that its values can stand together
 UNLINKED = 0.15  # share of rows without a partner, where the query joins without a foreign key
 
 
@@ -78,13 +79,13 @@ class _Maker:
         rows = [self._changed(table, row) for row in originals]
         for link in total:
             self._give_children(rows, link, table.keys)
-            for row in rows:
-                self._copy_from_parents(table, row)
+            rows = [list(self._follow_parents(table, row)) for row in rows]
         self._exchange_names(table, rows)
         if table.mirror:
             rows += [_swapped(row, *table.mirror) for row in rows]
         distinct = with_distinct_keys(table, rows, self.rng)
-        return self._linked_to_itself(table, _in_order(table, distinct))
+        ordered = [self._follow_parents(table, row) for row in _in_order(table, distinct)]
+        return self._linked_to_itself(table, ordered)
 
     def _keeps_numbers(self, table: Table) -> bool:
         return self.focus.numbered and bool(table.names)
@@ -94,21 +95,32 @@ class _Maker:
         if self._keeps_numbers(table) or self.rng.random() < 0.5:
             return
         for group in table.groups:
-            if table.is_named(group):
-                names = [[row[index] for index in group] for row in rows]
-                self.rng.shuffle(names)
-                for row, values in zip(rows, names, strict=True):
-                    for index, value in zip(group, values, strict=True):
-                        row[index] = value
+            if table.is_named(group) and table.copied.isdisjoint(group):
+                others = self.rng.sample(rows, len(rows))
+                pairs = [
+                    (row, [other[index] for index in group])
+                    for row, other in zip(rows, others, strict=True)
+                ]
+                if all(table.combinations.allow(_with(row, group, names)) for row, names in pairs):
+                    for row, names in pairs:
+                        row[:] = _with(row, group, names)
 
     def _linked_to_itself(self, table: Table, rows: list[Row]) -> list[Row]:
-        """Refer to other rows of the same table, such as an employee to the manager."""
+        """Refer to other rows of the same table, such as an employee to the manager.
+
+        Unless rows of the original refer to themselves, the first one refers to none, if it can,
+        and the others to rows before them: nobody manages those who manage him.
+        """
         changed = [list(row) for row in rows]
         for link in (link for link in table.links if link.parent == table.name):
-            for row in changed:
-                parent = self.rng.choice(rows)
+            is_optional = table.nullable.issuperset(link.columns)
+            for number, row in enumerate(changed):
+                parents = rows if link.is_reflexive else rows[:number] or rows[1:]
+                is_first = number == 0 and is_optional and not link.is_reflexive
+                parent = None if is_first or not parents else self.rng.choice(parents)
                 for index, reference in zip(link.columns, link.references, strict=True):
-                    row[index] = row[index] and parent[reference]
+                    if row[index] is not None:
+                        row[index] = parent[reference] if parent else None
         return [tuple(row) for row in changed]
 
     def _chosen(self, table: Table, size: int) -> list[list[Value]]:
@@ -135,15 +147,27 @@ class _Maker:
         return [row for row in table.rows if any(row[index] in values for index, values in tests)]
 
     def _changed(self, table: Table, row: list[Value]) -> list[Value]:
+        """A row with changes after which its values can stand together; only links, if none can."""
+        for _ in range(ATTEMPTS):
+            changed = self._varied(table, list(row))
+            if table.combinations.allow(changed):
+                return changed
+        return self._settled(table, row)
+
+    def _varied(self, table: Table, row: list[Value]) -> list[Value]:
         for group in table.groups:
             is_key = len(group) == 1 and group in table.keys
             if not self._keeps_numbers(table) or not (is_key or table.is_named(group)):
                 self._mix(table, row, group)
                 self._plant(table, row, group)
         self._empty(table, row)
+        return self._settled(table, row)
+
+    def _settled(self, table: Table, row: list[Value]) -> list[Value]:
+        """The row with links to rows that exist, and with values that fit these."""
         for link in table.links:
             self._link(row, link, table.keys)
-        self._copy_from_parents(table, row)
+        row = list(self._follow_parents(table, row))
         self._obey(table, row)
         return row
 
@@ -225,18 +249,25 @@ class _Maker:
         hot = parents[: max(1, round(self.temper.hot * len(parents)))]
         _refer(row, link, self.rng.choice(parents if link.columns in keys else hot))
 
-    def _copy_from_parents(self, table: Table, row: list[Value]) -> None:
-        """Copy the values that a row shares with its parents, those that are references first."""
-        copying = [link for link in table.links if link.copies]
+    def _follow_parents(self, table: Table, row: Sequence[Value]) -> Row:
+        """The row with the values that it shares with its parents, references first.
+
+        Dates that must not be before the parent's are moved to it.
+        """
+        changed = list(row)
+        copying = [link for link in table.links if link.copies or link.later]
         for link in sorted(
             copying, key=lambda link: table.linked.isdisjoint(here for here, _ in link.copies)
         ):
-            value, reference = row[link.columns[0]], link.references[0]
+            value, reference = changed[link.columns[0]], link.references[0]
             for parent in self.done.get(link.parent, ()):
                 if parent[reference] == value:
                     for here, there in link.copies:
-                        row[here] = parent[there]
+                        changed[here] = parent[there]
+                    for here, there in link.later:
+                        changed[here] = _latest(changed[here], parent[there])
                     break
+        return tuple(changed)
 
     def _give_children(
         self, rows: list[list[Value]], link: Link, keys: Sequence[tuple[int, ...]]
@@ -256,6 +287,19 @@ class _Maker:
         is_key = any(here[1] in key for key in table.keys)
         if self.rng.random() < (0.5 if is_key else 1 - UNLINKED):
             row[here[1]] = self.rng.choice(partners)[there[1]]
+
+
+def _with(row: Sequence[Value], group: Sequence[int], values: Sequence[Value]) -> list[Value]:
+    """The row with other values in some columns."""
+    changed = list(row)
+    for index, value in zip(group, values, strict=True):
+        changed[index] = value
+    return changed
+
+
+def _latest(date: Value, other: Value) -> Value:
+    is_before = isinstance(date, str) and isinstance(other, str) and date < other
+    return other if is_before else date
 
 
 def _put_in_order(row: list[Value], low: int, high: int) -> None:

@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from slmsql.sql.quoting import quote_identifier
-from slmsql.suites.neighbours.habits import FEWEST, Value, would_agree
+from slmsql.suites.neighbours.habits import FEWEST, LIKELY, Value, would_agree
 
 Values = Sequence[Value]
 Column = tuple[str, str]  # names of the table and of the column
@@ -74,6 +74,39 @@ def is_mirrored(
     return alone.fetchone() is None
 
 
+def never_before(
+    connection: sqlite3.Connection,
+    child: str,
+    parent: str,
+    key: tuple[str, str],
+    columns: tuple[str, str],
+) -> bool:
+    """Whether a date is never before one of the row referred to, as a loan and the joining.
+
+    It counts only if the two ranges overlap, and if chance would hardly put so many in order.
+
+    Args:
+        child: the table that refers to the other.
+        parent: the table that is referred to.
+        key: the column of the child that refers, and the column of the parent that it refers to.
+        columns: the dates of the child, and those of the parent.
+    """
+    here, there, first, second = (quote_identifier(text) for text in (*key, *columns))
+    pairs, before, lowest, highest = connection.execute(
+        f"SELECT count(*), total(c.{first} < p.{second}), min(c.{first}), max(p.{second})"
+        f" FROM {quote_identifier(child)} c JOIN {quote_identifier(parent)} p"
+        f" ON c.{here} = p.{there} WHERE c.{first} IS NOT NULL AND p.{second} IS NOT NULL"
+    ).fetchone()
+    return pairs >= FEWEST and not before and lowest < highest
+
+
+def refers_to_itself(connection: sqlite3.Connection, table: str, column: str, key: str) -> bool:
+    """Whether a row refers to itself, as an employee who is his own manager."""
+    here, there = quote_identifier(column), quote_identifier(key)
+    query = f"SELECT 1 FROM {quote_identifier(table)} WHERE {here} = {there} LIMIT 1"
+    return connection.execute(query).fetchone() is not None
+
+
 def copied(
     connection: sqlite3.Connection,
     child: str,
@@ -96,4 +129,4 @@ def copied(
         f"SELECT count(*), total(c.{name} IS NOT p.{name}) FROM {quote_identifier(child)} c"
         f" JOIN {quote_identifier(parent)} p ON c.{here} = p.{there}"
     ).fetchone()
-    return not differing and pairs >= FEWEST and not would_agree(values, pairs)
+    return not differing and pairs >= FEWEST and not would_agree(values, pairs, LIKELY)

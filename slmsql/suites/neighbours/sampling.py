@@ -1,4 +1,4 @@
-"""Some rows of a table, small enough to draw from again and again."""
+"""Some rows of a table, few enough to look for rules in them."""
 
 import random
 import sqlite3
@@ -8,7 +8,7 @@ from slmsql.sql.quoting import quote_identifier
 from slmsql.suites.neighbours.habits import Value
 from slmsql.suites.neighbours.profile import Row
 
-SAMPLE = 300  # rows of a table that neighbours draw from
+SAMPLE = 2000  # rows of a table that are looked at
 LONGEST = 1000  # characters of a text, bytes of a blob
 FRACTION = 64  # reals are rounded to 1/64, so that sums do not depend on the order of rows
 LARGEST = 2**40  # reals beyond stay as they are

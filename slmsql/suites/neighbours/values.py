@@ -60,15 +60,16 @@ def nested_with(text: str, table: Table, index: int) -> list[Value]:
 def expected(values: Iterable[Value], table: Table, index: int) -> list[Value]:
     """The values that the column could hold.
 
-    A closed column holds no new ones; a column without numbers below zero gets none.
+    A closed column holds no new ones; a column without numbers below zero gets none, and one
+    without zero no zero.
     """
     present = {row[index] for row in table.rows}
-    is_signed = any(isinstance(value, int | float) and value < 0 for value in present)
+    lowest = min((value for value in present if isinstance(value, int | float)), default=0)
     return [
         value
         for value in values
         if (index not in table.closed or value in present)
-        and (is_signed or not isinstance(value, int | float) or value >= 0)
+        and (not isinstance(value, int | float) or lowest < 0 or value > 0 or value == lowest)
     ]
 
 
