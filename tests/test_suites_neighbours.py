@@ -11,23 +11,15 @@ from slmsql.errors import InputError
 from slmsql.execution import Executor, Pair, create_database
 from slmsql.match import Match
 from slmsql.questions.question import Question
-from slmsql.suites.neighbours.building import try_neighbours
 from slmsql.suites.neighbours.choice import smallest_cover
 from slmsql.suites.neighbours.focus import near_values, read_focus
 from slmsql.suites.neighbours.folder import Suites, suite_folder
-from slmsql.suites.neighbours.habits import (
-    are_counts,
-    are_row_numbers,
-    determines,
-    is_closed,
-    is_rising,
-    never_exceeds,
-)
 from slmsql.suites.neighbours.judging import parted, suite_verdicts
 from slmsql.suites.neighbours.making import Task, card, make_suite, make_suites
 from slmsql.suites.neighbours.mutants import mutants
 from slmsql.suites.neighbours.reading import read_profile
 from slmsql.suites.neighbours.witness import fewest, find_witness
+from tests.neighbours import database, neighbours_of, rows
 
 BAND = """
 CREATE TABLE label (id INTEGER PRIMARY KEY, name TEXT, city TEXT);
@@ -63,27 +55,6 @@ def made(band, tmp_path_factory):
     record = make_suite(Task(band, OVER_30, folder, seed=1))
     (folder / "card.json").write_text("{}")
     return record, Suites(folder)
-
-
-def database(tmp_path, script, name="db"):
-    path = tmp_path / f"{name}.sqlite"
-    create_database(path, script)
-    return path
-
-
-def neighbours_of(path, gold, executor, tmp_path, rounds=1):
-    """The trial of a gold query, after few rounds."""
-    folder = tmp_path / "neighbours"
-    folder.mkdir()
-    return try_neighbours(gold, read_profile(path), executor, folder, rounds=rounds)
-
-
-def rows(path, sql):
-    connection = sqlite3.connect(path)
-    try:
-        return connection.execute(sql).fetchall()
-    finally:
-        connection.close()
 
 
 def kinds(gold, path):
@@ -220,40 +191,6 @@ def test_classic_coincidences_part_on_a_neighbour(gold, lucky, band, executor, t
 
 
 @pytest.mark.parametrize(
-    ("towns", "like", "parts"),
-    [
-        (["Oslo", "Bern"], "Oslo%", False),
-        (["Oslo", "Oslo Nord"], "Oslo%", True),
-        (["Oslo", "Bern"], "oslo", False),
-        (["Oslo", "BERN", "bern"], "oslo", True),
-    ],
-)
-def test_texts_that_contain_the_constant_or_differ_in_case_occur_only_if_the_original_has_such(
-    towns, like, parts, executor, tmp_path
-):
-    values = ", ".join(f"({number}, '{town}')" for number, town in enumerate(towns * 3))
-    script = f"CREATE TABLE t (id INTEGER PRIMARY KEY, town TEXT); INSERT INTO t VALUES {values};"
-    path = database(tmp_path, script)
-    gold = "SELECT id FROM t WHERE town = 'Oslo'"
-    trial = neighbours_of(path, gold, executor, tmp_path)
-    pairs = [Pair(p, f"SELECT id FROM t WHERE town LIKE '{like}'", gold) for p in trial.killed]
-    verdicts = executor.judge(pairs, match=Match.BIRD)
-    assert any(not verdict.correct for verdict in verdicts) is parts
-
-
-def test_named_rows_such_as_continents_are_not_made_up(executor, tmp_path):
-    script = (
-        "CREATE TABLE continent (id INTEGER PRIMARY KEY, name TEXT); INSERT INTO continent VALUES"
-        " (1, 'Asia'), (2, 'Europe'), (3, 'Africa'), (4, 'America'), (5, 'Oceania');"
-    )
-    trial = neighbours_of(
-        database(tmp_path, script), "SELECT name FROM continent WHERE id > 2", executor, tmp_path
-    )
-    names = {name for path in trial.killed for (name,) in rows(path, "SELECT name FROM continent")}
-    assert names <= {"Asia", "Europe", "Africa", "America", "Oceania"}
-
-
-@pytest.mark.parametrize(
     ("gold", "ties"),
     [
         ("SELECT town FROM singer GROUP BY town ORDER BY count(*) DESC LIMIT 1",
@@ -324,14 +261,6 @@ def test_constants_are_read_with_their_column_and_their_neighbours(band):
     assert near_values("2020-02-28") == ["2020-02-27", "2020-02-29"]
     assert near_values("2020-13-45") == []
     assert near_values(None) == near_values("") == []
-
-
-def test_columns_that_determine_each_other_stay_together():
-    countries = ["Italy", "Italy", "France", "France", "Spain", "Spain"] * 3
-    codes = [country[:2] for country in countries]
-    assert determines(countries, codes)
-    assert not determines(countries, [*codes[:-1], "XX"])
-    assert not determines(["a", "b", "c"], [1, 2, 3])  # without repeats it may be chance
 
 
 def test_the_cover_is_the_smallest_that_greed_finds():
@@ -438,21 +367,6 @@ def test_a_folder_without_a_card_holds_no_suites(tmp_path):
     assert Suites(tmp_path).folder == Path(tmp_path)
 
 
-def test_texts_that_always_occur_in_another_table_do_so_in_neighbours(executor, tmp_path):
-    states = ["NY", "CA", "TX", "OH", "FL", "WA"]
-    area = ", ".join(f"({number}, '{state}')" for number, state in enumerate(states * 2))
-    votes = ", ".join(f"({number}, '{states[number % 5]}')" for number in range(12))
-    path = database(
-        tmp_path,
-        "CREATE TABLE area (code INTEGER PRIMARY KEY, state TEXT);"
-        "CREATE TABLE vote (id INTEGER PRIMARY KEY, state TEXT);"
-        f"INSERT INTO area VALUES {area}; INSERT INTO vote VALUES {votes};",
-    )
-    trial = neighbours_of(path, "SELECT state FROM vote WHERE id > 5", executor, tmp_path)
-    for neighbour in trial.killed:
-        assert not rows(neighbour, "SELECT state FROM vote EXCEPT SELECT state FROM area")
-
-
 @pytest.mark.parametrize(
     ("gold", "same", "other"),
     [
@@ -470,181 +384,6 @@ def test_each_way_to_say_that_there_is_nothing_is_the_same(gold, same, other, ba
     assert found == [False, False, True]
 
 
-TEAMS = """
-CREATE TABLE side (id INTEGER PRIMARY KEY, name TEXT);
-CREATE TABLE team (id INTEGER PRIMARY KEY, side_id INTEGER REFERENCES side (id));
-INSERT INTO side VALUES (1, 'Good'), (2, 'Bad'), (3, 'Neutral'), (4, '-');
-INSERT INTO team VALUES (1, 1), (2, 1), (3, 2), (4, 3), (5, 3), (6, 1), (7, 2), (8, 4);
-"""
-
-
-@pytest.mark.parametrize(
-    ("gold", "evidence", "stay"),
-    [
-        ("SELECT count(*) FROM team JOIN side ON side_id = side.id WHERE name = 'Bad'", "", False),
-        ("SELECT count(*) FROM team JOIN side ON side_id = side.id WHERE name = 'Bad'",
-         "bad refers to side_id = 2", True),
-        ("SELECT count(*) FROM team WHERE side_id = 2", "", True),
-    ],
-)  # fmt: skip
-def test_numbers_stay_with_their_names_if_query_or_evidence_have_them(
-    gold, evidence, stay, executor, tmp_path
-):
-    path = database(tmp_path, TEAMS)
-    (folder := tmp_path / "neighbours").mkdir()
-    trial = try_neighbours(gold, read_profile(path), executor, folder, evidence=evidence, rounds=2)
-    pairs = {pair for path in trial.killed for pair in rows(path, "SELECT id, name FROM side")}
-    assert pairs
-    assert (pairs <= {(1, "Good"), (2, "Bad"), (3, "Neutral"), (4, "-")}) is stay
-
-
-HEROES = """
-CREATE TABLE hero (number INTEGER, name TEXT, height REAL, alive INTEGER);
-CREATE TABLE face (number INTEGER PRIMARY KEY REFERENCES hero (number), eyes TEXT);
-CREATE TABLE power (id INTEGER PRIMARY KEY, name TEXT);
-CREATE TABLE hero_power (
-    hero INTEGER REFERENCES hero (number), power INTEGER REFERENCES power (id)
-);
-CREATE TABLE fight (winner INTEGER);
-"""
-KEPT_RULES = {
-    "a row number repeats": "SELECT 1 FROM hero GROUP BY number HAVING count(*) > 1",
-    "a hero has no face": "SELECT number FROM hero EXCEPT SELECT number FROM face",
-    "a pair repeats": "SELECT 1 FROM hero_power GROUP BY hero, power HAVING count(*) > 1",
-    "a name of two repeats": "SELECT 1 FROM power GROUP BY name HAVING count(*) > 1",
-    "a height has a fraction": "SELECT 1 FROM hero WHERE height != CAST(height AS INTEGER)",
-    "a height is below zero": "SELECT height FROM hero WHERE height < 0",
-    "a flag is neither 0 nor 1": "SELECT alive FROM hero WHERE alive NOT IN (0, 1)",
-    "a winner is no hero": "SELECT winner FROM fight EXCEPT SELECT number FROM hero",
-}
-
-
-def test_rules_that_the_original_shows_without_declaring_them_hold(executor, tmp_path):
-    heroes = [(n, f"Hero {n}", float(n % 7 * 10), n % 2) for n in range(1, 31)]
-    faces = [(n, ("blue", "green")[n % 2]) for n in range(1, 31)]
-    script = HEROES + "".join(
-        f"INSERT INTO {table} VALUES {', '.join(map(str, values))};"
-        for table, values in {
-            "hero": heroes,
-            "face": faces,
-            "power": [(1, "flight"), (2, "speed")],
-            "hero_power": [(n, 1 + n % 2) for n in range(1, 21)],
-            "fight": ["(3)", "(3)", "(8)"],
-        }.items()
-    )
-    gold = (
-        "SELECT face.eyes, power.name FROM hero JOIN face ON hero.number = face.number"
-        " JOIN hero_power ON hero.number = hero_power.hero"
-        " JOIN power ON hero_power.power = power.id JOIN fight ON fight.winner = hero.number"
-        " WHERE hero.height > 0 AND hero.height != 10.5 AND hero.alive = 1"
-    )
-    trial = neighbours_of(database(tmp_path, script), gold, executor, tmp_path)
-    assert trial.killed
-    for path in trial.killed:
-        assert [rule for rule, broken in KEPT_RULES.items() if rows(path, broken)] == []
-    assert any(count for count in trial.rows.values())
-
-
-GEOGRAPHY = """
-CREATE TABLE state (name TEXT, capital TEXT);
-CREATE TABLE border (state TEXT, neighbour TEXT);
-CREATE TABLE river (river TEXT, through TEXT);
-CREATE TABLE person (number INTEGER PRIMARY KEY, town TEXT);
-CREATE TABLE governor (person INTEGER REFERENCES person (number), town TEXT, pay INTEGER);
-CREATE TABLE census (area INTEGER, year INTEGER, people INTEGER);
-CREATE TABLE lifter (name TEXT, snatch REAL, jerk REAL, total REAL);
-"""
-KEPT_RELATIONS = {
-    "a state borders another one, but not the other way round":
-        "SELECT state, neighbour FROM border EXCEPT SELECT neighbour, state FROM border",
-    "two states border each other twice":
-        "SELECT 1 FROM border GROUP BY state, neighbour HAVING count(*) > 1",
-    "a river runs through no state": "SELECT through FROM river EXCEPT SELECT name FROM state",
-    "a person is governor twice": "SELECT 1 FROM governor GROUP BY person HAVING count(*) > 1",
-    "a governor lives elsewhere than the same person":
-        "SELECT 1 FROM governor AS g JOIN person ON person = number WHERE g.town != person.town",
-    "an area has two censuses in a year":
-        "SELECT 1 FROM census GROUP BY area, year HAVING count(*) > 1",
-    "a total is not the sum of its parts":
-        "SELECT 1 FROM lifter WHERE abs(total - snatch - jerk) > 0.1",
-}  # fmt: skip
-
-
-def test_relations_that_the_original_shows_without_declaring_them_hold(executor, tmp_path):
-    ring = [(f"State {n}", f"State {(n + 1) % 12}") for n in range(12)]
-    script = GEOGRAPHY + "".join(
-        f"INSERT INTO {table} VALUES {', '.join(map(str, rows))};"
-        for table, rows in {
-            "state": [(f"State {n}", f"Capital {n}") for n in range(12)],
-            "border": ring + [pair[::-1] for pair in ring],
-            "river": [(f"River {n % 4}", f"State {n % 7}") for n in range(14)],
-            "person": [(n, f"Town {n % 3}") for n in range(20)],
-            "governor": [(n, f"Town {n % 3}", n % 4) for n in range(15)],
-            "census": [(n % 8, 1990 + n // 8, n % 3) for n in range(40)],
-            "lifter": [
-                (f"Lifter {n}", 120.5 + n, 160 + n % 3, 280.5 + n + n % 3) for n in range(9)
-            ],
-        }.items()
-    )
-    gold = "SELECT river FROM river WHERE through = 'State 1'"
-    trial = neighbours_of(database(tmp_path, script), gold, executor, tmp_path)
-    assert trial.killed
-    for path in trial.killed:
-        assert [rule for rule, broken in KEPT_RELATIONS.items() if rows(path, broken)] == []
-
-
-LIBRARY = """
-CREATE TABLE writer (number INTEGER, writer_id INTEGER, name TEXT);
-CREATE TABLE book (id INTEGER, writer_id INTEGER, quotes INTEGER, genre TEXT);
-CREATE TABLE cover (book_id INTEGER, colour TEXT);
-CREATE TABLE quote (quoted_book_id INTEGER, page INTEGER);
-CREATE TABLE reader (reader_id INTEGER, joined TEXT);
-CREATE TABLE loan (loan_id INTEGER, reader_id INTEGER, lent TEXT, returned TEXT);
-"""
-KEPT_NAMES = {
-    "a writer's number repeats": "SELECT 1 FROM writer GROUP BY writer_id HAVING count(*) > 1",
-    "a book has no writer": "SELECT writer_id FROM book EXCEPT SELECT writer_id FROM writer",
-    "a book has no cover": "SELECT id FROM book EXCEPT SELECT book_id FROM cover",
-    "a book has two covers": "SELECT 1 FROM cover GROUP BY book_id HAVING count(*) > 1",
-    "a page quotes a book twice":
-        "SELECT 1 FROM quote GROUP BY quoted_book_id, page HAVING count(*) > 1",
-    "a book is quoted more or less often than it says":
-        "SELECT 1 FROM book WHERE quotes != (SELECT count(*) FROM quote WHERE quoted_book_id = id)",
-    "a later reader joined earlier": "SELECT 1 FROM reader AS a JOIN reader AS b"
-        " ON a.reader_id < b.reader_id AND a.joined > b.joined",
-    "a moment has no time": "SELECT 1 FROM reader WHERE length(joined) != 16",
-    "a book comes back before it is lent": "SELECT 1 FROM loan WHERE lent > returned",
-    "a genre is spelt as the query does": "SELECT 1 FROM book WHERE genre = 'crime'",
-}  # fmt: skip
-
-
-def test_rules_that_few_rows_and_the_names_of_columns_show_hold(executor, tmp_path):
-    quotes = [3, 2, 2, 1, 0]
-    script = LIBRARY + "".join(
-        f"INSERT INTO {table} VALUES {', '.join(map(str, rows))};"
-        for table, rows in {
-            "writer": [(n % 4 + 7, n, f"Writer {n}") for n in range(5)],
-            "book": [(n, n % 3, quotes[n], ("Crime", "Myth")[n % 2]) for n in range(5)],
-            "cover": [(n, ("red", "blue")[n % 2]) for n in (3, 1, 4, 0, 2)],
-            "quote": [(n, page) for n in range(5) for page in range(quotes[n])],
-            "reader": [(n, f"2020-0{n}-11 1{n}:30") for n in range(1, 9)],
-            "loan": [(n, n % 8 + 1, f"2021-0{n % 5 + 1}-01", f"2021-0{n % 5 + 3}-01")
-                     for n in range(16)],
-        }.items()
-    )  # fmt: skip
-    gold = (
-        "SELECT writer.name, cover.colour, loan.lent FROM book JOIN writer USING (writer_id)"
-        " JOIN cover ON cover.book_id = book.id, reader JOIN loan USING (reader_id)"
-        " WHERE lower(book.genre) LIKE '%crime%' AND book.quotes > 1"
-        " AND reader.joined >= '2020-04-01' AND loan.returned > '2021-04-01'"
-    )
-    trial = neighbours_of(database(tmp_path, script), gold, executor, tmp_path)
-    assert trial.killed
-    for path in trial.killed:
-        assert [rule for rule, broken in KEPT_NAMES.items() if rows(path, broken)] == []
-    assert any(count for count in trial.rows.values())
-
-
 def test_a_database_that_declares_no_key_is_left_out_with_the_reason(tmp_path):
     path = database(tmp_path, "CREATE TABLE t (id INTEGER); INSERT INTO t VALUES (1), (2);")
     record = make_suite(Task(path, "SELECT id FROM t", tmp_path / "suites", seed=1))
@@ -652,55 +391,6 @@ def test_a_database_that_declares_no_key_is_left_out_with_the_reason(tmp_path):
     assert record["left_out"].startswith("the database declares no key")
     wanted = Task(path, "SELECT id FROM t", tmp_path / "wanted", seed=1, without_keys=True)
     assert make_suite(wanted)["neighbours"]
-
-
-@pytest.mark.parametrize(
-    ("dates", "rising"),
-    [
-        ([f"2020-01-{day:02}" for day in range(1, 9)], True),
-        ([f"2020-01-{day:02}" for day in (1, 2, 3, 5, 4, 6, 7, 8)], False),
-        (["2020-01-01"] * 8, False),  # nothing rises
-        ([f"Town {number}" for number in range(8)], False),  # sorted by chance of their names
-        ([*(f"2020-01-{day:02}" for day in range(1, 8)), None], False),
-    ],
-)
-def test_dates_rise_with_row_numbers_if_all_do_so(dates, rising):
-    assert is_rising(range(1, 9), dates) is rising
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "ordered"),
-    [
-        (list(range(12)), list(range(2, 14)), True),
-        (list(range(5)), list(range(2, 7)), False),  # may be chance
-        (list(range(12)), list(range(100, 112)), False),  # values apart, as ages and weights
-        ([*range(11), 99], list(range(2, 14)), False),
-        (["2020-01-01"] * 11 + ["2020-05-01"], ["2020-02-01"] * 11 + ["2020-06-01"], True),
-        ([*range(11), "x"], list(range(2, 14)), False),
-    ],
-)
-def test_a_column_is_never_above_another_if_their_values_mix(first, second, ordered):
-    assert never_exceeds(first, second) is ordered
-
-
-def test_numbers_count_rows_if_all_of_them_do():
-    assert are_counts([(1, 2), (2, 1), (3, 0), (4, 1), (5, 0)], [1, 1, 2, 4, None])
-    assert not are_counts([(1, 2), (2, 1), (3, 0), (4, 1), (5, 1)], [1, 1, 2, 4])
-    assert not are_counts([(1, 1), (2, 1), (3, 0), (4, 1), (5, 0)], [1, 2, 4])  # only 0 and 1
-    assert not are_counts([(1, 2), (2, 1), (3, 0), (4, 1), (5, 0)], [1, 1, 2, 4, 9])  # 9 is no row
-
-
-def test_a_constant_beside_a_function_of_a_column_is_no_value_of_it(executor, tmp_path):
-    days = ", ".join(f"('Ann {n}', '200{n % 9}-0{n % 7 + 1}-11')" for n in range(30))
-    path = database(
-        tmp_path, f"CREATE TABLE visit (name TEXT, day TEXT); INSERT INTO visit VALUES {days};"
-    )
-    gold = "SELECT name FROM visit WHERE strftime('%Y', day) = '2006'"
-    trial = neighbours_of(path, gold, executor, tmp_path)
-    assert trial.killed
-    assert not [
-        1 for neighbour in trial.killed if rows(neighbour, "SELECT 1 FROM visit WHERE day = '2006'")
-    ]
 
 
 def test_a_witness_keeps_numbers_as_they_are(executor, tmp_path):
@@ -711,41 +401,6 @@ def test_a_witness_keeps_numbers_as_they_are(executor, tmp_path):
     pair = Pair(original, "SELECT 'C' FROM item WHERE price > 9", gold)
     witness = find_witness(neighbour, pair, Match.BIRD, executor)
     assert (witness.gold.rows, witness.predicted.rows) == ((("A",),), ())
-
-
-def test_rows_that_mirror_each_other_by_habit_may_do_otherwise(executor, tmp_path):
-    ways = [(n % 5, f"Port {n % 6}", f"Port {(n + 1) % 6}") for n in range(12)]
-    back = [(price + 1, there, here) for price, here, there in ways]
-    path = database(
-        tmp_path,
-        "CREATE TABLE flight (price INTEGER, source TEXT, target TEXT);"
-        f"INSERT INTO flight VALUES {', '.join(map(str, ways + back))};",
-    )
-    gold = "SELECT count(*) FROM flight WHERE source = 'Port 1'"
-    trial = neighbours_of(path, gold, executor, tmp_path)
-    assert {"column"} <= {trial.mutants[n].kind for s in trial.killed.values() for n, _ in s}
-
-
-@pytest.mark.parametrize(
-    ("values", "numbers"),
-    [
-        ([1, 2, 3, 4, 5], True),  # in the order of the rows
-        ([7, 3, 1, 6, 2, 10, 4, 8, 5, 9], True),  # none is missing
-        ([3, 1, 2, 5, 4], False),  # five may be chance
-        ([812, 34, 5, 90210, 77, 4000], False),  # populations hardly repeat
-        ([1, 2, 3, 4, 4], False),
-        (["1", "2", "3", "4", "5"], False),
-    ],
-)
-def test_row_numbers_never_repeat_where_by_chance_some_would(values, numbers):
-    assert are_row_numbers(values) is numbers
-
-
-def test_a_column_is_closed_if_each_of_its_values_occurs_again():
-    assert is_closed([0, 1] * 5)
-    assert is_closed([None, *["M", "F"] * 5])
-    assert not is_closed([0, 1] * 4)  # too few to tell
-    assert not is_closed([*range(20, 40), *range(20, 39)])  # 39 stands alone: 40 may follow
 
 
 def test_results_that_differ_by_rounding_alone_are_equal_on_neighbours(band, executor):

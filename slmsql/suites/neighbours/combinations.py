@@ -8,7 +8,7 @@ little, while a row that could not occur refuses right answers.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, permutations
 from operator import itemgetter
@@ -55,6 +55,18 @@ class Combinations:
             and all(_differ(row[first], row[second]) for first, second in self.different)
             and all(_is_product(row, *columns) for columns in self.products)
             and all(_is_contained(row[part], row[whole]) for part, whole in self.contained)
+        )
+
+    def without_targets(self, columns: Container[int]) -> "Combinations":
+        """The rules without those that a value of these columns, which are references, must fit."""
+        return replace(
+            self,
+            agreeing=tuple(rule for rule in self.agreeing if rule[1] not in columns),
+            rising=tuple(
+                rule
+                for rule in self.rising
+                if rule.first not in columns and rule.second not in columns
+            ),
         )
 
     def _agree(self, row: Row) -> bool:

@@ -100,7 +100,11 @@ def _tables(
         tables[index] = with_keys(connection, with_inclusions(connection, table, tables))
     shared = shared_rules([(table.columns, table.rows, table.combinations) for table in tables])
     return [
-        replace(table, counters=tuple(_counters(table, tables)), combinations=rules)
+        replace(
+            table,
+            counters=tuple(_counters(table, tables)),
+            combinations=rules.without_targets(table.linked),
+        )
         for table, rules in zip(tables, shared, strict=True)
     ]
 

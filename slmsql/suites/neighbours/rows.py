@@ -76,7 +76,7 @@ class _Maker:
         total = [link for link in table.links if link.is_total]
         size = max([size, *(len(self.done.get(link.parent, ())) for link in total)])
         originals = self._chosen(table, size)
-        rows = [self._changed(table, row) for row in originals]
+        rows = self._all_changed(table, originals)
         for link in total:
             self._give_children(rows, link, table.keys)
             rows = [list(self._follow_parents(table, row)) for row in rows]
@@ -146,13 +146,22 @@ class _Maker:
         ]
         return [row for row in table.rows if any(row[index] in values for index, values in tests)]
 
-    def _changed(self, table: Table, row: list[Value]) -> list[Value]:
-        """A row with changes after which its values can stand together; only links, if none can."""
-        for _ in range(ATTEMPTS):
-            changed = self._varied(table, list(row))
+    def _all_changed(self, table: Table, originals: Sequence[list[Value]]) -> list[list[Value]]:
+        """The rows with changes. One that cannot be changed is dropped, but not the last one."""
+        changed = [self._changed(table, row) for row in originals]
+        rows = [row for row in changed if row is not None]
+        return rows or [self._settled(table, row) for row in originals[:1]]
+
+    def _changed(self, table: Table, row: Sequence[Value]) -> list[Value] | None:
+        """The row with changes, or only with links, so that its values can stand together.
+
+        None if no attempt led to such a row.
+        """
+        for change in [self._varied] * ATTEMPTS + [self._settled] * ATTEMPTS:
+            changed = change(table, list(row))
             if table.combinations.allow(changed):
                 return changed
-        return self._settled(table, row)
+        return None
 
     def _varied(self, table: Table, row: list[Value]) -> list[Value]:
         for group in table.groups:
@@ -166,7 +175,7 @@ class _Maker:
     def _settled(self, table: Table, row: list[Value]) -> list[Value]:
         """The row with links to rows that exist, and with values that fit these."""
         for link in table.links:
-            self._link(row, link, table.keys)
+            self._link(table, row, link)
         row = list(self._follow_parents(table, row))
         self._obey(table, row)
         return row
@@ -180,6 +189,9 @@ class _Maker:
 
     def _obey(self, table: Table, row: list[Value]) -> None:
         """Change values so that they fit the others in the row, and those that the query joins."""
+        for index, other, partners in table.combinations.agreeing:
+            if index in table.linked and other < len(row):
+                row[other] = partners.get(row[index], row[other])
         for index, target in table.determined:
             self._agree(table, row, index, target)
         for here, there in self.focus.equal:
@@ -239,15 +251,19 @@ class _Maker:
             if (table.name, index) in self.focus.used and self.rng.random() < NULLS:
                 row[index] = None
 
-    def _link(self, row: list[Value], link: Link, keys: Sequence[tuple[int, ...]]) -> None:
-        """Refer to a row that exists; some rows have many children and others none."""
+    def _link(self, table: Table, row: list[Value], link: Link) -> None:
+        """Refer to a row that exists; some rows have many children and others none.
+
+        A match has two teams, so at least two teams have matches.
+        """
         parents = self.done.get(link.parent, ())
         if any(row[index] is None for index in link.columns) and self.rng.random() < 0.5:
             return
         if not parents:
             return
-        hot = parents[: max(1, round(self.temper.hot * len(parents)))]
-        _refer(row, link, self.rng.choice(parents if link.columns in keys else hot))
+        fewest = sum(other.parent == link.parent for other in table.links)
+        hot = parents[: max(fewest, round(self.temper.hot * len(parents)))]
+        _refer(row, link, self.rng.choice(parents if link.columns in table.keys else hot))
 
     def _follow_parents(self, table: Table, row: Sequence[Value]) -> Row:
         """The row with the values that it shares with its parents, references first.

@@ -1,0 +1,28 @@
+"""Small databases and their neighbours, for the tests of neighbours."""
+
+import sqlite3
+
+from slmsql.execution import create_database
+from slmsql.suites.neighbours.building import try_neighbours
+from slmsql.suites.neighbours.reading import read_profile
+
+
+def database(tmp_path, script, name="db"):
+    path = tmp_path / f"{name}.sqlite"
+    create_database(path, script)
+    return path
+
+
+def neighbours_of(path, gold, executor, tmp_path, rounds=1):
+    """The trial of a gold query, after few rounds."""
+    folder = tmp_path / "neighbours"
+    folder.mkdir()
+    return try_neighbours(gold, read_profile(path), executor, folder, rounds=rounds)
+
+
+def rows(path, sql):
+    connection = sqlite3.connect(path)
+    try:
+        return connection.execute(sql).fetchall()
+    finally:
+        connection.close()
