@@ -174,7 +174,8 @@ def _joined(
     if not all_occur(connection, here, (other.name, other.columns[reference])):
         return table
     link = _link(connection, table, (column,), other, (reference,))
-    return replace(table, links=(*table.links, link))
+    rules = table.combinations.without_targets({column})
+    return replace(table, links=(*table.links, link), combinations=rules)
 
 
 def with_inclusions(connection: sqlite3.Connection, table: Table, tables: Sequence[Table]) -> Table:

@@ -108,7 +108,8 @@ def _make(task: Task, work: Path) -> Record:
         trial = try_neighbours(
             task.gold, profile, process_executor(), work, evidence=task.evidence, seed=task.seed
         )
-        record |= _figures(trial) if trial.killed else _left_out(_why_not(task, work))
+        chosen = trial.chosen()
+        record |= _figures(trial, chosen) if chosen else _left_out(_why_not(task, trial, work))
     except InputError as error:
         record |= _left_out(str(error))
     write_json(work / SUITE, record)
@@ -119,8 +120,10 @@ def _left_out(reason: str) -> Record:
     return {"neighbours": [], "left_out": reason}
 
 
-def _why_not(task: Task, work: Path) -> str:
+def _why_not(task: Task, trial: Trial, work: Path) -> str:
     """Why no neighbour can judge the gold query."""
+    if trial.killed:
+        return "the gold query has no rows on any neighbour, and neither has a near miss"
     paths = sorted(work.glob("*.sqlite"))
     if not paths:
         return "every neighbour is larger than 2 MB"
@@ -130,8 +133,7 @@ def _why_not(task: Task, work: Path) -> str:
     return "the gold result depends on the time, on chance or on the order of stored rows"
 
 
-def _figures(trial: Trial) -> Record:
-    chosen = trial.chosen()
+def _figures(trial: Trial, chosen: Sequence[Path]) -> Record:
     killed = set().union(*(trial.killed[path] for path in chosen))
     counts = Counter(mode for _, mode in killed)
     return {
