@@ -238,6 +238,21 @@ def test_mutants_of_all_kinds_differ_from_the_query_in_one_place(band):
     assert len(set(texts)) == len(texts)
 
 
+def test_near_misses_confuse_references_and_write_numbers_of_rows(tmp_path):
+    path = database(
+        tmp_path,
+        "CREATE TABLE team (id INTEGER PRIMARY KEY, name TEXT);"
+        "CREATE TABLE match (id INTEGER PRIMARY KEY, home INTEGER REFERENCES team (id),"
+        " away INTEGER REFERENCES team (id)); INSERT INTO team VALUES (7, 'Red'), (9, 'Blue');",
+    )
+    gold = "SELECT count(*) FROM match JOIN team ON home = team.id WHERE team.name = 'red'"
+    found = {mutant.kind: mutant.sql for mutant in mutants(gold, read_profile(path))}
+    assert '"away" = team.id' in found["reference"]
+    assert 'team."id" = 7' in found["row number"]
+    unknown = [mutant.kind for mutant in mutants(gold.replace("red", "Green"), read_profile(path))]
+    assert "row number" not in unknown
+
+
 @pytest.mark.parametrize(
     "sql", ["", "SELEC", "SELECT (" * 500, "SELECT 'a", "DROP TABLE singer", "\0"]
 )
