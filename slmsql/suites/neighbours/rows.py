@@ -97,13 +97,10 @@ class _Maker:
         for group in table.groups:
             if table.is_named(group) and table.copied.isdisjoint(group):
                 others = self.rng.sample(rows, len(rows))
-                pairs = [
-                    (row, [other[index] for index in group])
-                    for row, other in zip(rows, others, strict=True)
-                ]
-                if all(table.combinations.allow(_with(row, group, names)) for row, names in pairs):
-                    for row, names in pairs:
-                        row[:] = _with(row, group, names)
+                pairs = zip(rows, others, strict=True)
+                renamed = [_with_values_of(other, row, group) for row, other in pairs]
+                if all(map(table.combinations.allow, renamed)):
+                    rows[:] = renamed
 
     def _linked_to_itself(self, table: Table, rows: list[Row]) -> list[Row]:
         """Refer to other rows of the same table, such as an employee to the manager.
@@ -305,12 +302,11 @@ class _Maker:
             row[here[1]] = self.rng.choice(partners)[there[1]]
 
 
-def _with(row: Sequence[Value], group: Sequence[int], values: Sequence[Value]) -> list[Value]:
-    """The row with other values in some columns."""
-    changed = list(row)
-    for index, value in zip(group, values, strict=True):
-        changed[index] = value
-    return changed
+def _with_values_of(
+    other: Sequence[Value], row: Sequence[Value], columns: Sequence[int]
+) -> list[Value]:
+    """The row with the values of another one in some columns."""
+    return [other[index] if index in columns else value for index, value in enumerate(row)]
 
 
 def _latest(date: Value, other: Value) -> Value:
