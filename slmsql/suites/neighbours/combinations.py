@@ -34,9 +34,10 @@ Agreeing = tuple[int, int, Mapping[Value, Value]]  # two columns, and what goes 
 
 @dataclass(frozen=True, slots=True, eq=False)  # told apart by identity: mappings have no hash
 class Combinations:
-    """Rules within a row. Columns are positions; those behind the last say whether one is NULL."""
+    """Rules within a row. Columns are positions; those behind the last say whether one is empty."""
 
-    nullable: tuple[int, ...] = ()
+    sparse: tuple[int, ...] = ()
+    """Columns that are empty in some rows: NULL, 0 or a text without letters."""
     agreeing: tuple[Agreeing, ...] = ()
     """Columns, each with one that it determines, and the value that goes with each value."""
     rising: tuple["Rising", ...] = ()
@@ -50,7 +51,7 @@ class Combinations:
     def allow(self, row: Row) -> bool:
         """Whether a row breaks none of the rules."""
         return (
-            self._agree(with_nulls(row, self.nullable))
+            self._agree(with_gaps(row, self.sparse))
             and all(rule.allows(row) for rule in self.rising)
             and all(_differ(row[first], row[second]) for first, second in self.different)
             and all(_is_product(row, *columns) for columns in self.products)
@@ -104,10 +105,10 @@ class Rising:
 def read_rules(rows: Sequence[Row]) -> Combinations:
     """The rules that all of these rows of one table keep."""
     columns = list(zip(*rows, strict=True))
-    nullable = tuple(index for index, values in enumerate(columns) if None in values)
-    extended = list(zip(*(with_nulls(row, nullable) for row in rows), strict=True))
+    sparse = tuple(index for index, values in enumerate(columns) if any(map(_is_empty, values)))
+    extended = list(zip(*(with_gaps(row, sparse) for row in rows), strict=True))
     return Combinations(
-        nullable,
+        sparse,
         tuple(_agreeing(extended)),
         tuple(_rising(columns)),
         tuple(_products(columns)),
@@ -143,9 +144,13 @@ def shared_rules(
     ]
 
 
-def with_nulls(row: Row, nullable: Sequence[int]) -> Row:
-    """The row, and for each of these columns whether it is NULL."""
-    return (*row, *(row[index] is None for index in nullable))
+def with_gaps(row: Row, sparse: Sequence[int]) -> Row:
+    """The row, and for each of these columns whether it is empty."""
+    return (*row, *(_is_empty(row[index]) for index in sparse))
+
+
+def _is_empty(value: Value) -> bool:
+    return value is None or value in (0, "")
 
 
 def _agreeing(columns: Sequence[Row]) -> Iterator[Agreeing]:

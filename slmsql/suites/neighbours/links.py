@@ -30,6 +30,7 @@ from slmsql.suites.neighbours.rules import (
     all_occur,
     copied,
     count,
+    fewest,
     never_before,
     refers_to_itself,
     repeats,
@@ -97,27 +98,45 @@ def _is_total(
 ) -> bool:
     """Whether each parent has a child, and children at random would hardly have done so.
 
-    Where all parents have exactly one, as restaurants a location, few show it.
+    Where all parents have exactly one, as restaurants a location, or all have several, few show it.
     """
     name, key = table.columns[column], parent.columns[reference]
     parents, children = count(connection, parent.name), count(connection, table.name)
     is_one_each = parents == children >= FEWEST and not repeats(connection, table.name, [name])
     is_rule = is_one_each or are_all_chosen(parents, children)
-    return is_rule and all_occur(connection, (parent.name, key), (table.name, name))
+    is_total = all_occur(connection, (parent.name, key), (table.name, name))
+    return is_total and (is_rule or fewest(connection, table.name, name) > 1)
 
 
 def _copies(
     connection: sqlite3.Connection, table: Table, column: int, parent: Table, reference: int
 ) -> Iterator[tuple[int, int]]:
-    """Columns of the table and the parent with one name, in which linked rows always agree."""
+    """Columns of the table and the parent in which linked rows always agree.
+
+    They have the same name, or no linked rows among the sample differ.
+    """
     if table.name == parent.name:
         return
     key = table.columns[column], parent.columns[reference]
-    for here, name in enumerate(table.columns):
-        there = parent.position(name)
-        if there is None or here == column or there == reference:
-            continue
-        if copied(connection, table.name, parent.name, key, name, parent.column(there)):
+    for here, there in _alike(table, column, parent, reference):
+        names = table.columns[here], parent.columns[there]
+        if copied(connection, table.name, parent.name, key, names, parent.column(there)):
+            yield here, there
+
+
+def _alike(table: Table, column: int, parent: Table, reference: int) -> Iterator[tuple[int, int]]:
+    """Columns that may always agree: at most one of the parent for each, that of its name first."""
+    home = {row[reference]: row for row in parent.rows}
+    linked = [(row, home[row[column]]) for row in table.rows if row[column] in home]
+    for here in (here for here in range(len(table.columns)) if here != column):
+        same = parent.position(table.columns[here])
+        agreeing = (
+            there
+            for there in range(len(parent.columns))
+            if linked and all(row[here] == other[there] for row, other in linked)
+        )
+        there = same if same is not None else next(agreeing, None)
+        if there not in (None, reference):
             yield here, there
 
 

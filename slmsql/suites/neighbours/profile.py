@@ -88,6 +88,12 @@ class Table:
         return {link.parent for link in self.links}
 
     @property
+    def numbers(self) -> list[tuple[int, ...]]:
+        """The keys of one column that say nothing about the row: no name, reference or date."""
+        meaning = self.names | self.linked | {key for key, _ in self.rising}
+        return [key for key in self.keys if len(key) == 1 and meaning.isdisjoint(key)]
+
+    @property
     def copied(self) -> set[int]:
         """The columns that have the values of a parent's columns."""
         return {here for link in self.links for here, _ in link.copies}

@@ -76,11 +76,12 @@ class _Maker:
         total = [link for link in table.links if link.is_total]
         size = max([size, *(len(self.done.get(link.parent, ())) for link in total)])
         originals = self._chosen(table, size)
-        rows = self._all_changed(table, originals)
+        changed = [self._changed(table, row) for row in originals]
+        rows = [row for row in changed if row is not None]
         for link in total:
             self._give_children(rows, link, table.keys)
             rows = [list(self._follow_parents(table, row)) for row in rows]
-        self._exchange_names(table, rows)
+        self._exchange_numbers(table, rows)
         if table.mirror:
             rows += [_swapped(row, *table.mirror) for row in rows]
         distinct = with_distinct_keys(table, rows, self.rng)
@@ -90,17 +91,16 @@ class _Maker:
     def _keeps_numbers(self, table: Table) -> bool:
         return self.focus.numbered and bool(table.names)
 
-    def _exchange_names(self, table: Table, rows: list[list[Value]]) -> None:
-        """Give the names of some rows to others, so that nothing can rely on numbers of rows."""
-        if self._keeps_numbers(table) or self.rng.random() < 0.5:
+    def _exchange_numbers(self, table: Table, rows: list[list[Value]]) -> None:
+        """Give named rows the numbers of others, so that nothing can rely on numbers of rows."""
+        if not table.names or self._keeps_numbers(table) or self.rng.random() < 0.5:
             return
-        for group in table.groups:
-            if table.is_named(group) and table.copied.isdisjoint(group):
-                others = self.rng.sample(rows, len(rows))
-                pairs = zip(rows, others, strict=True)
-                renamed = [_with_values_of(other, row, group) for row, other in pairs]
-                if all(map(table.combinations.allow, renamed)):
-                    rows[:] = renamed
+        for key in table.numbers:
+            others = self.rng.sample(rows, len(rows))
+            pairs = zip(rows, others, strict=True)
+            renumbered = [_with_values_of(other, row, key) for row, other in pairs]
+            if all(map(table.combinations.allow, renumbered)):
+                rows[:] = renumbered
 
     def _linked_to_itself(self, table: Table, rows: list[Row]) -> list[Row]:
         """Refer to other rows of the same table, such as an employee to the manager.
@@ -142,12 +142,6 @@ class _Maker:
             if (constants := self.focus.constants.get((table.name, index)))
         ]
         return [row for row in table.rows if any(row[index] in values for index, values in tests)]
-
-    def _all_changed(self, table: Table, originals: Sequence[list[Value]]) -> list[list[Value]]:
-        """The rows with changes. One that cannot be changed is dropped, but not the last one."""
-        changed = [self._changed(table, row) for row in originals]
-        rows = [row for row in changed if row is not None]
-        return rows or [self._settled(table, row) for row in originals[:1]]
 
     def _changed(self, table: Table, row: Sequence[Value]) -> list[Value] | None:
         """The row with changes, or only with links, so that its values can stand together.
@@ -235,8 +229,9 @@ class _Maker:
         """The constant, about as often as all values near it; the present value if none fits."""
         nearby = near_values(constant)
         if isinstance(constant, str) and index in table.nested:
-            nearby += nested_with(constant, table, index)
-            nearby += containing(constant) if constant in self.focus.patterns else []
+            present_texts = nested_with(constant, table, index)
+            is_pattern = constant in self.focus.patterns
+            nearby += present_texts or (containing(constant) if is_pattern else [])
         if isinstance(constant, str) and index in table.cased:
             nearby.append(constant.swapcase())
         near = expected(in_style(nearby, present, table, index), table, index)

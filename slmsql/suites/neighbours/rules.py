@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from slmsql.sql.quoting import quote_identifier
-from slmsql.suites.neighbours.habits import FEWEST, LIKELY, Value, would_agree
+from slmsql.suites.neighbours.habits import CHANCE, FEWEST, LIKELY, Value, would_agree
 
 Values = Sequence[Value]
 Column = tuple[str, str]  # names of the table and of the column
@@ -29,6 +29,16 @@ def repeats(connection: sqlite3.Connection, table: str, columns: Sequence[str]) 
         f"SELECT 1 FROM {quote_identifier(table)} GROUP BY {names} HAVING count(*) > 1 LIMIT 1"
     )
     return found.fetchone() is not None
+
+
+def fewest(connection: sqlite3.Connection, table: str, column: str) -> int:
+    """How many rows the rarest value of a column has."""
+    name = quote_identifier(column)
+    number: int | None = connection.execute(
+        f"SELECT min(number) FROM (SELECT count(*) AS number FROM {quote_identifier(table)}"
+        f" WHERE {name} IS NOT NULL GROUP BY {name})"
+    ).fetchone()[0]
+    return number or 0
 
 
 def numbers_rows(connection: sqlite3.Connection, table: str, column: str) -> bool:
@@ -112,21 +122,24 @@ def copied(
     child: str,
     parent: str,
     key: tuple[str, str],
-    column: str,
+    columns: tuple[str, str],
     values: Values,
 ) -> bool:
-    """Whether a column always has the value of the column of this name in the row referred to.
+    """Whether a column always has the value of a column in the row referred to.
+
+    If their names differ, it must be hardly chance.
 
     Args:
         child: the table that refers to the other.
         parent: the table that is referred to.
         key: the column of the child that refers, and the column of the parent that it refers to.
-        column: of this name in both tables.
-        values: of this column in the parent.
+        columns: of the child and of the parent.
+        values: of the parent's column.
     """
-    here, there, name = (quote_identifier(text) for text in (*key, column))
+    here, there, first, second = (quote_identifier(text) for text in (*key, *columns))
     pairs, differing = connection.execute(
-        f"SELECT count(*), total(c.{name} IS NOT p.{name}) FROM {quote_identifier(child)} c"
+        f"SELECT count(*), total(c.{first} IS NOT p.{second}) FROM {quote_identifier(child)} c"
         f" JOIN {quote_identifier(parent)} p ON c.{here} = p.{there}"
     ).fetchone()
-    return not differing and pairs >= FEWEST and not would_agree(values, pairs, LIKELY)
+    chance = LIKELY if columns[0].lower() == columns[1].lower() else CHANCE
+    return not differing and pairs >= FEWEST and not would_agree(values, pairs, chance)

@@ -12,6 +12,7 @@ from slmsql.suites.neighbours.habits import Value, is_date
 from slmsql.suites.neighbours.profile import Table
 
 DAY_LENGTH = len("2006-12-31")
+FEWEST_AT_BOUND = 3  # rows with the largest number, which show that it is the largest possible
 WORDS = ("amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "harbor")
 
 
@@ -61,15 +62,18 @@ def expected(values: Iterable[Value], table: Table, index: int) -> list[Value]:
     """The values that the column could hold.
 
     A closed column holds no new ones; a column without numbers below zero gets none, and one
-    without zero no zero.
+    without zero no zero. A largest number that repeats, as 100 of percentages, is not exceeded.
     """
     present = {row[index] for row in table.rows}
-    lowest = min((value for value in present if isinstance(value, int | float)), default=0)
+    numbers = [value for value in table.column(index) if isinstance(value, int | float)]
+    lowest, highest = min(numbers, default=0), max(numbers, default=0)
+    is_bounded = numbers.count(highest) >= FEWEST_AT_BOUND
     return [
         value
         for value in values
         if (index not in table.closed or value in present)
         and (not isinstance(value, int | float) or lowest < 0 or value > 0 or value == lowest)
+        and not (is_bounded and isinstance(value, int | float) and value > highest)
     ]
 
 
