@@ -6,6 +6,7 @@ from slmsql.execution import Executor, Pair
 from slmsql.match import Match
 from slmsql.suites.neighbours.building import try_neighbours
 from slmsql.suites.neighbours.reading import read_profile
+from slmsql.suites.neighbours.values import expected
 from tests.neighbours import database, neighbours_of, rows
 
 
@@ -279,7 +280,13 @@ CREATE TABLE contract (
     months INTEGER, total INTEGER
 );
 CREATE TABLE account (number INTEGER PRIMARY KEY, holder TEXT);
-CREATE TABLE transfer (id INTEGER PRIMARY KEY, account_id INTEGER, amount INTEGER);
+CREATE TABLE transfer (
+    id INTEGER PRIMARY KEY, account_id INTEGER, amount INTEGER, payer TEXT
+);
+CREATE TABLE goal (
+    match_id INTEGER REFERENCES match (id), number INTEGER, minute INTEGER,
+    PRIMARY KEY (match_id, number)
+);
 """
 KEPT_COMBINATIONS = {
     "a team plays against itself": "SELECT 1 FROM match WHERE home = away",
@@ -299,6 +306,12 @@ KEPT_COMBINATIONS = {
         "SELECT 1 FROM transfer GROUP BY account_id, amount HAVING count(*) > 1",
     "a transfer is of no account":
         "SELECT account_id FROM transfer EXCEPT SELECT number FROM account",
+    "the payer is not the holder of the account":
+        "SELECT 1 FROM transfer JOIN account ON account_id = number WHERE payer != holder",
+    "a match has a second goal but no first":
+        "SELECT 1 FROM goal GROUP BY match_id HAVING min(number) > 1 OR max(number) > count(*)",
+    "a goal is in a match still to come":
+        "SELECT 1 FROM goal JOIN match ON match_id = match.id WHERE status = 'open'",
 }  # fmt: skip
 
 
@@ -317,12 +330,14 @@ def test_rules_within_a_row_and_between_a_row_and_its_parents_hold(executor, tmp
             "contract": [(n, n % 6 + 1, f"Player {n % 6 + 1}", 40 + n % 4, n % 3 + 1,
                           (40 + n % 4) * (n % 3 + 1)) for n in range(14)],
             "account": [(n * 7, f"Holder {n}") for n in range(1, 6)],
-            "transfer": [(n, n % 5 * 7 + 7, n) for n in range(9)],
+            "transfer": [(n, n % 5 * 7 + 7, n, f"Holder {n % 5 + 1}") for n in range(9)],
+            "goal": [(n, k, n * k % 90) for n in (1, 3, 5, 7, 9, 11) for k in range(1, n % 3 + 2)],
         }.items()
     ).replace("'@'", "NULL")  # fmt: skip
     gold = (
         "SELECT team.name, played, player.name, contract.total, amount FROM match"
-        " JOIN team ON home = team.id, player JOIN contract ON player = player.id, transfer"
+        " JOIN team ON home = team.id LEFT JOIN goal ON match_id = match.id,"
+        " player JOIN contract ON player = player.id, transfer"
         " WHERE (match.goals > 5 OR played > '1999-05-01' OR team.founded >= '1992-01-01')"
         " AND (team.place < 4 OR status = 'over') AND contract.months >= 1"
         " AND (contract.pay > 41 OR contract.total = 82 OR player.captain > 3)"
@@ -332,3 +347,15 @@ def test_rules_within_a_row_and_between_a_row_and_its_parents_hold(executor, tmp
     for path in trial.killed:
         assert [rule for rule, broken in KEPT_COMBINATIONS.items() if rows(path, broken)] == []
     assert any(count for count in trial.rows.values())
+
+
+def test_a_largest_number_that_repeats_is_not_exceeded(tmp_path):
+    rates = [(n, rate, n * 3) for n, rate in enumerate([100, 40, 100, 75, 100, 60])]
+    path = database(
+        tmp_path,
+        "CREATE TABLE school (id INTEGER PRIMARY KEY, rate INTEGER, pupils INTEGER);"
+        f"INSERT INTO school VALUES {', '.join(map(str, rates))};",
+    )
+    (school,) = read_profile(path).tables
+    assert expected([0, 99, 101], school, 1) == [99]
+    assert expected([-1, 0, 99], school, 2) == [0, 99]

@@ -10,7 +10,7 @@ from itertools import combinations
 
 from slmsql.suites.neighbours.habits import LIKELY, are_each_chosen_once, would_repeat
 from slmsql.suites.neighbours.profile import Table
-from slmsql.suites.neighbours.rules import count, is_mirrored, repeats
+from slmsql.suites.neighbours.rules import count, first_line, is_mirrored, repeats
 
 FEWEST_ROWS = 3  # of a table, to show that whole rows never repeat, or its links without a key
 
@@ -26,7 +26,19 @@ def with_keys(connection: sqlite3.Connection, table: Table) -> Table:
         if not any(set(known) <= set(key) for known in table.keys)
         and not repeats(connection, table.name, [table.columns[index] for index in key])
     ]
-    return replace(table, keys=(*table.keys, *shown), mirror=_mirror(connection, table))
+    keyed = replace(table, keys=(*table.keys, *shown), mirror=_mirror(connection, table))
+    return replace(keyed, lines=tuple(_lines(connection, keyed)))
+
+
+def _lines(connection: sqlite3.Connection, table: Table) -> Iterator[tuple[int, int, int]]:
+    """Keys of two columns of which one numbers the rows with a value of the other."""
+    for pair in (key for key in table.keys if len(key) == 2):
+        for column, number in (pair, pair[::-1]):
+            if number not in table.linked and all(isinstance(v, int) for v in table.column(number)):
+                names = table.columns[column], table.columns[number]
+                first = first_line(connection, table.name, *names)
+                if first is not None:
+                    yield column, number, first
 
 
 def _single_keys(connection: sqlite3.Connection, table: Table) -> Iterator[tuple[int, ...]]:

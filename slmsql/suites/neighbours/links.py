@@ -14,6 +14,8 @@ from slmsql.sql.quoting import quote_identifier
 from slmsql.suites.neighbours.declared import ForeignKey
 from slmsql.suites.neighbours.habits import (
     FEWEST,
+    LIKELY,
+    Value,
     agreeing_repeats,
     are_all_chosen,
     are_dates,
@@ -32,6 +34,7 @@ from slmsql.suites.neighbours.rules import (
     count,
     fewest,
     never_before,
+    referred,
     refers_to_itself,
     repeats,
 )
@@ -89,6 +92,7 @@ def _link(
         _is_total(connection, table, column, parent, reference),
         tuple(_copies(connection, table, column, parent, reference)),
         tuple(_later(connection, table, column, parent, reference)),
+        tuple(_only(connection, table, column, parent, reference)),
         _is_reflexive(connection, table, column, parent, reference),
     )
 
@@ -138,6 +142,22 @@ def _alike(table: Table, column: int, parent: Table, reference: int) -> Iterator
         there = same if same is not None else next(agreeing, None)
         if there not in (None, reference):
             yield here, there
+
+
+def _only(
+    connection: sqlite3.Connection, table: Table, column: int, parent: Table, reference: int
+) -> Iterator[tuple[int, frozenset[Value]]]:
+    """Columns of the parent in which parents with children have some of the values alone.
+
+    Such is the position of those who are professors.
+    """
+    child = table.name, table.columns[column]
+    for there in sorted(parent.closed) if table.name != parent.name else ():
+        home = parent.name, parent.columns[reference]
+        number, values = referred(connection, child, home, parent.columns[there])
+        share = sum(value in values for value in parent.column(there)) / len(parent.rows)
+        if number >= FEWEST and share**number < LIKELY:
+            yield there, frozenset(values)
 
 
 def _is_reflexive(

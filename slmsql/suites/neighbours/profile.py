@@ -31,6 +31,8 @@ class Link:
     """Columns, each with the parent's column of the same name, which always has the same value."""
     later: tuple[tuple[int, int], ...] = ()
     """Columns of dates, each with one of the parent that is never later."""
+    only: tuple[tuple[int, frozenset[Value]], ...] = ()
+    """Columns of the parent, each with the values of those parents that have children."""
     is_reflexive: bool = False
     """Whether a row of the original refers to itself."""
 
@@ -74,6 +76,8 @@ class Table:
     """Keys, each with a column of dates that rises with it."""
     counters: tuple[tuple[int, int, Place], ...] = ()
     """Columns, each with a key and the column elsewhere that holds the key so many times."""
+    lines: tuple[tuple[int, int, int], ...] = ()
+    """Columns, each with one that numbers the rows with its value, and the first number."""
     mirror: tuple[int, int] | None = None
     """The two columns of a table in which each row (a, b) has a row (b, a)."""
 

@@ -78,13 +78,14 @@ class _Maker:
         originals = self._chosen(table, size)
         changed = [self._changed(table, row) for row in originals]
         rows = [row for row in changed if row is not None]
-        for link in total:
-            self._give_children(rows, link, table.keys)
-            rows = [list(self._follow_parents(table, row)) for row in rows]
+        for number, link in enumerate(total):
+            self._give_children(rows, link, table.keys, number)
+            followed = [list(self._follow_parents(table, row)) for row in rows]
+            rows = [row for row in followed if table.combinations.allow(row)]
         self._exchange_numbers(table, rows)
         if table.mirror:
             rows += [_swapped(row, *table.mirror) for row in rows]
-        distinct = with_distinct_keys(table, rows, self.rng)
+        distinct = _numbered(table, with_distinct_keys(table, rows, self.rng))
         ordered = [self._follow_parents(table, row) for row in _in_order(table, distinct)]
         return self._linked_to_itself(table, ordered)
 
@@ -248,7 +249,7 @@ class _Maker:
 
         A match has two teams, so at least two teams have matches.
         """
-        parents = self.done.get(link.parent, ())
+        parents = self._fitting(link)
         if any(row[index] is None for index in link.columns) and self.rng.random() < 0.5:
             return
         if not parents:
@@ -256,6 +257,12 @@ class _Maker:
         fewest = sum(other.parent == link.parent for other in table.links)
         hot = parents[: max(fewest, round(self.temper.hot * len(parents)))]
         _refer(row, link, self.rng.choice(parents if link.columns in table.keys else hot))
+
+    def _fitting(self, link: Link) -> Sequence[Row]:
+        """The parents whose values those of parents with children are; all, if none has these."""
+        parents = self.done.get(link.parent, ())
+        fitting = [row for row in parents if all(row[at] in values for at, values in link.only)]
+        return fitting or parents
 
     def _follow_parents(self, table: Table, row: Sequence[Value]) -> Row:
         """The row with the values that it shares with its parents, references first.
@@ -278,11 +285,14 @@ class _Maker:
         return tuple(changed)
 
     def _give_children(
-        self, rows: list[list[Value]], link: Link, keys: Sequence[tuple[int, ...]]
+        self, rows: list[list[Value]], link: Link, keys: Sequence[tuple[int, ...]], turn: int
     ) -> None:
-        """Let the first rows refer to one parent each; if a parent has one child, drop the rest."""
+        """Let the first rows refer to one parent each; if a parent has one child, drop the rest.
+
+        Another turn gives the first row another parent: the two teams of a match differ.
+        """
         parents = self.done.get(link.parent, ())
-        for row, parent in zip(rows, parents, strict=False):
+        for row, parent in zip(rows, [*parents[turn:], *parents[:turn]], strict=False):
             _refer(row, link, parent)
         if link.columns in keys:
             del rows[len(parents) :]
@@ -325,6 +335,18 @@ def _in_order(table: Table, rows: list[Row]) -> list[Row]:
         dates = sorted(cast(str, row[column]) for row in changed)
         for row, date in zip(changed, dates, strict=True):
             row[column] = date
+    return [tuple(row) for row in changed]
+
+
+def _numbered(table: Table, rows: list[Row]) -> list[Row]:
+    """The rows with numbers of lines that have no gaps, where the original has none."""
+    changed = [list(row) for row in rows]
+    for column, line, first in table.lines:
+        changed.sort(key=lambda row: cast(int, row[line]))
+        following: Counter[Value] = Counter()
+        for row in changed:
+            row[line] = first + following[row[column]]
+            following[row[column]] += 1
     return [tuple(row) for row in changed]
 
 

@@ -41,6 +41,36 @@ def fewest(connection: sqlite3.Connection, table: str, column: str) -> int:
     return number or 0
 
 
+def referred(
+    connection: sqlite3.Connection, child: Column, parent: Column, column: str
+) -> tuple[int, set[Value]]:
+    """How many parents have children, and which values of a column they have."""
+    table, here = map(quote_identifier, child)
+    other, there, name = (quote_identifier(text) for text in (*parent, column))
+    values = connection.execute(
+        f"SELECT {name} FROM {other} WHERE {there} IN (SELECT {here} FROM {table})"
+    ).fetchall()
+    return len(values), {value for (value,) in values}
+
+
+def first_line(connection: sqlite3.Connection, table: str, column: str, number: str) -> int | None:
+    """The number at which the lines of each group start, if all are without gaps; else None.
+
+    Args:
+        table: such as the items of orders.
+        column: whose equal values make a group, such as the order.
+        number: of the line within it.
+    """
+    group, line = quote_identifier(column), quote_identifier(number)
+    groups, lowest, highest, gaps, lines = connection.execute(
+        f"SELECT count(*), min(low), max(low), total(high - low + 1 != lines), max(lines) FROM ("
+        f"SELECT min({line}) AS low, max({line}) AS high, count(*) AS lines"
+        f" FROM {quote_identifier(table)} GROUP BY {group})"
+    ).fetchone()
+    is_rule = groups >= FEWEST and lines > 1 and lowest == highest and not gaps
+    return lowest if is_rule and isinstance(lowest, int) else None
+
+
 def numbers_rows(connection: sqlite3.Connection, table: str, column: str) -> bool:
     """Whether the column tells the rows apart: there are two or more, all different, none NULL."""
     name, source = quote_identifier(column), quote_identifier(table)
