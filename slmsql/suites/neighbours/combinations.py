@@ -68,6 +68,9 @@ class Combinations:
                 for rule in self.rising
                 if rule.first not in columns and rule.second not in columns
             ),
+            products=tuple(
+                rule for rule in self.products if not any(index in columns for index in rule)
+            ),
         )
 
     def _agree(self, row: Row) -> bool:

@@ -39,6 +39,8 @@ from slmsql.suites.neighbours.rules import (
     repeats,
 )
 
+MOST_KINDS = 5  # different values of a column that tells kinds of rows apart
+
 
 def with_links(
     connection: sqlite3.Connection,
@@ -152,7 +154,12 @@ def _only(
     Such is the position of those who are professors.
     """
     child = table.name, table.columns[column]
-    for there in sorted(parent.closed) if table.name != parent.name else ():
+    kinds = [
+        index
+        for index in sorted(parent.closed - parent.linked)
+        if len(set(parent.column(index))) <= MOST_KINDS
+    ]
+    for there in kinds if table.name != parent.name else ():
         home = parent.name, parent.columns[reference]
         number, values = referred(connection, child, home, parent.columns[there])
         share = sum(value in values for value in parent.column(there)) / len(parent.rows)
