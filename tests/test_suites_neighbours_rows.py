@@ -331,7 +331,8 @@ def test_rules_within_a_row_and_between_a_row_and_its_parents_hold(executor, tmp
                           (40 + n % 4) * (n % 3 + 1)) for n in range(14)],
             "account": [(n * 7, f"Holder {n}") for n in range(1, 6)],
             "transfer": [(n, n % 5 * 7 + 7, n, f"Holder {n % 5 + 1}") for n in range(9)],
-            "goal": [(n, k, (n * 7 + k * 11) % 90) for n in (1, 3, 5, 7, 9, 11) for k in range(1, n % 3 + 2)],
+            "goal": [(n, k, (n * 7 + k * 11) % 90)
+                     for n in (1, 3, 5, 7, 9, 11) for k in range(1, n % 3 + 2)],
         }.items()
     ).replace("'@'", "NULL")  # fmt: skip
     gold = (

@@ -151,7 +151,7 @@ class _Maker:
         """
         for change in [self._varied] * ATTEMPTS + [self._settled] * ATTEMPTS:
             changed = change(table, list(row))
-            if table.combinations.allow(changed):
+            if table.combinations.allow(changed) and self._has_fitting_parents(table, changed):
                 return changed
         return None
 
@@ -258,11 +258,17 @@ class _Maker:
         hot = parents[: max(fewest, round(self.temper.hot * len(parents)))]
         _refer(row, link, self.rng.choice(parents if link.columns in table.keys else hot))
 
-    def _fitting(self, link: Link) -> Sequence[Row]:
-        """The parents whose values those of parents with children are; all, if none has these."""
+    def _has_fitting_parents(self, table: Table, row: Sequence[Value]) -> bool:
+        for link in (link for link in table.links if link.only):
+            keys = {parent[link.references[0]] for parent in self._fitting(link)}
+            if row[link.columns[0]] not in {None, *keys}:
+                return False
+        return True
+
+    def _fitting(self, link: Link) -> list[Row]:
+        """The parents of a kind that has children in the original."""
         parents = self.done.get(link.parent, ())
-        fitting = [row for row in parents if all(row[at] in values for at, values in link.only)]
-        return fitting or parents
+        return [row for row in parents if all(row[at] in values for at, values in link.only)]
 
     def _follow_parents(self, table: Table, row: Sequence[Value]) -> Row:
         """The row with the values that it shares with its parents, references first.
