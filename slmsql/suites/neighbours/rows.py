@@ -1,11 +1,20 @@
 """Rows of a neighbour: drawn from the original, mixed, and moved around the query's constants."""
 
 import random
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
 
+from slmsql.suites.neighbours.arranging import (
+    add_up,
+    in_order,
+    latest,
+    put_in_order,
+    refer,
+    swapped,
+    with_counts,
+    with_lines,
+    with_values_of,
+)
 from slmsql.suites.neighbours.distinct import with_distinct_keys
 from slmsql.suites.neighbours.focus import Focus, containing, near_values
 from slmsql.suites.neighbours.habits import Value
@@ -57,7 +66,7 @@ def neighbour_rows(profile: Profile, focus: Focus, rng: random.Random) -> Rows:
     for table in parents_first(profile.tables):
         rows[table.name] = maker.table_rows(table)
     for table in profile.tables:
-        rows[table.name] = _counted(table, rows)
+        rows[table.name] = with_counts(table, rows)
     return rows
 
 
@@ -70,23 +79,18 @@ class _Maker:
     """The rows of the tables that are made already."""
 
     def table_rows(self, table: Table) -> list[Row]:
-        size = max(1, round(self.temper.size * self.rng.choice((0.5, 1, 1, 1.5))))
-        if table.is_complete or self._keeps_numbers(table):
-            size = min(size, len(table.rows))
         total = [link for link in table.links if link.is_total]
-        size = max([size, *(len(self.done.get(link.parent, ())) for link in total)])
-        originals = self._chosen(table, size)
-        changed = [self._changed(table, row) for row in originals]
+        changed = [self._changed(table, row) for row in self._chosen(table, total)]
         rows = [row for row in changed if row is not None]
-        for number, link in enumerate(total):
-            self._give_children(rows, link, table.keys, number)
+        for turn, link in enumerate(total):
+            self._give_children(rows, link, table.keys, turn)
             followed = [list(self._follow_parents(table, row)) for row in rows]
             rows = [row for row in followed if table.combinations.allow(row)]
         self._exchange_numbers(table, rows)
         if table.mirror:
-            rows += [_swapped(row, *table.mirror) for row in rows]
-        distinct = _numbered(table, with_distinct_keys(table, rows, self.rng))
-        ordered = [self._follow_parents(table, row) for row in _in_order(table, distinct)]
+            rows += [swapped(row, *table.mirror) for row in rows]
+        distinct = with_lines(table, with_distinct_keys(table, rows, self.rng))
+        ordered = [self._follow_parents(table, row) for row in in_order(table, distinct)]
         return self._linked_to_itself(table, ordered)
 
     def _keeps_numbers(self, table: Table) -> bool:
@@ -99,7 +103,7 @@ class _Maker:
         for key in table.numbers:
             others = self.rng.sample(rows, len(rows))
             pairs = zip(rows, others, strict=True)
-            renumbered = [_with_values_of(other, row, key) for row, other in pairs]
+            renumbered = [with_values_of(other, row, key) for row, other in pairs]
             if all(map(table.combinations.allow, renumbered)):
                 rows[:] = renumbered
 
@@ -121,8 +125,16 @@ class _Maker:
                         row[index] = parent[reference] if parent else None
         return [tuple(row) for row in changed]
 
-    def _chosen(self, table: Table, size: int) -> list[list[Value]]:
+    def _size(self, table: Table, total: Sequence[Link]) -> int:
+        """How many rows to draw: at least one for each parent that must have a child."""
+        size = max(1, round(self.temper.size * self.rng.choice((0.5, 1, 1, 1.5))))
+        if table.is_complete or self._keeps_numbers(table):
+            size = min(size, len(table.rows))
+        return max([size, *(len(self.done.get(link.parent, ())) for link in total)])
+
+    def _chosen(self, table: Table, total: Sequence[Link]) -> list[list[Value]]:
         """Rows of the original; those with a constant of the query come first."""
+        size = self._size(table, total)
         if not table.rows:
             return [[made_up(kind, self.rng) for kind in table.types] for _ in range(size)]
         wanted = self._with_constant(table)
@@ -190,9 +202,9 @@ class _Maker:
             self._equal(table, row, here, there)
             self._equal(table, row, there, here)
         for total, parts in table.totals:
-            _add_up(row, total, parts)
+            add_up(row, total, parts)
         for low, high in table.ordered:
-            _put_in_order(row, low, high)
+            put_in_order(row, low, high)
 
     def _agree(self, table: Table, row: list[Value], index: int, target: int) -> None:
         """Refer to the row that a value determines; if there is none, take a value that agrees."""
@@ -256,7 +268,7 @@ class _Maker:
             return
         fewest = sum(other.parent == link.parent for other in table.links)
         hot = parents[: max(fewest, round(self.temper.hot * len(parents)))]
-        _refer(row, link, self.rng.choice(parents if link.columns in table.keys else hot))
+        refer(row, link, self.rng.choice(parents if link.columns in table.keys else hot))
 
     def _has_fitting_parents(self, table: Table, row: Sequence[Value]) -> bool:
         for link in (link for link in table.links if link.only):
@@ -286,7 +298,7 @@ class _Maker:
                     for here, there in link.copies:
                         changed[here] = parent[there]
                     for here, there in link.later:
-                        changed[here] = _latest(changed[here], parent[there])
+                        changed[here] = latest(changed[here], parent[there])
                     break
         return tuple(changed)
 
@@ -299,7 +311,7 @@ class _Maker:
         """
         parents = self.done.get(link.parent, ())
         for row, parent in zip(rows, [*parents[turn:], *parents[:turn]], strict=False):
-            _refer(row, link, parent)
+            refer(row, link, parent)
         if link.columns in keys:
             del rows[len(parents) :]
 
@@ -311,76 +323,3 @@ class _Maker:
         is_key = any(here[1] in key for key in table.keys)
         if self.rng.random() < (0.5 if is_key else 1 - UNLINKED):
             row[here[1]] = self.rng.choice(partners)[there[1]]
-
-
-def _with_values_of(
-    other: Sequence[Value], row: Sequence[Value], columns: Sequence[int]
-) -> list[Value]:
-    """The row with the values of another one in some columns."""
-    return [other[index] if index in columns else value for index, value in enumerate(row)]
-
-
-def _latest(date: Value, other: Value) -> Value:
-    is_before = isinstance(date, str) and isinstance(other, str) and date < other
-    return other if is_before else date
-
-
-def _put_in_order(row: list[Value], low: int, high: int) -> None:
-    """Exchange two numbers or dates if the first is above the second."""
-    here, there = row[low], row[high]
-    is_comparable = isinstance(here, str) == isinstance(there, str) and None not in (here, there)
-    if is_comparable and cast(float, here) > cast(float, there):
-        row[low], row[high] = there, here
-
-
-def _in_order(table: Table, rows: list[Row]) -> list[Row]:
-    """The rows with dates that rise with their numbers, where they do so in the original."""
-    changed = [list(row) for row in rows]
-    for key, column in table.rising:
-        changed.sort(key=lambda row: cast(int, row[key]))
-        dates = sorted(cast(str, row[column]) for row in changed)
-        for row, date in zip(changed, dates, strict=True):
-            row[column] = date
-    return [tuple(row) for row in changed]
-
-
-def _numbered(table: Table, rows: list[Row]) -> list[Row]:
-    """The rows with numbers of lines that have no gaps, where the original has none."""
-    changed = [list(row) for row in rows]
-    for column, line, first in table.lines:
-        changed.sort(key=lambda row: cast(int, row[line]))
-        following: Counter[Value] = Counter()
-        for row in changed:
-            row[line] = first + following[row[column]]
-            following[row[column]] += 1
-    return [tuple(row) for row in changed]
-
-
-def _counted(table: Table, rows: Rows) -> list[Row]:
-    """The rows of a table with numbers that count rows elsewhere, where they do so."""
-    changed = [list(row) for row in rows[table.name]]
-    for column, key, (child, place) in table.counters:
-        counts = Counter(row[place] for row in rows[child])
-        for row in changed:
-            row[column] = counts[row[key]]
-    return [tuple(row) for row in changed]
-
-
-def _refer(row: list[Value], link: Link, parent: Row) -> None:
-    for index, reference in zip(link.columns, link.references, strict=True):
-        row[index] = parent[reference]
-
-
-def _add_up(row: list[Value], total: int, parts: range) -> None:
-    """Change the first part so that the total, which may be at a constant, stays."""
-    first, *others = parts
-    numbers = [row[index] for index in (total, *others)]
-    if all(isinstance(number, int | float) for number in numbers):
-        whole, *rest = (cast(float, number) for number in numbers)
-        row[first] = whole - sum(rest)
-
-
-def _swapped(row: Sequence[Value], here: int, there: int) -> list[Value]:
-    swapped = list(row)
-    swapped[here], swapped[there] = row[there], row[here]
-    return swapped
