@@ -32,7 +32,6 @@ from slmsql.suites.neighbours.rules import (
     all_occur,
     copied,
     count,
-    fewest,
     never_before,
     referred,
     refers_to_itself,
@@ -104,14 +103,13 @@ def _is_total(
 ) -> bool:
     """Whether each parent has a child, and children at random would hardly have done so.
 
-    Where all parents have exactly one, as restaurants a location, or all have several, few show it.
+    Where all parents have exactly one, as restaurants a location, few show it.
     """
     name, key = table.columns[column], parent.columns[reference]
     parents, children = count(connection, parent.name), count(connection, table.name)
     is_one_each = parents == children >= FEWEST and not repeats(connection, table.name, [name])
     is_rule = is_one_each or are_all_chosen(parents, children)
-    is_total = all_occur(connection, (parent.name, key), (table.name, name))
-    return is_total and (is_rule or fewest(connection, table.name, name) > 1)
+    return is_rule and all_occur(connection, (parent.name, key), (table.name, name))
 
 
 def _copies(

@@ -31,16 +31,6 @@ def repeats(connection: sqlite3.Connection, table: str, columns: Sequence[str]) 
     return found.fetchone() is not None
 
 
-def fewest(connection: sqlite3.Connection, table: str, column: str) -> int:
-    """How many rows the rarest value of a column has."""
-    name = quote_identifier(column)
-    number: int | None = connection.execute(
-        f"SELECT min(number) FROM (SELECT count(*) AS number FROM {quote_identifier(table)}"
-        f" WHERE {name} IS NOT NULL GROUP BY {name})"
-    ).fetchone()[0]
-    return number or 0
-
-
 def referred(
     connection: sqlite3.Connection, child: Column, parent: Column, column: str
 ) -> tuple[int, set[Value]]:
