@@ -37,7 +37,7 @@ class Combinations:
     """Rules within a row. Columns are positions; those behind the last say whether one is empty."""
 
     sparse: tuple[int, ...] = ()
-    """Columns that are empty in some rows: NULL, 0 or a text without letters."""
+    """Columns that are empty in some rows: NULL, 0 or an empty text."""
     agreeing: tuple[Agreeing, ...] = ()
     """Columns, each with one that it determines, and the value that goes with each value."""
     rising: tuple["Rising", ...] = ()
@@ -98,8 +98,10 @@ class Rising:
     def allows(self, row: Row) -> bool:
         """Whether the values of a row lie between those of the rows around it."""
         here, there = row[self.first], row[self.second]
+        if here is None or there is None:
+            return True
         if not _are_comparable([(here, there), (self.lows[0], self.highs[0])]):
-            return here is None or there is None
+            return False
         below = self.highs[: bisect_left(self.lows, here)][-1:]
         above = self.highs[bisect_right(self.lows, here) :][:1]
         return _in_order([*below, there, *above], self.is_falling)
@@ -171,11 +173,12 @@ def _partners(here: Row, there: Row) -> Mapping[Value, Value] | None:
 
 
 def _rising(columns: Sequence[Row]) -> Iterator[Rising]:
-    for first, second in combinations(range(len(columns)), 2):
+    steady = [index for index, values in enumerate(columns) if _are_of_one_kind(values)]
+    for first, second in combinations(steady, 2):
         both = zip(columns[first], columns[second], strict=True)
         pairs: list[tuple[Any, Any]] = [pair for pair in both if None not in pair]
         fewest = min((len(set(values)) for values in zip(*pairs, strict=True)), default=0)
-        if fewest < FEWEST or not _are_comparable(pairs):
+        if fewest < FEWEST:
             continue
         is_falling = min(pairs)[1] > max(pairs)[1]
         pairs.sort(key=itemgetter(1), reverse=is_falling)
@@ -191,10 +194,13 @@ def _in_order(values: Sequence[Any], is_falling: bool) -> bool:
 
 def _are_comparable(pairs: Sequence[tuple[Value, Value]]) -> bool:
     """Whether each of the two columns holds nothing but numbers, or nothing but dates."""
-    return all(
-        all(isinstance(value, int | float) for value in values) or all(map(is_date, values))
-        for values in zip(*pairs, strict=True)
-    )
+    return all(map(_are_of_one_kind, zip(*pairs, strict=True)))
+
+
+def _are_of_one_kind(values: Sequence[Value]) -> bool:
+    """Whether all are numbers, or all dates; NULL may stand among them."""
+    present = [value for value in values if value is not None]
+    return all(isinstance(value, int | float) for value in present) or all(map(is_date, present))
 
 
 def _products(columns: Sequence[Row]) -> Iterator[tuple[int, int, int]]:
@@ -234,12 +240,11 @@ def _differ(here: Value, there: Value) -> bool:
 
 def _contained(columns: Sequence[Row]) -> Iterator[tuple[int, int]]:
     for part, whole in permutations(range(len(columns)), 2):
-        pairs = [
-            pair for pair in zip(columns[part], columns[whole], strict=True) if None not in pair
-        ]
-        is_shown = len({here for here, _ in pairs}) >= FEWEST
-        is_text = all(len(str(here)) >= SHORTEST for here, _ in pairs)
-        if is_shown and is_text and all(_is_contained(here, there) for here, there in pairs):
+        if not all(map(_is_contained, columns[part], columns[whole])):
+            continue
+        both = zip(columns[part], columns[whole], strict=True)
+        parts = {str(here) for here, there in both if None not in (here, there)}
+        if len(parts) >= FEWEST and all(len(text) >= SHORTEST for text in parts):
             yield part, whole
 
 
