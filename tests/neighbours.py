@@ -26,3 +26,16 @@ def rows(path, sql):
         return connection.execute(sql).fetchall()
     finally:
         connection.close()
+
+
+def filled(schema, tables):
+    """A script that creates tables and fills them, each with rows written as Python tuples."""
+    return schema + "".join(
+        f"INSERT INTO {table} VALUES {', '.join(map(str, values))};"
+        for table, values in tables.items()
+    )
+
+
+def broken(trial, rules):
+    """The rules that a neighbour breaks: those whose query finds a row."""
+    return {rule for path in trial.killed for rule, query in rules.items() if rows(path, query)}

@@ -57,10 +57,11 @@ def _wide_keys(table: Table) -> Iterator[tuple[int, ...]]:
     repeat by chance. So are pairs of columns. Whole rows, but for their numbers, always are one.
     """
     linked = tuple(sorted({link.columns[0] for link in table.links if len(link.columns) == 1}))
-    is_all = len({*linked, *_numbered(table)}) == len(table.columns)
+    numbered = _numbered(table)
+    is_all = len({*linked, *numbered}) == len(table.columns)
     if len(linked) > 1 and (is_all or would_repeat(table.rows, linked, LIKELY)):
         yield linked
-    others = [index for index in range(len(table.columns)) if index not in _numbered(table)]
+    others = [index for index in range(len(table.columns)) if index not in numbered]
     if len(table.rows) >= FEWEST_ROWS:
         yield from ((linked,) if linked and not table.keys else ())
         yield from ((tuple(others),) if len(others) > 1 else ())

@@ -113,7 +113,7 @@ def never_before(
 ) -> bool:
     """Whether a date is never before one of the row referred to, as a loan and the joining.
 
-    It counts only if the two ranges overlap, and if chance would hardly put so many in order.
+    It counts only if the two ranges overlap, and if there are a few such pairs.
 
     Args:
         child: the table that refers to the other.
@@ -121,13 +121,18 @@ def never_before(
         key: the column of the child that refers, and the column of the parent that it refers to.
         columns: the dates of the child, and those of the parent.
     """
-    here, there, first, second = (quote_identifier(text) for text in (*key, *columns))
+    first, second = map(quote_identifier, columns)
     pairs, before, lowest, highest = connection.execute(
         f"SELECT count(*), total(c.{first} < p.{second}), min(c.{first}), max(p.{second})"
-        f" FROM {quote_identifier(child)} c JOIN {quote_identifier(parent)} p"
-        f" ON c.{here} = p.{there} WHERE c.{first} IS NOT NULL AND p.{second} IS NOT NULL"
+        f"{_linked(child, parent, key)} WHERE c.{first} IS NOT NULL AND p.{second} IS NOT NULL"
     ).fetchone()
     return pairs >= FEWEST and not before and lowest < highest
+
+
+def _linked(child: str, parent: str, key: tuple[str, str]) -> str:
+    """A FROM clause: each row of the child as `c`, with the row `p` that it refers to."""
+    first, second, here, there = map(quote_identifier, (child, parent, *key))
+    return f" FROM {first} c JOIN {second} p ON c.{here} = p.{there}"
 
 
 def refers_to_itself(connection: sqlite3.Connection, table: str, column: str, key: str) -> bool:
@@ -156,10 +161,9 @@ def copied(
         columns: of the child and of the parent.
         values: of the parent's column.
     """
-    here, there, first, second = (quote_identifier(text) for text in (*key, *columns))
+    first, second = map(quote_identifier, columns)
     pairs, differing = connection.execute(
-        f"SELECT count(*), total(c.{first} IS NOT p.{second}) FROM {quote_identifier(child)} c"
-        f" JOIN {quote_identifier(parent)} p ON c.{here} = p.{there}"
+        f"SELECT count(*), total(c.{first} IS NOT p.{second}){_linked(child, parent, key)}"
     ).fetchone()
     chance = LIKELY if columns[0].lower() == columns[1].lower() else CHANCE
     return not differing and pairs >= FEWEST and not would_agree(values, pairs, chance)
